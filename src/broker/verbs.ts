@@ -1,0 +1,195 @@
+/**
+ * What a client can ask of a broker, whatever door it came through: the WebSocket session, the HTTP routes and the
+ * embedded client all call these verbs and nothing else. Contracts only; class Broker (broker.ts) fulfils them.
+ *
+ * Every verb rejects with a LogError of the protocol's table and nothing else. A rejection says through `outcome`
+ * whether the request can have had an effect.
+ */
+import type { ProducerTuple } from '../protocol/index.ts';
+
+/** A topic by name, or by the id a client was given for it; an id of a topic deleted since is TOPIC_NOT_FOUND even
+ *  when the name exists again. */
+export type TopicRef = { readonly name: string } | { readonly id: number };
+
+export type ReadLevel = 'any';
+
+export type StartAt =
+  | { readonly kind: 'offset'; readonly offset: number }
+  | { readonly kind: 'earliest' }
+  | { readonly kind: 'latest' }
+  | { readonly kind: 'timestamp'; readonly timestampMs: number }
+  | { readonly kind: 'last'; readonly count: number };
+
+/** The connection a request belongs to, as admission sees it. One per session; HTTP makes one a socket. */
+export interface ClientHandle {
+  /** Bytes of appends not answered yet. Moved by the broker's admission only. */
+  inflightBytes: number;
+}
+
+export interface AppendRequest {
+  readonly client: ClientHandle;
+  readonly topic: TopicRef;
+  readonly partition: number;
+  /** Exactly one record batch, checked by nobody yet. Given: the broker patches base offset and leader epoch. */
+  readonly batch: Uint8Array;
+  readonly producer: ProducerTuple | undefined;
+  /** True: when this node does not lead, fail with NOT_LEADER instead of forwarding. */
+  readonly redirect: boolean;
+  /** Clamped to APPEND_TIMEOUT_MS; TIMEOUT ('unknown') after that. */
+  readonly timeoutMs?: number;
+}
+
+export interface AppendResult {
+  readonly topicId: number;
+  readonly topic: string;
+  readonly partition: number;
+  /** undefined: a duplicate so old that its offset is not remembered. */
+  readonly baseOffset: number | undefined;
+  readonly recordCount: number;
+  readonly appendTimeMs: number;
+  readonly term: number;
+  readonly isDuplicate: boolean;
+}
+
+/** Says what was read: level, from which node, at which applied offset and term (design 5). */
+export interface ReadStamp {
+  readonly level: ReadLevel;
+  readonly node: string;
+  /** Records below it are applied on that node: its high watermark. */
+  readonly appliedOffset: number;
+  readonly term: number;
+}
+
+export interface ReadRequest {
+  readonly topic: TopicRef;
+  readonly partition: number;
+  readonly start: StartAt;
+  /** At least one whole batch is returned when there is one, whatever this says. */
+  readonly bytesMax: number;
+  /** At the tail: wait this long for a record; then an empty result. Clamped to WAIT_MS_MAX. */
+  readonly waitMs: number;
+  readonly level: ReadLevel;
+  readonly signal?: AbortSignal;
+}
+
+export interface ReadResult extends ReadStamp {
+  readonly topicId: number;
+  /** Whole batches as stored, in order; the first may begin below fromOffset. Frozen. */
+  readonly batches: readonly Uint8Array[];
+  readonly fromOffset: number;
+  /** The offset after the last record of the batches; fromOffset when there are none. */
+  readonly nextOffset: number;
+  readonly earliest: number;
+  readonly tail: number;
+}
+
+export interface SubscribeRequest {
+  readonly topic: TopicRef;
+  readonly partition: number;
+  readonly start: StartAt;
+  readonly level: ReadLevel;
+}
+
+/** A reader that stays. Pull-driven: nothing is read and nothing buffered until next() is called. */
+export interface Reader {
+  readonly topicId: number;
+  /** The offset the next batch will begin at (or contain). */
+  readonly position: number;
+  readonly earliest: number;
+  readonly tail: number;
+  stamp(): ReadStamp;
+  /**
+   * Resolves with committed batches from `position` on, and moves it. At the tail it waits. One call at a time.
+   * Rejects TRIMMED when retention overtook the reader, TOPIC_NOT_FOUND when the topic is deleted, CLOSED after close().
+   * @param bytesMax Soft cap: at least one whole batch comes back.
+   */
+  next(bytesMax: number): Promise<ReadResult>;
+  /** Ends a waiting next() with CLOSED. */
+  close(): void;
+}
+
+export interface Retention {
+  /** Bytes of a partition's log; undefined: no bound. */
+  readonly maxBytes: number | undefined;
+  readonly maxAgeMs: number | undefined;
+}
+
+export interface CreateTopicRequest {
+  readonly name: string;
+  readonly partitions: number;
+  /** undefined: min(3, nodes). */
+  readonly replicas: number | undefined;
+  readonly retention: Retention;
+}
+
+export interface PartitionDescription {
+  readonly partition: number;
+  readonly leader: string | undefined;
+  readonly term: number;
+  readonly replicas: readonly string[];
+  readonly earliest: number;
+  readonly tail: number;
+  readonly state: 'ok' | 'damaged' | 'unknown';
+}
+
+export interface TopicDescription {
+  readonly name: string;
+  readonly id: number;
+  readonly partitions: readonly PartitionDescription[];
+  readonly retention: Retention;
+}
+
+export interface TailResult extends Omit<ReadStamp, 'level'> {
+  /** 'leader': answered by the node that leads; it promises no more than that until linearizable reads exist. */
+  readonly level: 'leader';
+  readonly topicId: number;
+  readonly earliest: number;
+  readonly tail: number;
+}
+
+export interface NodeDescription {
+  readonly id: string;
+  /** Where clients reach it (ws://host:port/v1/ws); undefined when not known. */
+  readonly url: string | undefined;
+  readonly peerAddress: string;
+  readonly diskUuid: string | undefined;
+  readonly version: string | undefined;
+  readonly isUp: boolean;
+  readonly partitionsLed: number;
+}
+
+export interface ClusterDescription {
+  readonly clusterId: string | undefined;
+  readonly nodeId: string;
+  readonly nodes: readonly NodeDescription[];
+  readonly catalogLeader: string | undefined;
+}
+
+export interface HealthCheck {
+  readonly name: string;
+  readonly isOk: boolean;
+  readonly detail: string;
+}
+
+export interface BrokerVerbs {
+  readonly nodeId: string;
+  readonly version: string;
+  append(request: AppendRequest): Promise<AppendResult>;
+  read(request: ReadRequest): Promise<ReadResult>;
+  subscribe(request: SubscribeRequest): Promise<Reader>;
+  tail(topic: TopicRef, partition: number): Promise<TailResult>;
+  /** Resolves once each partition has a leader. TOPIC_EXISTS when the name is taken. */
+  createTopic(request: CreateTopicRequest): Promise<TopicDescription>;
+  deleteTopic(name: string): Promise<void>;
+  listTopics(): Promise<readonly TopicDescription[]>;
+  describeTopic(name: string): Promise<TopicDescription>;
+  cluster(): ClusterDescription;
+  /** Resolves when `to` leads. */
+  transferLeader(topic: string, partition: number, to: string): Promise<void>;
+  /** Rolls the active segment and takes a snapshot at its boundary. */
+  takeSnapshot(topic: string, partition: number): Promise<{ readonly index: number; readonly nextOffset: number }>;
+  /** Moves the log start offset, through the log, on all replicas. Never beyond the tail; never back. */
+  trim(topic: string, partition: number, before: number): Promise<void>;
+  /** For /readyz and /livez?verbose. */
+  readiness(): readonly HealthCheck[];
+}
