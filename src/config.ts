@@ -337,7 +337,10 @@ function nest(values: Values): Record<string, unknown> {
     const parts = key.split('.');
     const last = parts.pop() as string;
     let at = root;
-    for (const part of parts) at = (at[part] ??= {}) as Record<string, unknown>;
+    for (const part of parts) {
+      at[part] ??= {};
+      at = at[part] as Record<string, unknown>;
+    }
     at[last] = value;
   }
   return root;

@@ -1,0 +1,53 @@
+/**
+ * The real world behind src/env.ts: the only clock, timers and source of chance in the whole of logdrive.
+ * Timers never keep the process alive (a socket or a listener does that), so a stopped node ends by itself.
+ */
+import { randomBytes } from 'node:crypto';
+import type { Clock, Env, Logger, Random, TimerHandle, Timers } from '../env.ts';
+
+class NodeClock implements Clock {
+  nowMs(): number {
+    return Date.now();
+  }
+
+  monotonicMs(): number {
+    return performance.now();
+  }
+}
+
+class NodeTimers implements Timers {
+  after(delayMs: number, fn: () => void): TimerHandle {
+    const timer = setTimeout(fn, delayMs);
+    timer.unref();
+    return { cancel: () => clearTimeout(timer) };
+  }
+
+  every(periodMs: number, fn: () => void): TimerHandle {
+    // Node starts the next period when the last call ran: after a stall there is one late call, not a burst.
+    const timer = setInterval(fn, periodMs);
+    timer.unref();
+    return { cancel: () => clearInterval(timer) };
+  }
+
+  soon(fn: () => void): void {
+    // Not a microtask: those run after each single callback. setImmediate runs once all sockets that had input in this
+    // turn of the event loop were read, which is what makes one write, and one flush, out of many requests.
+    setImmediate(fn);
+  }
+}
+
+class NodeRandom implements Random {
+  next(): number {
+    // 48 of the 53 bits a double can hold: plenty for jitter, and one call.
+    return randomBytes(6).readUIntBE(0, 6) / 2 ** 48;
+  }
+
+  bytes(count: number): Uint8Array {
+    // A copy: randomBytes may hand out a view of Node's shared pool, and the caller owns these bytes.
+    return new Uint8Array(randomBytes(count));
+  }
+}
+
+export function nodeEnv(logger: Logger): Env {
+  return { clock: new NodeClock(), timers: new NodeTimers(), random: new NodeRandom(), logger };
+}
