@@ -8,6 +8,34 @@
 
 export type Outcome = 'none' | 'unknown';
 
+export type ErrorCode =
+  | 'NOT_LEADER'
+  | 'NO_LEADER'
+  | 'NOT_YET'
+  | 'TIMEOUT'
+  | 'CONNECTION'
+  | 'DRAINING'
+  | 'OVERLOADED'
+  | 'STORAGE_FULL'
+  | 'STORAGE_CORRUPT'
+  | 'TRIMMED'
+  | 'OUT_OF_RANGE'
+  | 'TOPIC_NOT_FOUND'
+  | 'PARTITION_NOT_FOUND'
+  | 'TOPIC_EXISTS'
+  | 'PRODUCER_FENCED'
+  | 'SEQUENCE_GAP'
+  | 'TOO_LARGE'
+  | 'CRC'
+  | 'INVALID'
+  | 'UNSUPPORTED'
+  | 'FORBIDDEN'
+  | 'NOT_FOUND'
+  | 'METHOD_NOT_ALLOWED'
+  | 'CLOSED'
+  | 'ABORTED'
+  | 'INTERNAL';
+
 export interface ErrorRow {
   /** One sentence: what happened. */
   readonly sentence: string;
@@ -32,7 +60,7 @@ function row(
 }
 
 // biome-ignore format: one row a code reads as a table.
-const table = {
+export const ERROR_TABLE: Readonly<Record<ErrorCode, ErrorRow>> = {
   NOT_LEADER: row('This node does not lead the partition.', 'Ask the leader named in the error.', true, 'none', 421, 4),
   NO_LEADER: row('The partition has no leader at the moment.', 'Try again shortly; check that a majority of its replicas is up.', true, 'none', 503, 5),
   NOT_YET: row('This replica has not applied that offset yet.', 'Try again, or ask the leader.', true, 'none', 503, 5),
@@ -59,11 +87,7 @@ const table = {
   CLOSED: row('The client, producer, subscription or broker was closed.', 'Open a new one.', false, 'none', 503, 1),
   ABORTED: row('The caller gave up waiting.', 'What was sent may have happened.', false, 'unknown', 499, 130),
   INTERNAL: row('A defect in logdrive.', 'Please report it with the log of the node.', false, 'unknown', 500, 1),
-} as const satisfies Record<string, ErrorRow>;
-
-export type ErrorCode = keyof typeof table;
-
-export const ERROR_TABLE: Readonly<Record<ErrorCode, ErrorRow>> = table;
+};
 
 /** Facts about one failure, by their documented names. */
 export interface ErrorDetails {
@@ -105,16 +129,16 @@ export class LogError extends Error {
 
   /** @param what What happened, to what, in one sentence; the table's sentence when absent. */
   constructor(code: ErrorCode, what?: string, options: LogErrorOptions = {}) {
-    super(what ?? table[code].sentence, options.cause === undefined ? undefined : { cause: options.cause });
+    super(what ?? ERROR_TABLE[code].sentence, options.cause === undefined ? undefined : { cause: options.cause });
     this.name = 'LogError';
     this.code = code;
-    this.outcome = options.outcome ?? table[code].outcome;
+    this.outcome = options.outcome ?? ERROR_TABLE[code].outcome;
     this.details = options.details ?? {};
     Object.defineProperty(this, BRAND, { value: true });
   }
 
   get retriable(): boolean {
-    return table[this.code].isRetriable;
+    return ERROR_TABLE[this.code].isRetriable;
   }
 
   /** True for a LogError of any installed copy of logdrive. */
@@ -124,7 +148,7 @@ export class LogError extends Error {
 }
 
 export function isErrorCode(code: string): code is ErrorCode {
-  return Object.hasOwn(table, code);
+  return Object.hasOwn(ERROR_TABLE, code);
 }
 
 /** For rooms that also run in browsers: a broken invariant stops here, with its state in the text. */

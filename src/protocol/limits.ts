@@ -18,6 +18,10 @@ export const BATCH_RECORDS_MAX = 100_000;
 export const RECORD_HEADERS_MAX = 64;
 /** The protobuf header of a frame. */
 export const FRAME_HEADER_BYTES_MAX: number = 64 * KiB;
+/** The protobuf header of a RESPONSE: the description of every topic of a large cluster. */
+export const RESPONSE_HEADER_BYTES_MAX: number = 4 * MiB;
+/** Each text of a failure; longer ones are cut. */
+export const FAILURE_TEXT_CHARS_MAX = 1_000;
 /** One WebSocket message: a largest batch, its header and the envelope. */
 export const FRAME_BYTES_MAX: number = BATCH_BYTES_MAX + FRAME_HEADER_BYTES_MAX + 64;
 /** [A-Za-z0-9._-], no leading dot. */
@@ -47,6 +51,8 @@ export const PRODUCERS_MAX = 100_000;
 
 assert(RECORD_BYTES_MAX <= BATCH_BYTES_MAX, 'a largest record fits in a batch');
 assert(FRAME_BYTES_MAX > BATCH_BYTES_MAX + FRAME_HEADER_BYTES_MAX, 'a largest batch fits in a frame');
+assert(FRAME_BYTES_MAX > RESPONSE_HEADER_BYTES_MAX, 'a largest response fits in a frame');
 assert(CONNECTION_INFLIGHT_BYTES_MAX >= FRAME_BYTES_MAX, 'a connection may have a largest frame in flight');
 assert(NODE_INFLIGHT_BYTES_MAX >= CONNECTION_INFLIGHT_BYTES_MAX, 'a node allows what one connection may');
+assert(6 * FAILURE_TEXT_CHARS_MAX * 3 < FRAME_HEADER_BYTES_MAX, 'a largest failure fits in a header');
 assert(READ_BYTES_MAX >= BATCH_BYTES_MAX, 'a read can return a largest batch');
