@@ -1,0 +1,53 @@
+/**
+ * One `logdrive serve` as a child process of `logdrive dev`. The channel between them is also the lifeline: when the
+ * parent dies in any way, the channel closes and the child drains by itself, so no node outlives its supervisor.
+ */
+import { spawn } from 'node:child_process';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import type { Child, ChildEvents } from './supervisor.ts';
+
+/** What a supervised node tells its parent. */
+export interface NodeMessage {
+  readonly kind: 'ready';
+}
+
+const ENTRY = fileURLToPath(new URL('./logdrive.js', import.meta.url));
+
+/** Threads of a node: enough that flushes never take the last one from reads. Set here, before the node's first use. */
+export const THREAD_POOL_SIZE = '12';
+
+export interface NodeCommand {
+  /** Arguments after `serve`. */
+  readonly flags: readonly string[];
+  /** Receives each line the node writes. */
+  readonly onLine: (line: string) => void;
+}
+
+export function spawnNode(command: NodeCommand, events: ChildEvents): Child {
+  const child = spawn(process.execPath, [ENTRY, 'serve', '--supervised', ...command.flags], {
+    stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+    // A process group of its own: Ctrl-C in the terminal reaches the supervisor alone, which then stops the nodes.
+    detached: true,
+    env: { UV_THREADPOOL_SIZE: THREAD_POOL_SIZE, ...process.env },
+  });
+  for (const stream of [child.stdout, child.stderr]) {
+    if (stream !== null) createInterface({ input: stream }).on('line', command.onLine);
+  }
+  child.on('message', (message: NodeMessage) => {
+    if (message.kind === 'ready') events.onReady();
+  });
+  // 'close' comes after the last line was read; 'error' instead of it when the process could not be made.
+  let hasEnded = false;
+  const end = (code: number | null, signal: string | null): void => {
+    if (hasEnded) return;
+    hasEnded = true;
+    events.onExit({ code: code ?? undefined, signal: signal ?? undefined });
+  };
+  child.on('close', end);
+  child.on('error', (error) => {
+    command.onLine(error.message);
+    if (child.pid === undefined) end(1, null);
+  });
+  return { pid: child.pid, kill: (signal) => void child.kill(signal) };
+}

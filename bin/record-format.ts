@@ -1,0 +1,117 @@
+/**
+ * How `consume` writes a record: the value and \n (raw), one JSON line, or a format in the manner of kcat, compiled
+ * once to a list of writers. Raw and kcat formats write values and keys as bytes, never through text.
+ *
+ *   %o offset   %t topic   %p partition   %T timestamp (ms)   %k key   %s value
+ *   %K key bytes (-1: no key)   %S value bytes   %h headers as k=v,k=v   %% a percent sign   \n \t \r \0 \\ \xHH
+ */
+import { UsageError } from './exit.ts';
+import { unescapeBytes } from './values.ts';
+
+export interface ConsumedRecord {
+  readonly topic: string;
+  readonly partition: number;
+  readonly offset: number;
+  readonly timestampMs: number;
+  readonly key: Uint8Array | undefined;
+  readonly value: Uint8Array;
+  readonly headers: readonly { readonly key: string; readonly value: Uint8Array }[];
+}
+
+/** Hands the bytes of one record to `write`, which may keep them. */
+export type RecordFormat = (record: ConsumedRecord, write: (bytes: Uint8Array) => void) => void;
+
+const LINE_FEED = Buffer.from('\n');
+const NOTHING = Buffer.alloc(0);
+const EQUALS = Buffer.from('=');
+const COMMA = Buffer.from(',');
+
+export const rawFormat: RecordFormat = (record, write) => {
+  write(record.value);
+  write(LINE_FEED);
+};
+
+export const jsonFormat: RecordFormat = (record, write) => write(Buffer.from(`${JSON.stringify(jsonOf(record))}\n`));
+
+const strictUtf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
+/** Bytes as text under `name`, or as base64 under `nameBase64` exactly when they are not valid UTF-8, as HTTP does it. */
+function bytesField(name: string, bytes: Uint8Array): Record<string, string> {
+  try {
+    return { [name]: strictUtf8.decode(bytes) };
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error;
+    return { [`${name}Base64`]: Buffer.from(bytes).toString('base64') };
+  }
+}
+
+function jsonOf(record: ConsumedRecord): Record<string, unknown> {
+  return {
+    topic: record.topic,
+    partition: record.partition,
+    offset: record.offset,
+    timestamp: record.timestampMs,
+    ...(record.key === undefined ? { key: null } : bytesField('key', record.key)),
+    ...bytesField('value', record.value),
+    ...headersOf(record),
+  };
+}
+
+/** Header values as text by name, those that are no text under `headersBase64`. Of a name given twice: the last. */
+function headersOf(record: ConsumedRecord): Record<string, Record<string, string>> {
+  const fields: Record<string, Record<string, string>> = { headers: {} };
+  for (const header of record.headers) {
+    for (const [name, text] of Object.entries(bytesField('headers', header.value))) {
+      fields[name] = { ...fields[name], [header.key]: text };
+    }
+  }
+  return fields;
+}
+
+function number(of: (record: ConsumedRecord) => number): RecordFormat {
+  return (record, write) => write(Buffer.from(String(of(record))));
+}
+
+const DIRECTIVES: Readonly<Record<string, RecordFormat>> = {
+  o: number((record) => record.offset),
+  p: number((record) => record.partition),
+  T: number((record) => record.timestampMs),
+  S: number((record) => record.value.length),
+  K: number((record) => record.key?.length ?? -1),
+  t: (record, write) => write(Buffer.from(record.topic)),
+  k: (record, write) => write(record.key ?? NOTHING),
+  s: (record, write) => write(record.value),
+  h: writeHeaders,
+};
+
+function writeHeaders(record: ConsumedRecord, write: (bytes: Uint8Array) => void): void {
+  record.headers.forEach((header, at) => {
+    if (at > 0) write(COMMA);
+    write(Buffer.from(header.key));
+    write(EQUALS);
+    write(header.value);
+  });
+}
+
+/** Compiles what was typed after -f. */
+export function parseRecordFormat(text: string): RecordFormat {
+  if (text === 'raw') return rawFormat;
+  const writers: RecordFormat[] = [];
+  // Between directives lies literal text; %% belongs to it.
+  for (const part of text.match(/%%|%.?|[^%]+/gs) ?? []) {
+    if (part === '%%' || !part.startsWith('%')) {
+      const literal = part === '%%' ? Buffer.from('%') : unescapeBytes(part);
+      writers.push((_, write) => write(literal));
+      continue;
+    }
+    const directive = DIRECTIVES[part.slice(1)];
+    if (directive === undefined) {
+      const known = Object.keys(DIRECTIVES).map((letter) => `%${letter}`);
+      throw new UsageError(`--format does not know '${part}'; it knows ${known.join(' ')} and %%, or 'raw'`);
+    }
+    writers.push(directive);
+  }
+  return (record, write) => {
+    for (const writer of writers) writer(record, write);
+  };
+}
