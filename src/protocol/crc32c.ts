@@ -10,16 +10,9 @@ export type Crc32c = (bytes: Uint8Array, seed?: number) => number;
 
 const POLYNOMIAL = 0x82f63b78;
 
-// Table k advances a byte through k more zero bytes; eight tables take eight bytes a turn.
+// Eight tables of 256, end to end: table k advances a byte through k more zero bytes, and a turn takes eight bytes.
+// One array, since a bundler makes its constants variables, and loading eight of those a turn costs a quarter.
 const TABLES = buildTables();
-const T0 = TABLES.subarray(0, 256);
-const T1 = TABLES.subarray(256, 512);
-const T2 = TABLES.subarray(512, 768);
-const T3 = TABLES.subarray(768, 1024);
-const T4 = TABLES.subarray(1024, 1280);
-const T5 = TABLES.subarray(1280, 1536);
-const T6 = TABLES.subarray(1536, 1792);
-const T7 = TABLES.subarray(1792, 2048);
 
 function buildTables(): Int32Array {
   const tables = new Int32Array(8 * 256);
@@ -35,23 +28,24 @@ function buildTables(): Int32Array {
   return tables;
 }
 
-/** Works everywhere; about 1.5 GB/s. */
+/** Works everywhere; about 1.2 GB/s. */
 export function crc32cPortable(bytes: Uint8Array, seed = 0): number {
+  const tables = TABLES;
   let crc = ~seed;
   let at = 0;
   const end = bytes.length;
   for (const blocksEnd = end - 7; at < blocksEnd; at += 8) {
     crc ^= bytes[at]! | (bytes[at + 1]! << 8) | (bytes[at + 2]! << 16) | (bytes[at + 3]! << 24);
     crc =
-      T7[crc & 0xff]! ^
-      T6[(crc >>> 8) & 0xff]! ^
-      T5[(crc >>> 16) & 0xff]! ^
-      T4[crc >>> 24]! ^
-      T3[bytes[at + 4]!]! ^
-      T2[bytes[at + 5]!]! ^
-      T1[bytes[at + 6]!]! ^
-      T0[bytes[at + 7]!]!;
+      tables[0x700 | (crc & 0xff)]! ^
+      tables[0x600 | ((crc >>> 8) & 0xff)]! ^
+      tables[0x500 | ((crc >>> 16) & 0xff)]! ^
+      tables[0x400 | (crc >>> 24)]! ^
+      tables[0x300 | bytes[at + 4]!]! ^
+      tables[0x200 | bytes[at + 5]!]! ^
+      tables[0x100 | bytes[at + 6]!]! ^
+      tables[bytes[at + 7]!]!;
   }
-  for (; at < end; at++) crc = T0[(crc ^ bytes[at]!) & 0xff]! ^ (crc >>> 8);
+  for (; at < end; at++) crc = tables[(crc ^ bytes[at]!) & 0xff]! ^ (crc >>> 8);
   return ~crc >>> 0;
 }
