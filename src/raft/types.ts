@@ -139,6 +139,16 @@ export interface SendRequest {
   readonly bytesMax: ByteCount;
 }
 
+/** A follower no longer holds entries it had acked as durable: its disk lost them (R21). The leader stops counting it
+ *  until it has acked them anew. To be reported; replication goes on. */
+export interface LostAcks {
+  readonly peer: NodeId;
+  /** Last index it had acked. */
+  readonly acked: LogIndex;
+  /** Its last index now. */
+  readonly lastIndex: LogIndex;
+}
+
 /** What the core wants done after a turn, in the order the fields stand here (house B4). */
 export interface Ready {
   /** Changed term or vote. To be made durable before the entries below and before `messagesAfterHardState`. */
@@ -160,6 +170,8 @@ export interface Ready {
   readonly commit: LogIndex | undefined;
   /** Present when role, term or known leader changed in this turn. */
   readonly status: RaftStatus | undefined;
+  /** Leader: followers found to have lost acked entries. Almost always empty. */
+  readonly lostAcks: readonly LostAcks[];
 }
 
 export interface RaftStatus {

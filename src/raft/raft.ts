@@ -1,0 +1,301 @@
+/**
+ * One node of one Raft group: takes events, changes its state, and says in a Ready what is to be done. Synchronous and
+ * deterministic; it knows no clock, disk, socket or payload. Dispatch only: the rules are in election.ts (who leads),
+ * replication.ts and transfer.ts (the leader's side), follower.ts (the other side) and progress.ts (one follower).
+ *
+ * Used by src/partition alone, as: event -> ready() -> do what it says, in its order -> events.
+ */
+import { strict as assert } from 'node:assert';
+import * as election from './election.ts';
+import * as follower from './follower.ts';
+import { assertCheapInvariants } from './invariants.ts';
+import { isMember, isVoter } from './membership.ts';
+import type { RaftOptions, RaftStart } from './options.ts';
+import type { ProgressState } from './progress.ts';
+import { takeReady } from './ready.ts';
+import * as replication from './replication.ts';
+import { createState, type RaftState, sendDurably } from './state.ts';
+import * as transfer from './transfer.ts';
+import type {
+  Append,
+  ByteCount,
+  EntryId,
+  HardState,
+  InstallSnapshot,
+  LogIndex,
+  Membership,
+  Message,
+  NodeId,
+  ProposeResult,
+  Ready,
+  Role,
+  Term,
+} from './types.ts';
+
+/** A leader's view of one follower, for status pages and tests. */
+export interface PeerProgress {
+  readonly match: LogIndex;
+  readonly next: LogIndex;
+  readonly state: ProgressState;
+  /** Heard within an election timeout. */
+  readonly isActive: boolean;
+}
+
+export class Raft {
+  readonly #state: RaftState;
+
+  constructor(options: RaftOptions, start: RaftStart) {
+    this.#state = createState(options, start);
+    election.startElectionTimer(this.#state);
+  }
+
+  get id(): NodeId {
+    return this.#state.options.id;
+  }
+  get role(): Role {
+    return this.#state.role;
+  }
+  get term(): Term {
+    return this.#state.term;
+  }
+  get leader(): NodeId | undefined {
+    return this.#state.leader;
+  }
+  /** Last committed index, inclusive. */
+  get commit(): LogIndex {
+    return this.#state.commit;
+  }
+  /** Last index of the log, durable or not. */
+  get lastIndex(): LogIndex {
+    return this.#state.log.lastIndex;
+  }
+  /** Last durable entry. */
+  get flushed(): EntryId {
+    return this.#state.log.entryAt(this.#state.flushed);
+  }
+  get membership(): Membership {
+    return this.#state.membership;
+  }
+  /** Index of this leader's no-op, while leader (R4). */
+  get firstIndexOfTerm(): LogIndex | undefined {
+    return this.#state.leading?.firstIndex;
+  }
+
+  /** For describe.ts, invariants.ts and tests: read, never written. */
+  inspect(): Readonly<RaftState> {
+    return this.#state;
+  }
+
+  /** One unit of Raft time passes. */
+  tick(): void {
+    const state = this.#state;
+    if (state.role !== 'leader') {
+      election.tickElection(state);
+      return;
+    }
+    transfer.tickTransfer(state);
+    if (!replication.tickLeader(state)) election.becomeFollower(state, state.term, undefined);
+  }
+
+  /** A message arrived. After an 'append' or a 'snapshot' take ready() before stepping another one, so that the bytes
+   *  that came with it can be told apart. Messages of strangers and for others are dropped (R17, R22). */
+  step(message: Message): void {
+    const state = this.#state;
+    if (message.to !== state.options.id || message.from === state.options.id) return;
+    if (!isMember(state.membership, message.from)) return;
+    if (!this.#settleTerm(message)) return;
+    this.#dispatch(message);
+  }
+
+  /** Brings the node to the message's term, if that is higher. False when the message must not be acted on. */
+  #settleTerm(message: Message): boolean {
+    const state = this.#state;
+    if (message.kind === 'pre-vote') return isVoter(state.membership, message.from);
+    // A grant names the term the candidate would campaign in: nobody is there yet.
+    if (message.kind === 'pre-vote-reply' && message.granted) return true;
+    if (message.kind === 'vote') {
+      if (!isVoter(state.membership, message.from)) return false;
+      if (message.term > state.term && !message.isTransfer && election.isSticky(state)) return false;
+    }
+    if (message.term > state.term) election.becomeFollower(state, message.term, undefined);
+    if (message.term < state.term) return this.#onOldTerm(message);
+    return true;
+  }
+
+  /**
+   * A leader of an old term must learn of the new one from whoever hears it: a node that moved on (say, a candidate
+   * that was cut off) would otherwise refuse it for ever, and stickiness would keep that node from being elected.
+   */
+  #onOldTerm(message: Message): boolean {
+    const { options, term, log } = this.#state;
+    const envelope = { from: options.id, to: message.from, term };
+    switch (message.kind) {
+      case 'vote':
+        return true;
+      case 'heartbeat':
+      case 'snapshot':
+        sendDurably(this.#state, { ...envelope, kind: 'heartbeat-reply', round: 0 });
+        return false;
+      case 'append': {
+        const { index } = message.previous;
+        const { last, lastIndex } = log;
+        sendDurably(this.#state, { ...envelope, kind: 'append-reply', accepted: false, index, hint: last, lastIndex });
+        return false;
+      }
+      default:
+        return false;
+    }
+  }
+
+  #dispatch(message: Message): void {
+    const state = this.#state;
+    switch (message.kind) {
+      case 'pre-vote':
+        election.onPreVote(state, message);
+        break;
+      case 'pre-vote-reply':
+        election.onPreVoteReply(state, message);
+        break;
+      case 'vote':
+        election.onVote(state, message);
+        break;
+      case 'vote-reply':
+        election.onVoteReply(state, message);
+        break;
+      case 'heartbeat':
+        election.heardLeader(state, message.from);
+        follower.onHeartbeat(state, message);
+        break;
+      case 'append':
+        election.heardLeader(state, message.from);
+        follower.onAppend(state, message);
+        break;
+      case 'snapshot':
+        election.heardLeader(state, message.from);
+        follower.onSnapshot(state, message);
+        break;
+      case 'timeout-now':
+        election.heardLeader(state, message.from);
+        election.onTimeoutNow(state);
+        break;
+      case 'heartbeat-reply':
+        replication.onHeartbeatReply(state, message);
+        break;
+      case 'append-reply':
+        replication.onAppendReply(state, message);
+        break;
+      case 'snapshot-reply':
+        replication.onSnapshotReply(state, message);
+        break;
+      default: {
+        const unknown: never = message;
+        throw new assert.AssertionError({ message: `unknown message ${JSON.stringify(unknown)}` });
+      }
+    }
+  }
+
+  /** Leader: appends entries of these sizes at lastIndex + 1 and on, in the current term. */
+  propose(sizes: readonly ByteCount[]): ProposeResult {
+    return replication.propose(this.#state, sizes);
+  }
+
+  /**
+   * Everything up to `at` is on this node's disk; ignored when the log no longer holds that entry. An entry that was
+   * cut and came back with the same term counts only once its second write is durable: whoever reports flushes must
+   * have dropped the first one's report at the cut.
+   */
+  persisted(at: EntryId): void {
+    const state = this.#state;
+    if (at.index <= state.flushed || !state.log.has(at)) return;
+    assert.ok(at.index <= state.outbox.handed, `entry ${at.index} is durable before it was handed over`);
+    state.flushed = at.index;
+    if (state.role === 'leader') replication.maybeCommit(state);
+    else follower.maybeAck(state);
+  }
+
+  /** This hard state, or a newer one, is on this node's disk. */
+  hardStatePersisted(hardState: HardState): void {
+    election.hardStatePersisted(this.#state, hardState);
+  }
+
+  /** The answer to a SendRequest, at the moment of sending: the header of an append of entries [from, last]. Undefined
+   *  when the request was overtaken (call sendFailed). Entry sizes in it are 0: the core keeps none. */
+  appendFor(peer: NodeId, from: LogIndex, last: LogIndex): Append | undefined {
+    return replication.appendFor(this.#state, peer, from, last);
+  }
+
+  /** What appendFor() gave was taken by the transport. This alone moves the peer's next index. */
+  sent(peer: NodeId, last: LogIndex, bytes: ByteCount): void {
+    const { leading, commit } = this.#state;
+    leading?.progress.get(peer)?.sent(last, bytes, commit, leading.round);
+  }
+
+  /** The transport refused, the read failed, or appendFor / snapshotFor gave nothing: asked for again later. */
+  sendFailed(peer: NodeId): void {
+    this.#state.leading?.progress.get(peer)?.sendFailed();
+  }
+
+  /** The message that goes with the state as of `snapshot`, for a peer named in Ready.snapshotsTo. */
+  snapshotFor(peer: NodeId, snapshot: EntryId): InstallSnapshot | undefined {
+    return replication.snapshotFor(this.#state, peer, snapshot);
+  }
+
+  snapshotSent(peer: NodeId): void {
+    this.#state.leading?.progress.get(peer)?.snapshotSent();
+  }
+
+  /** The state of Ready.install is installed and durable; the log is empty above it. */
+  installed(snapshot: EntryId): void {
+    follower.onInstalled(this.#state, snapshot);
+  }
+
+  /** While false (say, the log was found damaged) the node grants no vote, does not campaign and does not ack (R19). */
+  setMayVote(mayVote: boolean): void {
+    this.#state.mayVote = mayVote;
+    election.rightsChanged(this.#state);
+    follower.maybeAck(this.#state);
+  }
+
+  setMayCampaign(mayCampaign: boolean): void {
+    this.#state.mayCampaign = mayCampaign;
+    election.rightsChanged(this.#state);
+  }
+
+  /** Campaigns at once, with pre-vote: the preferred leader of a new partition. */
+  campaign(): void {
+    election.campaignNow(this.#state);
+  }
+
+  /** The socket to `peer` closed. */
+  peerDown(peer: NodeId): void {
+    const state = this.#state;
+    if (peer === state.leader) election.leaderLinkDown(state);
+    state.leading?.progress.get(peer)?.linkDown();
+  }
+
+  /** Hands leadership to `peer`; proposals are refused until it is done or given up. */
+  transferTo(peer: NodeId): boolean {
+    return transfer.transferTo(this.#state, peer);
+  }
+
+  /** The entries up to `base` are no longer stored. */
+  logStartMoved(base: EntryId): void {
+    const { log, commit } = this.#state;
+    assert.ok(base.index <= commit, `log start ${base.index} is past the commit ${commit}`);
+    log.trimTo(base);
+  }
+
+  /** What is to be done now; undefined when nothing is. Takes it: a second call gives only what is new. */
+  ready(): Ready | undefined {
+    assertCheapInvariants(this.#state);
+    return takeReady(this.#state);
+  }
+
+  /** Undefined unless this node leads and `peer` is another member. */
+  progressOf(peer: NodeId): PeerProgress | undefined {
+    const progress = this.#state.leading?.progress.get(peer);
+    if (progress === undefined) return undefined;
+    const { match, next, state } = progress;
+    return { match, next, state, isActive: replication.isActive(this.#state, peer) };
+  }
+}

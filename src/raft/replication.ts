@@ -1,0 +1,239 @@
+/**
+ * The leader's side: who gets which range, what the answers mean, when commit moves. Who the leader is was decided in
+ * election.ts; what the leader thinks of one follower is in progress.ts.
+ */
+import { strict as assert } from 'node:assert';
+import { ByteWindow } from './byte-window.ts';
+import { peersOf } from './membership.ts';
+import { Progress } from './progress.ts';
+import { hasQuorum, quorumIndex } from './quorum.ts';
+import { commitTo, type RaftState, send } from './state.ts';
+import { maybeTimeoutNow } from './transfer.ts';
+import type {
+  Append,
+  AppendReply,
+  ByteCount,
+  EntryId,
+  EntryMeta,
+  HeartbeatReply,
+  InstallSnapshot,
+  LogIndex,
+  NodeId,
+  ProposeResult,
+  SendRequest,
+  SnapshotReply,
+} from './types.ts';
+
+/** A term of leadership begins: everybody is probed at the end of the log, a no-op is appended so that entries of
+ *  earlier terms can commit (R3, R4), and one heartbeat round announces the leader (paper 5.2). */
+export function startLeading(state: RaftState): void {
+  const { options, log } = state;
+  const firstIndex = log.lastIndex + 1;
+  const progress = new Map<NodeId, Progress>();
+  for (const peer of peersOf(state.membership, options.id)) {
+    progress.set(peer, new Progress(peer, firstIndex, options));
+  }
+  const uncommitted = new ByteWindow();
+  state.leading = { progress, firstIndex, uncommitted, heartbeatElapsed: 0, round: 0, transfer: undefined };
+  uncommitted.add(firstIndex, options.noopBytes);
+  log.append(state.term, firstIndex);
+  broadcastHeartbeat(state);
+}
+
+export function propose(state: RaftState, sizes: readonly ByteCount[]): ProposeResult {
+  assert.ok(sizes.length > 0, 'a proposal holds at least one entry');
+  const { leading, log, options } = state;
+  if (leading === undefined) return { kind: 'refused', reason: 'not-leader' };
+  if (leading.transfer !== undefined) return { kind: 'refused', reason: 'transferring' };
+  let bytes = 0;
+  for (const size of sizes) bytes += size;
+  const waiting = leading.uncommitted.bytes;
+  if (waiting > 0 && waiting + bytes > options.uncommittedBytesMax) {
+    return { kind: 'refused', reason: 'uncommitted-full' };
+  }
+  const first = log.lastIndex + 1;
+  const last = log.lastIndex + sizes.length;
+  log.append(state.term, last);
+  leading.uncommitted.add(last, bytes);
+  return { kind: 'accepted', term: state.term, first, last };
+}
+
+/** Time passes for a leader. Returns false when it must step down: no majority was heard for an election timeout
+ *  (R9, R10), so another leader may exist by now. */
+export function tickLeader(state: RaftState): boolean {
+  const { leading, options } = state;
+  assert.ok(leading !== undefined, 'only a leader ticks as one');
+  for (const progress of leading.progress.values()) {
+    progress.tick();
+    progress.snapshotOverdue(options.electionTicksMax);
+  }
+  if (!hasQuorum(state.membership, (voter) => isActive(state, voter))) return false;
+  leading.heartbeatElapsed += 1;
+  if (leading.heartbeatElapsed >= options.heartbeatTicks) {
+    leading.heartbeatElapsed = 0;
+    broadcastHeartbeat(state);
+  }
+  return true;
+}
+
+/** Heard within an election timeout. The leader always hears itself. */
+export function isActive(state: RaftState, node: NodeId): boolean {
+  if (node === state.options.id) return true;
+  const progress = state.leading?.progress.get(node);
+  return progress !== undefined && progress.ticksSilent < state.options.electionTicksMax;
+}
+
+function broadcastHeartbeat(state: RaftState): void {
+  const { leading } = state;
+  if (leading === undefined) return;
+  leading.round += 1;
+  for (const progress of leading.progress.values()) sendHeartbeat(state, progress, leading.round);
+}
+
+/** Carries no more commit than the follower is known to hold: its log may differ past that. */
+function sendHeartbeat(state: RaftState, progress: Progress, round: number): void {
+  const commit = Math.min(state.commit, progress.countedMatch);
+  progress.commitTold(commit);
+  send(state, { kind: 'heartbeat', from: state.options.id, to: progress.peer, term: state.term, commit, round });
+}
+
+export function onHeartbeatReply(state: RaftState, reply: HeartbeatReply): void {
+  const { leading } = state;
+  const progress = leading?.progress.get(reply.from);
+  if (leading === undefined || progress === undefined) return;
+  progress.heard();
+  if (progress.needsCheck(reply.round, leading.round)) sendCheck(state, progress);
+  maybeTimeoutNow(state);
+}
+
+/** An append without entries behind the last one sent (progress.ts says what for). Needs no bytes, so it leaves as a
+ *  plain message. */
+function sendCheck(state: RaftState, progress: Progress): void {
+  const index = progress.next - 1;
+  if (index < state.log.base.index) {
+    progress.becomeSnapshot();
+    return;
+  }
+  send(state, appendMessage(state, progress.peer, index, []));
+}
+
+function appendMessage(state: RaftState, peer: NodeId, previous: LogIndex, entries: readonly EntryMeta[]): Append {
+  return {
+    kind: 'append',
+    from: state.options.id,
+    to: peer,
+    term: state.term,
+    previous: state.log.entryAt(previous),
+    commit: state.commit,
+    entries,
+  };
+}
+
+export function onAppendReply(state: RaftState, reply: AppendReply): void {
+  const { leading, log } = state;
+  const progress = leading?.progress.get(reply.from);
+  if (leading === undefined || progress === undefined) return;
+  progress.heard();
+  if (reply.accepted) {
+    assert.ok(
+      reply.index <= log.lastIndex,
+      `${reply.from} acked ${reply.index} in term ${reply.term}, past this leader's last index ${log.lastIndex}`,
+    );
+    progress.accepted(reply.index, log.base.index, leading.round);
+    maybeCommit(state);
+    maybeTimeoutNow(state);
+    return;
+  }
+  const acked = progress.match;
+  // By terms, both ways: the follower skipped to its last entry not above our term, we skip to ours not above its.
+  const agreeAt = log.lastAtOrBelow(reply.hint.index, reply.hint.term)?.index;
+  const refusal = progress.refused(reply, agreeAt);
+  if (refusal === 'suspect') sendCheck(state, progress);
+  if (refusal === 'lost-acks') state.outbox.lostAcks.push({ peer: reply.from, acked, lastIndex: reply.lastIndex });
+}
+
+export function onSnapshotReply(state: RaftState, reply: SnapshotReply): void {
+  const { leading, log } = state;
+  const progress = leading?.progress.get(reply.from);
+  if (leading === undefined || progress === undefined) return;
+  progress.heard();
+  progress.snapshotAnswered(reply.index, log.base.index, leading.round);
+  maybeCommit(state);
+}
+
+/**
+ * Moves commit to the highest index a quorum holds durably, when that entry is of this term. An entry of an earlier
+ * term is never counted: it can sit on a majority and still be overwritten (Figure 8, R3); it commits with the first
+ * entry of this term behind it.
+ */
+export function maybeCommit(state: RaftState): void {
+  const { leading, log, options } = state;
+  if (leading === undefined) return;
+  const index = quorumIndex(state.membership, (voter) => {
+    // The leader counts itself only for what its own disk holds (W1).
+    if (voter === options.id) return state.flushed;
+    return leading.progress.get(voter)?.countedMatch ?? 0;
+  });
+  if (index > state.commit && log.termAt(index) === state.term) {
+    commitTo(state, index);
+    leading.uncommitted.releaseTo(index);
+  }
+  for (const progress of leading.progress.values()) {
+    // A follower with nothing on its way would learn of the commit a heartbeat later; its readers wait for it.
+    if (progress.needsCommitNotice(state.commit, log.lastIndex)) sendHeartbeat(state, progress, leading.round);
+  }
+}
+
+/** What to send to whom next. Each request stays open until sent() or sendFailed(). */
+export function takeSends(state: RaftState): { sends: readonly SendRequest[]; snapshotsTo: readonly NodeId[] } {
+  const { leading, log, options } = state;
+  if (leading === undefined) return NOTHING_TO_SEND;
+  let sends: SendRequest[] | undefined;
+  let snapshotsTo: NodeId[] | undefined;
+  for (const progress of leading.progress.values()) {
+    if (!progress.canRequest(log.lastIndex)) continue;
+    if (progress.state !== 'snapshot' && progress.next <= log.base.index) progress.becomeSnapshot();
+    progress.requested();
+    if (progress.state === 'snapshot') {
+      snapshotsTo ??= [];
+      snapshotsTo.push(progress.peer);
+    } else {
+      sends ??= [];
+      const bytesMax = Math.min(options.appendBytesMax, progress.windowBytes);
+      sends.push({ peer: progress.peer, from: progress.next, bytesMax });
+    }
+  }
+  if (sends === undefined && snapshotsTo === undefined) return NOTHING_TO_SEND;
+  return { sends: sends ?? [], snapshotsTo: snapshotsTo ?? [] };
+}
+
+const NOTHING_TO_SEND = { sends: [], snapshotsTo: [] } as const;
+
+/** See Raft.appendFor. The entries carry no sizes: the core keeps none. */
+export function appendFor(state: RaftState, peer: NodeId, from: LogIndex, last: LogIndex): Append | undefined {
+  const progress = state.leading?.progress.get(peer);
+  if (progress === undefined || progress.state === 'snapshot' || progress.isSuspect) return undefined;
+  if (progress.next !== from || from <= state.log.base.index) return undefined;
+  assert.ok(last >= from && last <= state.log.lastIndex, `no entries ${from}..${last} to send: the log ends before`);
+  const entries: EntryMeta[] = [];
+  for (let index = from; index <= last; index += 1) {
+    entries.push({ term: state.log.termAt(index)!, index, bytes: 0 });
+  }
+  return appendMessage(state, peer, from - 1, entries);
+}
+
+/** See Raft.snapshotFor. */
+export function snapshotFor(state: RaftState, peer: NodeId, snapshot: EntryId): InstallSnapshot | undefined {
+  const progress = state.leading?.progress.get(peer);
+  if (progress?.state !== 'snapshot' || snapshot.index < state.log.base.index) return undefined;
+  assert.ok(snapshot.index <= state.commit, `snapshot ${snapshot.index} is past the commit ${state.commit}`);
+  return {
+    kind: 'snapshot',
+    from: state.options.id,
+    to: peer,
+    term: state.term,
+    snapshot,
+    membership: state.membership,
+    commit: state.commit,
+  };
+}

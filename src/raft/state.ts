@@ -1,0 +1,183 @@
+/**
+ * Everything one Raft core knows: the fields the rules in election, replication, follower and transfer work on.
+ * Only those rules change it, and only class Raft holds it. No rule is here.
+ *
+ * Cursors, lowest first (docs/raft.md draws them):
+ *   log.base <= commit <= log.lastIndex,   flushed <= handed <= log.lastIndex
+ * commit may pass the local flushed: a majority of others can hold an entry before this disk does.
+ */
+import { strict as assert } from 'node:assert';
+import type { ByteWindow } from './byte-window.ts';
+import { type RaftOptions, type RaftStart, validateOptions } from './options.ts';
+import type { Progress } from './progress.ts';
+import { TermIndex } from './term-index.ts';
+import type {
+  HardState,
+  InstallSnapshot,
+  LogIndex,
+  LostAcks,
+  Membership,
+  Message,
+  NodeId,
+  RaftStatus,
+  Role,
+  Term,
+} from './types.ts';
+
+/** While pre-candidate or candidate. */
+export interface Campaign {
+  /** Own vote included once it counts; one answer a node. */
+  readonly votes: Map<NodeId, boolean>;
+  /** Asked for by the leader itself (thesis 3.10): voters do not stick to it. */
+  readonly isTransfer: boolean;
+}
+
+export interface Transfer {
+  readonly to: NodeId;
+  /** Ticks since it began; given up at electionTicksMax. */
+  ticks: number;
+}
+
+/** While leader. */
+export interface Leading {
+  /** Everybody else in the membership. */
+  readonly progress: Map<NodeId, Progress>;
+  /** Index of this term's no-op. */
+  readonly firstIndex: LogIndex;
+  /** Proposed in this term and not committed. */
+  readonly uncommitted: ByteWindow;
+  heartbeatElapsed: number;
+  /** Number of the last heartbeat round begun, from 1. */
+  round: number;
+  transfer: Transfer | undefined;
+}
+
+/** What was said by follower rules about the log of the current leader; empty again in every new term. */
+export interface Following {
+  /** Highest index known to match the leader of this term: previous + entries of the accepted messages (R6). */
+  matched: LogIndex;
+  /** Highest index acked to it. */
+  acked: LogIndex;
+  /** An accepted message waits for the disk before it is answered. */
+  owesAck: boolean;
+}
+
+/** What the next Ready takes along. */
+export interface Outbox {
+  messages: Message[];
+  messagesAfterHardState: Message[];
+  lostAcks: LostAcks[];
+  truncateFrom: LogIndex | undefined;
+  install: InstallSnapshot | undefined;
+  /** Last index given out in Ready.append; entries past it are given out next. */
+  handed: LogIndex;
+  /** As last given out. */
+  hardState: HardState;
+  commit: LogIndex;
+  status: RaftStatus;
+}
+
+export interface RaftState {
+  readonly options: RaftOptions;
+  readonly log: TermIndex;
+  readonly outbox: Outbox;
+  membership: Membership;
+
+  /** Invariant: never falls. */
+  term: Term;
+  /** Invariant: within a term, set once and never cleared (R1). */
+  votedFor: NodeId | undefined;
+  /** The newest hard state known durable. Messages that rest on a newer one wait for it. */
+  durable: HardState;
+
+  role: Role;
+  leader: NodeId | undefined;
+  /** Invariant: never falls; at most log.lastIndex. */
+  commit: LogIndex;
+  /** Highest index that is durable here and still part of the log. Falls with a truncation only. */
+  flushed: LogIndex;
+
+  /** Ticks since the leader was heard, a vote was granted, or a campaign began. */
+  electionElapsed: number;
+  /** Drawn anew for every wait. */
+  electionTimeout: number;
+  /** The link to the leader broke: stickiness towards it has ended. */
+  isLeaderGone: boolean;
+
+  mayVote: boolean;
+  mayCampaign: boolean;
+  campaign: Campaign | undefined;
+  leading: Leading | undefined;
+  following: Following;
+  /** A snapshot being written to disk; appends are not heard meanwhile. */
+  installing: InstallSnapshot | undefined;
+}
+
+/** A Raft core seen from describe.ts and invariants.ts. */
+export interface Inspectable {
+  inspect(): Readonly<RaftState>;
+}
+
+export function createState(options: RaftOptions, start: RaftStart): RaftState {
+  validateOptions(options);
+  const log = new TermIndex(start.base, start.termRuns);
+  const commit = Math.max(start.commit, log.base.index);
+  const { term } = start.hardState;
+  assert.ok(commit <= log.lastIndex, `start: commit ${commit} is past the last index ${log.lastIndex}`);
+  assert.ok(log.lastTerm <= term, `start: the log ends in term ${log.lastTerm}, above the hard state's ${term}`);
+  return {
+    options,
+    log,
+    outbox: {
+      messages: [],
+      messagesAfterHardState: [],
+      lostAcks: [],
+      truncateFrom: undefined,
+      install: undefined,
+      handed: log.lastIndex,
+      hardState: start.hardState,
+      commit,
+      status: { role: 'follower', term, leader: undefined },
+    },
+    membership: options.membership,
+    term,
+    votedFor: start.hardState.votedFor,
+    durable: start.hardState,
+    role: 'follower',
+    leader: undefined,
+    commit,
+    flushed: log.lastIndex,
+    electionElapsed: 0,
+    electionTimeout: options.electionTicksMax,
+    isLeaderGone: false,
+    mayVote: true,
+    mayCampaign: true,
+    campaign: undefined,
+    leading: undefined,
+    following: { matched: 0, acked: 0, owesAck: false },
+    installing: undefined,
+  };
+}
+
+export function isHardStateDurable(state: RaftState): boolean {
+  return state.durable.term === state.term && state.durable.votedFor === state.votedFor;
+}
+
+/** Leaves as soon as the partition gets to it. For messages that promise nothing about this node's disk. */
+export function send(state: RaftState, message: Message): void {
+  state.outbox.messages.push(message);
+}
+
+/** Leaves once this node's term and vote are durable (R1): a vote, or an answer in a term, must survive a crash. */
+export function sendDurably(state: RaftState, message: Message): void {
+  if (isHardStateDurable(state)) state.outbox.messages.push(message);
+  else state.outbox.messagesAfterHardState.push(message);
+}
+
+/** Moves the commit index forward; a lower one is old news. */
+export function commitTo(state: RaftState, index: LogIndex): void {
+  if (index <= state.commit) return;
+  const { lastIndex } = state.log;
+  assert.ok(index <= lastIndex, `commit ${index} is past the last index ${lastIndex}`);
+  state.commit = index;
+}
