@@ -164,7 +164,7 @@ export class PeerLink {
 
   #serve(body: Uint8Array): void {
     const method = METHODS[body[4] as number];
-    const idBytes = body.slice(0, 4);
+    const idBytes = new Uint8Array(body.subarray(0, 4));
     if (method === undefined || this.#callsServed >= CALLS_SERVED_MAX) {
       const error =
         method === undefined

@@ -1,0 +1,83 @@
+/** The HTTP verbs on topics and on the cluster: bodies checked, one broker verb each, its result in the words of HTTP. */
+import type { BrokerVerbs, TopicDescription } from '../broker/index.ts';
+import { LogError, NUMBER_MAX, PARTITIONS_PER_TOPIC_MAX } from '../protocol/index.ts';
+import { type Fields, integerOf, jsonObject, numberOf, objectOf } from './http-values.ts';
+
+export interface TopicParams {
+  readonly topic: string;
+  readonly partition?: string;
+}
+
+export async function createTopic(broker: BrokerVerbs, body: unknown): Promise<unknown> {
+  const fields = jsonObject(body, ['name', 'partitions', 'replicas', 'retention']);
+  if (typeof fields.name !== 'string') throw new LogError('INVALID', 'name must be a text');
+  const retention = objectOf(fields.retention ?? {}, ['maxBytes', 'maxAgeMs'], 'retention');
+  const bound = { min: 1, max: NUMBER_MAX };
+  const topic = await broker.createTopic({
+    name: fields.name,
+    partitions: integerOf(fields.partitions, 'partitions', 1, { min: 1, max: PARTITIONS_PER_TOPIC_MAX }),
+    replicas: integerOf(fields.replicas, 'replicas', undefined, { min: 1, max: 255 }),
+    retention: {
+      maxBytes: integerOf(retention.maxBytes ?? undefined, 'retention.maxBytes', undefined, bound),
+      maxAgeMs: integerOf(retention.maxAgeMs ?? undefined, 'retention.maxAgeMs', undefined, bound),
+    },
+  });
+  return jsonOfTopic(topic);
+}
+
+export async function listTopics(broker: BrokerVerbs): Promise<unknown> {
+  return { topics: (await broker.listTopics()).map(jsonOfTopic) };
+}
+
+export async function describeTopic(broker: BrokerVerbs, { topic }: TopicParams): Promise<unknown> {
+  return jsonOfTopic(await broker.describeTopic(topic));
+}
+
+export async function transferLeader(broker: BrokerVerbs, params: TopicParams, body: unknown): Promise<unknown> {
+  const { to } = jsonObject(body, ['to']);
+  if (typeof to !== 'string' || to === '') throw new LogError('INVALID', 'to must be the id of a node');
+  const partition = numberOf(params.partition, 'partition', 0);
+  await broker.transferLeader(params.topic, partition, to);
+  return { topic: params.topic, partition, leader: to };
+}
+
+export async function takeSnapshot(broker: BrokerVerbs, params: TopicParams): Promise<unknown> {
+  const partition = numberOf(params.partition, 'partition', 0);
+  return { topic: params.topic, partition, ...(await broker.takeSnapshot(params.topic, partition)) };
+}
+
+export async function trim(broker: BrokerVerbs, { topic }: TopicParams, body: unknown): Promise<unknown> {
+  const fields: Fields = jsonObject(body, ['before', 'partition']);
+  const before = integerOf(fields.before, 'before', undefined);
+  if (before === undefined) throw new LogError('INVALID', 'before must be given: the first offset to keep');
+  const partition = integerOf(fields.partition, 'partition', 0);
+  await broker.trim(topic, partition, before);
+  return { topic, partition, before };
+}
+
+export function cluster(broker: BrokerVerbs): unknown {
+  const { clusterId, nodeId, nodes, catalogLeader } = broker.cluster();
+  return {
+    clusterId: clusterId ?? null,
+    node: nodeId,
+    nodes: nodes.map(({ id, url, peerAddress, diskUuid, version, isUp, partitionsLed }) => ({
+      id,
+      diskUuid: diskUuid ?? null,
+      url: url ?? null,
+      peerAddress,
+      up: isUp,
+      version: version ?? null,
+      partitionsLed,
+    })),
+    catalogLeader: catalogLeader ?? null,
+  };
+}
+
+function jsonOfTopic({ name, id, partitions, retention }: TopicDescription): unknown {
+  return {
+    name,
+    id,
+    partitions: partitions.map((partition) => ({ ...partition, leader: partition.leader ?? null })),
+    retention: { maxBytes: retention.maxBytes ?? null, maxAgeMs: retention.maxAgeMs ?? null },
+  };
+}

@@ -1,0 +1,49 @@
+/** The REQUEST messages of a session as verbs of the broker, and the verbs' results as RESPONSE messages. */
+import type { BrokerVerbs } from '../broker/index.ts';
+import type { RequestBody, ResponseBody } from '../protocol/index.ts';
+
+export interface Answer {
+  readonly body: ResponseBody;
+  /** Record batches that ride behind it. Frozen. */
+  readonly payload: readonly Uint8Array[];
+}
+
+const NOTHING: readonly Uint8Array[] = [];
+const DONE: Answer = { body: { kind: 'done' }, payload: NOTHING };
+
+export async function answerRequest(broker: BrokerVerbs, request: RequestBody, signal: AbortSignal): Promise<Answer> {
+  switch (request.kind) {
+    case 'describe-topic':
+      return plain({ kind: 'topic', ...(await broker.describeTopic(request.name)) });
+    case 'list-topics':
+      return plain({ kind: 'topics', topics: await broker.listTopics() });
+    case 'create-topic': {
+      const { name, partitions, replicas, retention } = request;
+      return plain({ kind: 'topic', ...(await broker.createTopic({ name, partitions, replicas, retention })) });
+    }
+    case 'delete-topic':
+      await broker.deleteTopic(request.name);
+      return DONE;
+    case 'cluster':
+      return plain({ kind: 'cluster', ...broker.cluster() });
+    case 'read': {
+      const { topic, partition, start, bytesMax, waitMs, level } = request;
+      const { batches, ...read } = await broker.read({ topic, partition, start, bytesMax, waitMs, level, signal });
+      return { body: { kind: 'read', ...read }, payload: batches };
+    }
+    case 'tail':
+      return plain({ kind: 'tail', ...(await broker.tail(request.topic, request.partition)) });
+    case 'transfer-leader':
+      await broker.transferLeader(request.topic, request.partition, request.to);
+      return DONE;
+    case 'trim':
+      await broker.trim(request.topic, request.partition, request.before);
+      return DONE;
+    case 'take-snapshot':
+      return plain({ kind: 'snapshot', ...(await broker.takeSnapshot(request.topic, request.partition)) });
+  }
+}
+
+function plain(body: ResponseBody): Answer {
+  return { body, payload: NOTHING };
+}
