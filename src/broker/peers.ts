@@ -17,7 +17,17 @@ export interface PeerDescription {
 }
 
 /** The questions nodes ask each other. Each has one body format, owned by the broker. */
-export type PeerMethod = 'append' | 'read' | 'tail' | 'catalog' | 'status' | 'transfer' | 'trim' | 'snapshot' | 'fetch-entry' | 'birth';
+export type PeerMethod =
+  | 'append'
+  | 'read'
+  | 'tail'
+  | 'catalog'
+  | 'status'
+  | 'transfer'
+  | 'trim'
+  | 'snapshot'
+  | 'fetch-entry'
+  | 'birth';
 
 export interface Peers extends Transport {
   /** All configured peers, this node left out. */
@@ -27,7 +37,12 @@ export interface Peers extends Transport {
    * sent, CONNECTION 'unknown' when the link broke after, TIMEOUT 'unknown', or the error the peer's handler threw,
    * code, outcome and details intact.
    */
-  call(to: string, method: PeerMethod, body: readonly Uint8Array[], options: { readonly timeoutMs: number }): Promise<Uint8Array>;
+  call(
+    to: string,
+    method: PeerMethod,
+    body: readonly Uint8Array[],
+    options: { readonly timeoutMs: number },
+  ): Promise<Uint8Array>;
   /** The broker takes its place. Called once, before any link is made. */
   attach(handler: PeerHandler): void;
 }
@@ -41,7 +56,17 @@ export interface PeerHandler {
   /** Its sockets closed: the process is gone or the network cut. */
   onDown(peer: string): void;
   /** Facts for the handshake, read anew at each. */
-  identity(): { readonly nodeId: string; readonly diskUuid: string; readonly clusterId: string | undefined; readonly clientUrl: string | undefined; readonly version: string };
+  identity(): {
+    readonly nodeId: string;
+    readonly diskUuid: string;
+    readonly clusterId: string | undefined;
+    readonly clientUrl: string | undefined;
+    readonly version: string;
+  };
   /** Whether that (node id, disk UUID) may take part: members after birth; any configured peer before it. */
-  admits(peer: { readonly nodeId: string; readonly diskUuid: string; readonly clusterId: string | undefined }): true | string;
+  admits(peer: {
+    readonly nodeId: string;
+    readonly diskUuid: string;
+    readonly clusterId: string | undefined;
+  }): true | string;
 }

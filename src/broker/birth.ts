@@ -1,0 +1,127 @@
+/**
+ * How a cluster comes into being, once (design 5, "Birth of a cluster"; R18, R20).
+ *
+ * Only the first of --peers founds, only with --bootstrap, and only when *every* configured peer answers that it
+ * belongs to no cluster: a peer that is down might be the one that remembers. The founder writes entry 1 of the
+ * catalog to its own disk before it tells anybody, and repeats telling until each node has the same entry 1. A crash at
+ * any step is harmless: nothing written, and it begins anew; or entry 1 written, and whoever has it goes on telling.
+ * Entry 1 is the same bytes everywhere, so it is committed by being there.
+ */
+import type { Env } from '../env.ts';
+import { type DataDirectory, encodeFirstEntry } from '../partition/index.ts';
+import { LogError } from '../protocol/index.ts';
+import { type BirthCall, CATALOG_GROUP, type CatalogNode } from './catalog.ts';
+import { decodeCall, encodeCall } from './peer-calls.ts';
+import type { Peers } from './peers.ts';
+
+export interface BirthParts {
+  readonly nodeId: string;
+  readonly nodeIds: readonly string[];
+  readonly segmentBytes: number;
+  readonly env: Env;
+  readonly directory: DataDirectory;
+  readonly peers: Peers;
+}
+
+const CLUSTER_ID_BYTES = 16;
+const CALL_TIMEOUT_MS = 2_000;
+
+export class Birth {
+  readonly #parts: BirthParts;
+  /** One at a time: two founders' words may not be written over each other. */
+  #isWriting = false;
+  #complained: string | undefined;
+
+  constructor(parts: BirthParts) {
+    this.#parts = parts;
+  }
+
+  /** Founds the cluster when every peer is there and has none. Resolves with true when this node now belongs to one. */
+  async tryFound(): Promise<boolean> {
+    const { nodeId, nodeIds, directory, peers, env } = this.#parts;
+    if (nodeIds[0] !== nodeId || this.#isWriting) return false;
+    const nodes: CatalogNode[] = [{ id: nodeId, diskUuid: directory.diskUuid }];
+    for (const peer of peers.list) {
+      if (!peer.isUp || peer.diskUuid === undefined) {
+        this.#complain(`waiting for ${peer.id} at ${peer.peerAddress}: a cluster is founded when every peer answers`);
+        return false;
+      }
+      if (peer.clusterId !== undefined) {
+        this.#complain(
+          `${peer.id} belongs to cluster ${peer.clusterId} already: this node, whose directory is empty, does not found another one`,
+        );
+        return false;
+      }
+      nodes.push({ id: peer.id, diskUuid: peer.diskUuid });
+    }
+    nodes.sort((a, b) => nodeIds.indexOf(a.id) - nodeIds.indexOf(b.id));
+    const clusterId = Buffer.from(env.random.bytes(CLUSTER_ID_BYTES)).toString('hex');
+    await this.#write({ birth: { kind: 'birth', clusterId, nodes }, bornAtMs: env.clock.nowMs() });
+    env.logger.info({ clusterId, nodes: nodes.map(({ id }) => id) }, 'founded a cluster');
+    return true;
+  }
+
+  /** A node that belongs to the cluster tells one that does not. True: it has the first entry now. */
+  async tell(peer: string, call: BirthCall): Promise<boolean> {
+    try {
+      await this.#parts.peers.call(peer, 'birth', encodeCall(call), { timeoutMs: CALL_TIMEOUT_MS });
+      return true;
+    } catch (error) {
+      this.#parts.env.logger.warn({ peer, err: error }, 'telling a node about the cluster failed; it is told again');
+      return false;
+    }
+  }
+
+  /** @returns true when this node has become a member by it. */
+  async onTold(body: Uint8Array): Promise<boolean> {
+    const { nodeId, directory } = this.#parts;
+    const { head } = decodeCall<BirthCall>(body);
+    const { clusterId, nodes } = head.birth;
+    if (directory.clusterId === clusterId) return false;
+    if (directory.clusterId !== undefined) {
+      throw new LogError('INVALID', `Node ${nodeId} belongs to cluster ${directory.clusterId}, not ${clusterId}.`);
+    }
+    const self = nodes.find(({ id }) => id === nodeId);
+    if (self?.diskUuid !== directory.diskUuid) {
+      throw new LogError('INVALID', `Node ${nodeId} with this disk is not a founding member of cluster ${clusterId}.`);
+    }
+    if (this.#isWriting) throw new LogError('NOT_YET', 'The first entry is being written.');
+    await this.#write(head);
+    return true;
+  }
+
+  /**
+   * Entry 1 first, the cluster id after it: with the id in the directory the catalog is opened, and then entry 1 must
+   * be there. A crash in between leaves a log without an id, which the next birth removes.
+   */
+  async #write(call: BirthCall): Promise<void> {
+    const { directory, env, segmentBytes } = this.#parts;
+    this.#isWriting = true;
+    try {
+      await directory.removeLog(CATALOG_GROUP);
+      const { birth, bornAtMs } = call;
+      const voters = birth.nodes.map(({ id }) => id);
+      const log = await directory.openLog(CATALOG_GROUP, {
+        segmentBytes,
+        clusterId: birth.clusterId,
+        timers: env.timers,
+        onFlushed: () => undefined,
+      });
+      await log.saveHardState({ term: 1, votedFor: undefined });
+      const membership = { voters, votersOutgoing: [], learners: [] };
+      log.append([encodeFirstEntry({ groupId: CATALOG_GROUP, appendTimeMs: bornAtMs, membership, birth })]);
+      log.setCommitHint(1);
+      await log.flush();
+      await log.close();
+      await directory.setClusterId(birth.clusterId);
+    } finally {
+      this.#isWriting = false;
+    }
+  }
+
+  #complain(what: string): void {
+    if (this.#complained === what) return;
+    this.#complained = what;
+    this.#parts.env.logger.info({}, what);
+  }
+}

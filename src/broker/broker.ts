@@ -1,0 +1,452 @@
+/**
+ * The node as clients see it: all verbs, over the partitions it hosts and the peers that host the rest. It owns the one
+ * tick, the birth of the cluster, and who leads what. No sockets; doors call the verbs of verbs.ts and nothing else.
+ */
+import type { TimerHandle } from '../env.ts';
+import { CacheBudget, decodeEntries, type LogEntry, type StorageEvent } from '../partition/index.ts';
+import { LogError } from '../protocol/index.ts';
+import { Admission } from './admission.ts';
+import { Birth } from './birth.ts';
+import { CATALOG_GROUP } from './catalog.ts';
+import { Fetch } from './fetch.ts';
+import { Host } from './host.ts';
+import { Leaders } from './leaders.ts';
+import type { BrokerOptions, BrokerWorld } from './options.ts';
+import {
+  decodeCall,
+  encodeCall,
+  type FetchEntryCall,
+  type GroupCall,
+  type StatusAnswer,
+  type StatusCall,
+} from './peer-calls.ts';
+import type { PeerHandler, PeerMethod } from './peers.ts';
+import { Produce } from './produce.ts';
+import { Routes } from './routes.ts';
+import { Topics } from './topics.ts';
+import { Upkeep } from './upkeep.ts';
+import type {
+  AppendRequest,
+  AppendResult,
+  BrokerVerbs,
+  ClusterDescription,
+  CreateTopicRequest,
+  HealthCheck,
+  NodeDescription,
+  Reader,
+  ReadRequest,
+  ReadResult,
+  SubscribeRequest,
+  TailResult,
+  TopicDescription,
+  TopicRef,
+} from './verbs.ts';
+
+const CALL_TIMEOUT_MS = 2_000;
+/** How long draining waits for other nodes to take the leaderships over. */
+const HAND_OVER_MS = 5_000;
+/** News of leaders is repeated this often, in case some was lost. */
+const GOSSIP_PERIOD_MS = 5_000;
+
+export class Broker implements BrokerVerbs {
+  readonly #options: BrokerOptions;
+  readonly #world: BrokerWorld;
+  readonly #admission = new Admission();
+  readonly #leaders = new Leaders();
+  readonly #host: Host;
+  readonly #routes: Routes;
+  readonly #produce: Produce;
+  readonly #fetch: Fetch;
+  readonly #topics: Topics;
+  readonly #upkeep: Upkeep;
+  readonly #birth: Birth;
+  /** Members that have not been told of the cluster's birth since their link came up. */
+  readonly #untold = new Set<string>();
+  #ticker: TimerHandle | undefined;
+  #isFull = false;
+  #isDraining = false;
+  #isFounding = false;
+  #catalogVersion = -1;
+  #gossipDueMs = 0;
+  #isGossipDue = false;
+
+  /** Opens what is on disk and begins to tick. Does not wait for peers: readiness() tells when it serves. */
+  static async start(options: BrokerOptions, world: BrokerWorld): Promise<Broker> {
+    const broker = new Broker(options, world);
+    world.peers.attach(broker.#peerHandler());
+    await broker.#upkeep.measureSpace();
+    if (world.directory.clusterId !== undefined) await broker.#join();
+    broker.#ticker = world.env.timers.every(options.tickMs, () => broker.#tick());
+    return broker;
+  }
+
+  private constructor(options: BrokerOptions, world: BrokerWorld) {
+    this.#options = options;
+    this.#world = world;
+    const { nodeId, nodeIds, segmentBytes, batchBytesMax } = options;
+    const { env, metrics, directory, peers } = world;
+    const budget = new CacheBudget(options.cacheBytesMax);
+    this.#host = new Host(options, world, budget, (groupId, index) => this.#fetchEntry(groupId, index), {
+      onStatus: (groupId, { term, leader }) => this.#statusChanged(groupId, term, leader),
+      onApplied: (groupId) => this.#applied(groupId),
+      onFull: () => this.#setFull(true),
+      onStorage: (groupId, event) => this.#storageEvent(groupId, event),
+    });
+    const host = this.#host;
+    this.#routes = new Routes(nodeId, host, this.#leaders, peers, env.timers);
+    const routes = this.#routes;
+    const admission = this.#admission;
+    const isFull = (): boolean => this.#isFull;
+    this.#produce = new Produce({ nodeId, batchBytesMax, env, metrics, peers, host, routes, admission, isFull });
+    this.#fetch = new Fetch({ nodeId, env, peers, host, routes });
+    this.#topics = new Topics({ nodeId, env, peers, host, leaders: this.#leaders, routes });
+    this.#upkeep = new Upkeep({ nodeId, env, metrics, directory, peers, host, onFull: (full) => this.#setFull(full) });
+    this.#birth = new Birth({ nodeId, nodeIds, segmentBytes, env, directory, peers });
+  }
+
+  get nodeId(): string {
+    return this.#options.nodeId;
+  }
+
+  get version(): string {
+    return this.#options.version;
+  }
+
+  append(request: AppendRequest): Promise<AppendResult> {
+    if (this.#isDraining) return Promise.reject(new LogError('DRAINING', undefined, { details: { retryAfterMs: 0 } }));
+    return this.#produce.append(request);
+  }
+
+  read(request: ReadRequest): Promise<ReadResult> {
+    return this.#fetch.read(request);
+  }
+
+  subscribe(request: SubscribeRequest): Promise<Reader> {
+    return this.#fetch.subscribe(request);
+  }
+
+  tail(topic: TopicRef, partition: number): Promise<TailResult> {
+    return this.#fetch.tail(topic, partition);
+  }
+
+  createTopic(request: CreateTopicRequest): Promise<TopicDescription> {
+    return this.#topics.create(request);
+  }
+
+  deleteTopic(name: string): Promise<void> {
+    return this.#topics.delete(name);
+  }
+
+  async listTopics(): Promise<readonly TopicDescription[]> {
+    return this.#topics.list();
+  }
+
+  describeTopic(name: string): Promise<TopicDescription> {
+    return this.#topics.describe(name);
+  }
+
+  transferLeader(topic: string, partition: number, to: string): Promise<void> {
+    return this.#topics.transferLeader(topic, partition, to);
+  }
+
+  trim(topic: string, partition: number, before: number): Promise<void> {
+    return this.#topics.trim(topic, partition, before);
+  }
+
+  takeSnapshot(topic: string, partition: number): Promise<{ readonly index: number; readonly nextOffset: number }> {
+    return this.#topics.takeSnapshot(topic, partition);
+  }
+
+  cluster(): ClusterDescription {
+    const { nodeId, clientUrl, version } = this.#options;
+    const { directory, peers } = this.#world;
+    const self: NodeDescription = {
+      id: nodeId,
+      url: clientUrl,
+      peerAddress: '',
+      diskUuid: directory.diskUuid,
+      version,
+      isUp: true,
+      partitionsLed: this.#leaders.ledBy(nodeId).length,
+    };
+    const others = peers.list.map(
+      (peer): NodeDescription => ({
+        id: peer.id,
+        url: peer.clientUrl,
+        peerAddress: peer.peerAddress,
+        diskUuid: peer.diskUuid,
+        version: peer.version,
+        isUp: peer.isUp,
+        partitionsLed: peer.isUp ? this.#leaders.ledBy(peer.id).length : 0,
+      }),
+    );
+    const nodes = [self, ...others].sort((a, b) => (a.id < b.id ? -1 : 1));
+    return { clusterId: directory.clusterId, nodeId, nodes, catalogLeader: this.#routes.leader(CATALOG_GROUP) };
+  }
+
+  readiness(): readonly HealthCheck[] {
+    const groups = [...this.#host.open()];
+    const leaderless = groups.filter(({ status }) => status.leader === undefined);
+    const { clusterId } = this.#world.directory;
+    return [
+      {
+        name: 'draining',
+        isOk: !this.#isDraining,
+        detail: this.#isDraining ? 'this node is shutting down' : 'not shutting down',
+      },
+      { name: 'cluster', isOk: clusterId !== undefined, detail: clusterId ?? 'not part of a cluster yet' },
+      {
+        name: 'leaders',
+        isOk: groups.length > 0 && leaderless.length === 0,
+        detail: `${leaderless.length} of ${groups.length} hosted partitions have no leader`,
+      },
+      // A damaged partition is named, and does not take the others out of service (design 6.1).
+      { name: 'partitions', isOk: true, detail: this.#damageReport() },
+      { name: 'disk', isOk: !this.#isFull, detail: this.#isFull ? 'no room for appends; reads go on' : 'has room' },
+    ];
+  }
+
+  /** Refuses new appends and hands every leadership to another node. Resolves when that is done, or has taken too long. */
+  async drain(): Promise<void> {
+    this.#isDraining = true;
+    const { clock, timers } = this.#world.env;
+    const deadlineMs = clock.monotonicMs() + HAND_OVER_MS;
+    for (;;) {
+      const led = [...this.#host.open()].filter(({ status, voters }) => status.role === 'leader' && voters.length > 1);
+      if (led.length === 0 || clock.monotonicMs() >= deadlineMs) return;
+      for (const partition of led) {
+        const successor = partition.voters.find((node) => node !== this.nodeId && partition.isInStep(node));
+        if (successor !== undefined) partition.transferTo(successor);
+      }
+      await new Promise<void>((resolve) => timers.after(this.#options.tickMs, resolve));
+    }
+  }
+
+  /** Stops ticking, flushes and closes every log. The data directory stays open: it belongs to whoever opened it. */
+  async stop(): Promise<void> {
+    this.#isDraining = true;
+    this.#ticker?.cancel();
+    await this.#host.close();
+  }
+
+  #damageReport(): string {
+    const damaged = [...this.#host.open()]
+      .filter(({ status }) => status.damage.length > 0)
+      .map(({ groupId }) => groupId);
+    const { broken } = this.#host;
+    if (damaged.length === 0 && broken.length === 0) return 'no damage known';
+    return `damaged groups: ${damaged.join(', ') || 'none'}; stopped groups: ${broken.join(', ') || 'none'}`;
+  }
+
+  async #join(): Promise<void> {
+    await this.#host.openCatalog();
+    await this.#host.removeStrays();
+    this.#applied(CATALOG_GROUP);
+    await this.#host.settled();
+  }
+
+  #tick(): void {
+    this.#host.tick();
+    if (this.#world.directory.clusterId === undefined) this.#found();
+    else this.#tellMembers();
+    this.#upkeep.tick();
+    this.#gossip();
+  }
+
+  #found(): void {
+    if (!this.#options.bootstrap || this.#isFounding) return;
+    this.#isFounding = true;
+    this.#birth
+      .tryFound()
+      .then((isBorn) => (isBorn ? this.#join() : undefined))
+      .catch((error: unknown) =>
+        this.#world.env.logger.error({ err: error }, 'founding the cluster failed; it is tried again'),
+      )
+      .finally(() => {
+        this.#isFounding = false;
+      });
+  }
+
+  /** Founding members without a first entry are told until they have it. */
+  #tellMembers(): void {
+    const { founding, nodes } = this.#host.catalog;
+    if (founding === undefined) return;
+    for (const id of this.#untold) {
+      this.#untold.delete(id);
+      const peer = this.#world.peers.list.find((candidate) => candidate.id === id);
+      const isMember = nodes.some((node) => node.id === id && node.diskUuid === peer?.diskUuid);
+      if (peer === undefined || peer.clusterId !== undefined || !isMember) continue;
+      void this.#birth.tell(id, founding).then((isTold) => {
+        if (!isTold && this.#world.peers.isUp(id)) this.#untold.add(id);
+      });
+    }
+  }
+
+  #applied(groupId: number): void {
+    if (groupId !== CATALOG_GROUP) return;
+    const { version } = this.#host.catalog;
+    if (version === this.#catalogVersion) return;
+    this.#catalogVersion = version;
+    this.#host.reconcile();
+  }
+
+  #statusChanged(groupId: number, term: number, leader: string | undefined): void {
+    const known = this.#leaders.get(groupId);
+    if (leader === undefined && known?.leader === this.nodeId) this.#leaders.lost(groupId, this.nodeId);
+    this.#leaders.learn(groupId, { term, leader });
+    if (leader !== undefined && known?.leader !== leader) {
+      this.#world.metrics.add('logdrive_raft_leader_changes_total');
+      this.#world.env.logger.info(
+        { group: groupId, term, leader },
+        leader === this.nodeId ? 'leads a partition' : 'follows a leader',
+      );
+    }
+    if (leader === this.nodeId) this.#isGossipDue = true;
+  }
+
+  #storageEvent(groupId: number, event: StorageEvent): void {
+    const { metrics, env } = this.#world;
+    if (event.kind === 'flush') {
+      metrics.add('logdrive_wal_flushes_total');
+      metrics.add('logdrive_wal_flush_bytes_total', event.bytes);
+      metrics.observe('logdrive_wal_flush_entries', event.entries);
+      return;
+    }
+    env.logger.warn({ group: groupId, ...event }, 'recovery cut a torn end: bytes that no flush had proven');
+    metrics.add('logdrive_wal_torn_ends_total');
+  }
+
+  #setFull(isFull: boolean): void {
+    if (isFull === this.#isFull) return;
+    this.#isFull = isFull;
+    const { logger } = this.#world.env;
+    if (isFull) logger.error({}, 'the disk is full: appends are refused, reads go on; free space and appends resume');
+    else logger.info({}, 'the disk has room again');
+    this.#host.setFull(isFull);
+  }
+
+  /** Tells every peer which groups this node leads, so that nodes without a replica know whom to ask. */
+  #gossip(): void {
+    const nowMs = this.#world.env.clock.monotonicMs();
+    if (!this.#isGossipDue && nowMs < this.#gossipDueMs) return;
+    this.#isGossipDue = false;
+    this.#gossipDueMs = nowMs + GOSSIP_PERIOD_MS;
+    for (const peer of this.#world.peers.list) if (peer.isUp) void this.#exchangeStatus(peer.id);
+  }
+
+  async #exchangeStatus(peer: string): Promise<void> {
+    const call: StatusCall = { leads: this.#leaders.ledBy(this.nodeId), groups: [] };
+    try {
+      const answer = await this.#world.peers.call(peer, 'status', encodeCall(call), { timeoutMs: CALL_TIMEOUT_MS });
+      this.#learnLeads(peer, decodeCall<StatusAnswer>(answer).head.leads);
+    } catch (error) {
+      if (!LogError.is(error)) throw error;
+      this.#world.env.logger.debug({ peer, err: error }, 'asking a peer what it leads failed; it is asked again');
+    }
+  }
+
+  #learnLeads(peer: string, leads: StatusCall['leads']): void {
+    for (const { groupId, term } of leads) this.#leaders.learn(groupId, { term, leader: peer });
+  }
+
+  async #fetchEntry(groupId: number, index: number): Promise<LogEntry | undefined> {
+    const call: FetchEntryCall = { groupId, index };
+    for (const peer of this.#world.peers.list) {
+      if (!peer.isUp) continue;
+      try {
+        const body = await this.#world.peers.call(peer.id, 'fetch-entry', encodeCall(call), {
+          timeoutMs: CALL_TIMEOUT_MS,
+        });
+        const { bytes } = decodeCall(body);
+        const entry = bytes.length === 0 ? undefined : decodeEntries(bytes, undefined)[0];
+        if (entry !== undefined && entry.header.index === index && entry.header.groupId === groupId) return entry;
+      } catch (error) {
+        this.#world.env.logger.warn(
+          { group: groupId, index, peer: peer.id, err: error },
+          'a peer could not supply an entry',
+        );
+      }
+    }
+    return undefined;
+  }
+
+  #peerHandler(): PeerHandler {
+    const { directory } = this.#world;
+    const { nodeId, clientUrl, version } = this.#options;
+    return {
+      onMessage: (from, groupId, bytes) => this.#host.get(groupId)?.receive(from, bytes),
+      onCall: (from, method, body) => this.#onCall(from, method, body),
+      onUp: (peer) => this.#peerUp(peer),
+      onDown: (peer) => this.#peerDown(peer),
+      identity: () => ({ nodeId, diskUuid: directory.diskUuid, clusterId: directory.clusterId, clientUrl, version }),
+      admits: (peer) => this.#admits(peer),
+    };
+  }
+
+  #admits(peer: {
+    readonly nodeId: string;
+    readonly diskUuid: string;
+    readonly clusterId: string | undefined;
+  }): true | string {
+    const { clusterId } = this.#world.directory;
+    if (clusterId === undefined) return true;
+    if (peer.clusterId !== undefined && peer.clusterId !== clusterId) {
+      return `node ${peer.nodeId} belongs to cluster ${peer.clusterId}, this one to ${clusterId}`;
+    }
+    const { nodes } = this.#host.catalog;
+    // While the catalog is being opened nobody can be judged; the link is tried again.
+    if (nodes.length === 0) return 'this node is still recovering its catalog';
+    const member = nodes.find(({ id }) => id === peer.nodeId);
+    if (member === undefined) return `node ${peer.nodeId} is not a member of cluster ${clusterId}`;
+    if (member.diskUuid === peer.diskUuid) return true;
+    return `node ${peer.nodeId} has a new disk (${peer.diskUuid}, not ${member.diskUuid}): a known name with an empty disk is a stranger`;
+  }
+
+  #peerUp(peer: string): void {
+    this.#upkeep.peerUp(peer);
+    this.#untold.add(peer);
+    void this.#exchangeStatus(peer);
+  }
+
+  #peerDown(peer: string): void {
+    this.#upkeep.peerDown(peer);
+    for (const { groupId } of this.#leaders.ledBy(peer)) this.#leaders.lost(groupId, peer);
+    this.#host.peerDown(peer);
+  }
+
+  async #onCall(from: string, method: PeerMethod, body: Uint8Array): Promise<readonly Uint8Array[]> {
+    switch (method) {
+      case 'append':
+        return this.#produce.onForwarded(body);
+      case 'read':
+        return this.#fetch.onForwarded(body);
+      case 'tail':
+        return encodeCall(this.#fetch.tailHere(decodeCall<GroupCall>(body).head.groupId));
+      case 'status':
+        return this.#onStatus(from, decodeCall<StatusCall>(body).head);
+      case 'fetch-entry':
+        return this.#onFetchEntry(decodeCall<FetchEntryCall>(body).head);
+      case 'birth':
+        if (await this.#birth.onTold(body)) await this.#join();
+        return encodeCall({});
+      case 'catalog':
+      case 'transfer':
+      case 'trim':
+      case 'snapshot':
+        return this.#topics.onAsked(method, body);
+      default:
+        return method satisfies never;
+    }
+  }
+
+  #onStatus(from: string, call: StatusCall): Uint8Array[] {
+    this.#learnLeads(from, call.leads);
+    const groups = call.groups.flatMap((groupId) => this.#topics.statusOf(groupId) ?? []);
+    return encodeCall({ leads: this.#leaders.ledBy(this.nodeId), groups } satisfies StatusAnswer);
+  }
+
+  async #onFetchEntry({ groupId, index }: FetchEntryCall): Promise<Uint8Array[]> {
+    const entry = await this.#host.get(groupId)?.readEntry(index);
+    return encodeCall({}, entry === undefined ? [] : [entry.headerBytes, entry.payload]);
+  }
+}

@@ -1,0 +1,199 @@
+/**
+ * The catalog: which nodes make up the cluster and which topics there are. It is the state machine of group 0, the
+ * partition that every node hosts; what is here is the same on every node that applied the same entries.
+ *
+ * Deterministic: no clock, no chance; a command that breaks a rule changes nothing, and its outcome is kept by the
+ * index of its entry, so that whoever proposed it can tell (commands are JSON, written by encodeControl).
+ */
+import type { StateMachine } from '../partition/index.ts';
+import { PARTITIONS_PER_TOPIC_MAX, TOPICS_MAX, topicNameProblem } from '../protocol/index.ts';
+import type { Retention } from './verbs.ts';
+
+/** The catalog's own Raft group; topic partitions count from 1. */
+export const CATALOG_GROUP = 0;
+
+export interface CatalogNode {
+  readonly id: string;
+  /** With the id: who this is. An empty disk with a known id is a stranger (R18). */
+  readonly diskUuid: string;
+}
+
+export interface CatalogPartition {
+  readonly partition: number;
+  readonly groupId: number;
+  /** The first is the preferred leader. */
+  readonly replicas: readonly string[];
+}
+
+export interface CatalogTopic {
+  /** Index of the catalog entry that made it: never reused, so that a topic made anew is another topic (L5). */
+  readonly id: number;
+  readonly name: string;
+  readonly partitions: readonly CatalogPartition[];
+  readonly retention: Retention;
+}
+
+export interface BirthCommand {
+  readonly kind: 'birth';
+  readonly clusterId: string;
+  readonly nodes: readonly CatalogNode[];
+}
+
+export type CatalogCommand =
+  | BirthCommand
+  | {
+      readonly kind: 'create-topic';
+      readonly name: string;
+      readonly partitions: number;
+      readonly replicas: number;
+      readonly retention: { readonly maxBytes?: number | undefined; readonly maxAgeMs?: number | undefined };
+    }
+  | { readonly kind: 'delete-topic'; readonly name: string };
+
+export type CatalogOutcome = 'done' | 'exists' | 'not-found' | 'too-many' | 'invalid';
+
+/** Outcomes are asked for right after their entry is applied; a few are plenty. */
+const OUTCOMES_KEPT = 256;
+
+/** What a founding member that has nothing yet is told: enough to write the same first entry. */
+export interface BirthCall {
+  readonly birth: BirthCommand;
+  readonly bornAtMs: number;
+}
+
+interface State {
+  /** The cluster's first entry; it names cluster and founding members. */
+  founding: BirthCall | undefined;
+  nextGroupId: number;
+  topics: CatalogTopic[];
+}
+
+export class Catalog implements StateMachine {
+  #state: State = { founding: undefined, nextGroupId: CATALOG_GROUP + 1, topics: [] };
+  readonly #byName = new Map<string, CatalogTopic>();
+  readonly #byId = new Map<number, CatalogTopic>();
+  readonly #outcomes = new Map<number, CatalogOutcome>();
+  /** Grows with each change, so that whoever derives something from the catalog knows when to do it again. */
+  #version = 0;
+
+  get version(): number {
+    return this.#version;
+  }
+
+  get founding(): BirthCall | undefined {
+    return this.#state.founding;
+  }
+
+  get nodes(): readonly CatalogNode[] {
+    return this.#state.founding?.birth.nodes ?? [];
+  }
+
+  topics(): readonly CatalogTopic[] {
+    return this.#state.topics;
+  }
+
+  topic(name: string): CatalogTopic | undefined {
+    return this.#byName.get(name);
+  }
+
+  topicById(id: number): CatalogTopic | undefined {
+    return this.#byId.get(id);
+  }
+
+  /** Whether the group id was ever given out. */
+  hasAssigned(groupId: number): boolean {
+    return groupId < this.#state.nextGroupId;
+  }
+
+  /** How the command of the entry at `index` went; undefined when it was not a command or is long ago. */
+  outcomeOf(index: number): CatalogOutcome | undefined {
+    return this.#outcomes.get(index);
+  }
+
+  apply(command: unknown, header: { readonly index: number; readonly appendTimeMs: number }): void {
+    const outcome = this.#perform(command as CatalogCommand, header);
+    if (outcome === 'done') this.#version += 1;
+    this.#outcomes.set(header.index, outcome);
+    for (const index of this.#outcomes.keys()) {
+      if (this.#outcomes.size <= OUTCOMES_KEPT) break;
+      this.#outcomes.delete(index);
+    }
+  }
+
+  #perform(command: CatalogCommand, header: { readonly index: number; readonly appendTimeMs: number }): CatalogOutcome {
+    switch (command.kind) {
+      case 'birth':
+        if (this.#state.founding !== undefined) return 'exists';
+        this.#state.founding = { birth: command, bornAtMs: header.appendTimeMs };
+        return 'done';
+      case 'create-topic':
+        return this.#createTopic(command, header.index);
+      case 'delete-topic': {
+        const topic = this.#byName.get(command.name);
+        if (topic === undefined) return 'not-found';
+        this.#state.topics = this.#state.topics.filter((other) => other !== topic);
+        this.#reindex();
+        return 'done';
+      }
+      default:
+        // A kind this version does not know was written by a newer one; the catalog's feature level keeps it away.
+        command satisfies never;
+        throw new Error(
+          `catalog command ${JSON.stringify((command as { kind?: unknown }).kind)}: written by a newer logdrive`,
+        );
+    }
+  }
+
+  #createTopic(command: Extract<CatalogCommand, { kind: 'create-topic' }>, index: number): CatalogOutcome {
+    const { name, partitions, replicas, retention } = command;
+    const { nodes } = this;
+    const isValid =
+      topicNameProblem(name) === undefined &&
+      Number.isSafeInteger(partitions) &&
+      partitions >= 1 &&
+      partitions <= PARTITIONS_PER_TOPIC_MAX &&
+      Number.isSafeInteger(replicas) &&
+      replicas >= 1 &&
+      replicas <= nodes.length;
+    if (!isValid) return 'invalid';
+    if (this.#byName.has(name)) return 'exists';
+    if (this.#state.topics.length >= TOPICS_MAX) return 'too-many';
+    const made: CatalogPartition[] = [];
+    for (let partition = 0; partition < partitions; partition += 1) {
+      const groupId = this.#state.nextGroupId;
+      this.#state.nextGroupId += 1;
+      // Consecutive groups begin at consecutive nodes: leaders and replicas spread without keeping counts.
+      const chosen = Array.from({ length: replicas }, (_, at) => nodes[(groupId - 1 + at) % nodes.length]!.id);
+      made.push({ partition, groupId, replicas: chosen });
+    }
+    const { maxBytes, maxAgeMs } = retention;
+    this.#state.topics.push({ id: index, name, partitions: made, retention: { maxBytes, maxAgeMs } });
+    this.#reindex();
+    return 'done';
+  }
+
+  encode(): Uint8Array {
+    return Buffer.from(JSON.stringify({ v: 1, ...this.#state }), 'utf8');
+  }
+
+  restore(bytes: Uint8Array): void {
+    const { v, ...state } = JSON.parse(Buffer.from(bytes).toString('utf8')) as State & { v: number };
+    if (v !== 1) throw new Error(`catalog snapshot of version ${v}: written by a newer logdrive`);
+    this.#state = { ...state, founding: state.founding };
+    for (const [at, topic] of this.#state.topics.entries()) {
+      const { maxBytes, maxAgeMs } = topic.retention;
+      this.#state.topics[at] = { ...topic, retention: { maxBytes, maxAgeMs } };
+    }
+    this.#version += 1;
+    this.#reindex();
+  }
+
+  #reindex(): void {
+    this.#byName.clear();
+    this.#byId.clear();
+    for (const topic of this.#state.topics) {
+      this.#byName.set(topic.name, topic);
+      this.#byId.set(topic.id, topic);
+    }
+  }
+}

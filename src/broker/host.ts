@@ -1,0 +1,229 @@
+/**
+ * The partitions this node hosts: opened and closed as the catalog says, ticked together, and opened again when the
+ * disk made that necessary. A partition that cannot be opened is named and left alone: the others live on (W21: data is
+ * deleted only on a committed delete).
+ */
+import { LogError } from '../protocol/index.ts';
+import {
+  type CacheBudget,
+  Partition,
+  type PartitionOptions,
+  type PartitionWorld,
+  type StorageEvent,
+} from '../partition/index.ts';
+import { CATALOG_GROUP, Catalog } from './catalog.ts';
+import type { BrokerOptions, BrokerWorld } from './options.ts';
+
+export interface HostEvents {
+  /** Role, term or leader of a hosted group changed. */
+  onStatus(
+    groupId: number,
+    status: { readonly role: string; readonly term: number; readonly leader: string | undefined },
+  ): void;
+  /** Entries were applied in a group. */
+  onApplied(groupId: number): void;
+  /** The disk is full. */
+  onFull(): void;
+  onStorage(groupId: number, event: StorageEvent): void;
+}
+
+type Hosted =
+  | { readonly kind: 'open'; readonly partition: Partition }
+  /** Opening or closing; verbs wait for the outcome like for a leader. */
+  | { readonly kind: 'busy' }
+  | { readonly kind: 'broken'; readonly error: Error };
+
+export class Host {
+  readonly #options: BrokerOptions;
+  readonly #world: BrokerWorld;
+  readonly #partitionWorld: PartitionWorld;
+  readonly #events: HostEvents;
+  /** Replaced as a whole when its partition is opened again, so that it is never seen half replayed. */
+  #catalog: Catalog = new Catalog();
+  readonly #hosted = new Map<number, Hosted>();
+  /** Opening and closing happen one after the other for each group. */
+  readonly #work = new Map<number, Promise<void>>();
+  #isFull = false;
+  #isClosed = false;
+
+  constructor(
+    options: BrokerOptions,
+    world: BrokerWorld,
+    cacheBudget: CacheBudget,
+    fetchEntry: PartitionWorld['fetchEntry'],
+    events: HostEvents,
+  ) {
+    this.#options = options;
+    this.#world = world;
+    this.#events = events;
+    const { env, metrics, directory, peers: transport } = world;
+    this.#partitionWorld = { env, metrics, directory, transport, cacheBudget, fetchEntry };
+  }
+
+  get catalog(): Catalog {
+    return this.#catalog;
+  }
+
+  get(groupId: number): Partition | undefined {
+    const hosted = this.#hosted.get(groupId);
+    return hosted?.kind === 'open' ? hosted.partition : undefined;
+  }
+
+  /** Why a hosted group cannot be used. */
+  breakage(groupId: number): Error | undefined {
+    const hosted = this.#hosted.get(groupId);
+    return hosted?.kind === 'broken' ? hosted.error : undefined;
+  }
+
+  *open(): Generator<Partition> {
+    for (const hosted of this.#hosted.values()) if (hosted.kind === 'open') yield hosted.partition;
+  }
+
+  get broken(): readonly number[] {
+    return [...this.#hosted].filter(([, hosted]) => hosted.kind === 'broken').map(([groupId]) => groupId);
+  }
+
+  tick(): void {
+    for (const partition of this.open()) partition.tick();
+  }
+
+  peerDown(peer: string): void {
+    for (const partition of this.open()) partition.peerDown(peer);
+  }
+
+  setFull(isFull: boolean): void {
+    this.#isFull = isFull;
+    for (const partition of this.open()) partition.setFull(isFull);
+  }
+
+  /** Opens group 0. Its voters at birth are an entry of its own log. */
+  openCatalog(): Promise<void> {
+    return this.#open(CATALOG_GROUP, []);
+  }
+
+  /** Makes the hosted groups those the catalog names for this node. Returns when that is under way. */
+  reconcile(): void {
+    if (this.#isClosed) return;
+    const wanted = new Set<number>([CATALOG_GROUP]);
+    for (const topic of this.#catalog.topics()) {
+      for (const { groupId, replicas } of topic.partitions) {
+        if (!replicas.includes(this.#options.nodeId)) continue;
+        wanted.add(groupId);
+        if (!this.#hosted.has(groupId)) void this.#open(groupId, replicas);
+      }
+    }
+    for (const groupId of this.#hosted.keys()) if (!wanted.has(groupId)) void this.#remove(groupId);
+  }
+
+  /** Deletes logs of groups the catalog has deleted while this node was away. */
+  async removeStrays(): Promise<void> {
+    const wanted = new Set<number>([CATALOG_GROUP]);
+    for (const topic of this.#catalog.topics()) for (const { groupId } of topic.partitions) wanted.add(groupId);
+    for (const groupId of await this.#world.directory.groups()) {
+      // Group ids are never reused and only grow: one above all the catalog has given is not deleted but unheard of yet.
+      if (!wanted.has(groupId) && this.#catalog.hasAssigned(groupId)) await this.#world.directory.removeLog(groupId);
+    }
+  }
+
+  /** Resolves when nothing is being opened or closed. */
+  async settled(): Promise<void> {
+    await Promise.all(this.#work.values());
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    await this.settled();
+    for (const partition of this.open()) await partition.close();
+  }
+
+  #open(groupId: number, voters: readonly string[]): Promise<void> {
+    this.#hosted.set(groupId, { kind: 'busy' });
+    return this.#enqueue(groupId, async () => {
+      if (this.#isClosed) return;
+      const isCatalog = groupId === CATALOG_GROUP;
+      const machine = isCatalog ? new Catalog() : undefined;
+      const partition = await this.#openPartition(groupId, voters, machine);
+      if (machine !== undefined) this.#catalog = machine;
+      partition.setFull(this.#isFull);
+      this.#hosted.set(groupId, { kind: 'open', partition });
+      const { damage, lastIndex } = partition.status;
+      for (const found of damage)
+        this.#world.env.logger.error({ group: groupId, ...found }, 'stored bytes are damaged');
+      // A log without an entry is new: its preferred leader need not wait for a timeout. One that is alone never needs to.
+      const isPreferred = lastIndex === 0 && voters[0] === this.#options.nodeId;
+      if (isPreferred || partition.voters.length === 1) partition.campaign();
+    });
+  }
+
+  #openPartition(groupId: number, voters: readonly string[], machine: Catalog | undefined): Promise<Partition> {
+    const { nodeId, timing, segmentBytes, appendBytesMax, inflightBytesMax, uncommittedBytesMax } = this.#options;
+    const clusterId = this.#world.directory.clusterId;
+    if (clusterId === undefined) throw new LogError('INTERNAL', 'a partition is opened before the cluster was born');
+    let live = machine;
+    const takeMachine = (): Catalog => {
+      const taken = live ?? new Catalog();
+      live = undefined;
+      return taken;
+    };
+    const options: PartitionOptions = {
+      groupId,
+      nodeId,
+      clusterId,
+      membership: { voters, votersOutgoing: [], learners: [] },
+      timing,
+      segmentBytes,
+      appendBytesMax,
+      inflightBytesMax,
+      uncommittedBytesMax,
+      createMachine: machine === undefined ? undefined : takeMachine,
+    };
+    const { logger } = this.#world.env;
+    return Partition.open(options, this.#partitionWorld, {
+      onStatus: (status) => this.#events.onStatus(groupId, status),
+      onApplied: () => this.#events.onApplied(groupId),
+      onFull: () => {
+        this.#events.onFull();
+        this.#reopen(groupId, voters);
+      },
+      onStorage: (event) => this.#events.onStorage(groupId, event),
+      onTrouble: (what, error) => logger.error({ group: groupId, err: error }, what),
+    });
+  }
+
+  /** As after a crash: what the disk had no room for is gone, and no longer counted by anybody here. */
+  #reopen(groupId: number, voters: readonly string[]): void {
+    const hosted = this.#hosted.get(groupId);
+    if (hosted?.kind !== 'open' || this.#isClosed) return;
+    this.#hosted.set(groupId, { kind: 'busy' });
+    void this.#enqueue(groupId, () => hosted.partition.close());
+    void this.#open(groupId, voters);
+  }
+
+  #remove(groupId: number): Promise<void> {
+    const hosted = this.#hosted.get(groupId);
+    this.#hosted.delete(groupId);
+    return this.#enqueue(groupId, async () => {
+      if (hosted?.kind === 'open') await hosted.partition.close();
+      await this.#world.directory.removeLog(groupId);
+    });
+  }
+
+  #enqueue(groupId: number, work: () => Promise<void>): Promise<void> {
+    const before = this.#work.get(groupId) ?? Promise.resolve();
+    const after = before.then(work).catch((error: unknown) => this.#broke(groupId, error));
+    this.#work.set(groupId, after);
+    void after.then(() => {
+      if (this.#work.get(groupId) === after) this.#work.delete(groupId);
+    });
+    return after;
+  }
+
+  #broke(groupId: number, error: unknown): void {
+    const cause = error instanceof Error ? error : new Error(String(error));
+    this.#hosted.set(groupId, { kind: 'broken', error: cause });
+    this.#world.env.logger.error(
+      { group: groupId, err: cause },
+      'a partition is stopped on this node; the others go on',
+    );
+  }
+}

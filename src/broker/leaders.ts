@@ -1,0 +1,69 @@
+/**
+ * Who leads which group, as far as this node knows: from its own replicas, and for groups it does not host from what
+ * the other nodes say they lead. The highest term wins; word of a leader that is gone is corrected by the next one.
+ */
+import type { NodeId } from '../partition/index.ts';
+
+export interface Leadership {
+  readonly term: number;
+  /** undefined: known to have none at the moment. */
+  readonly leader: NodeId | undefined;
+}
+
+interface Waiting {
+  readonly groupId: number;
+  readonly wake: () => void;
+}
+
+export class Leaders {
+  readonly #known = new Map<number, Leadership>();
+  readonly #waiting = new Set<Waiting>();
+
+  get(groupId: number): Leadership | undefined {
+    return this.#known.get(groupId);
+  }
+
+  /** Groups `node` leads. */
+  ledBy(node: NodeId): { readonly groupId: number; readonly term: number }[] {
+    const led: { groupId: number; term: number }[] = [];
+    for (const [groupId, { term, leader }] of this.#known) if (leader === node) led.push({ groupId, term });
+    return led;
+  }
+
+  /** News of a group. Older terms are ignored, and so is "nobody" from a node that merely has not heard. */
+  learn(groupId: number, news: Leadership): void {
+    const known = this.#known.get(groupId);
+    if (
+      known !== undefined &&
+      (news.term < known.term || (news.term === known.term && news.leader === undefined && known.leader !== undefined))
+    )
+      return;
+    this.#known.set(groupId, news);
+    if (news.leader !== undefined) this.#wake(groupId);
+  }
+
+  /** `node` is gone or no longer leads in that term: nobody is known to lead until news comes. */
+  lost(groupId: number, node: NodeId): void {
+    const known = this.#known.get(groupId);
+    if (known?.leader === node) this.#known.set(groupId, { term: known.term, leader: undefined });
+  }
+
+  forget(groupId: number): void {
+    this.#known.delete(groupId);
+  }
+
+  /** Calls `wake` once a leader of the group is learnt; the returned function stops waiting. */
+  whenKnown(groupId: number, wake: () => void): () => void {
+    const waiting: Waiting = { groupId, wake };
+    this.#waiting.add(waiting);
+    return () => this.#waiting.delete(waiting);
+  }
+
+  #wake(groupId: number): void {
+    for (const waiting of this.#waiting) {
+      if (waiting.groupId !== groupId) continue;
+      this.#waiting.delete(waiting);
+      waiting.wake();
+    }
+  }
+}

@@ -1,0 +1,31 @@
+/** What a broker is made of. */
+import type { Env } from '../env.ts';
+import type { Metrics } from '../metrics.ts';
+import type { DataDirectory, RaftTiming } from '../partition/index.ts';
+import type { Peers } from './peers.ts';
+
+export interface BrokerOptions {
+  readonly nodeId: string;
+  /** All nodes of the cluster as configured, this one included, in the order of --peers: the first may found it. */
+  readonly nodeIds: readonly string[];
+  /** Whether this node may found a cluster when it is the first of `nodeIds` (design 5, "Birth of a cluster"). */
+  readonly bootstrap: boolean;
+  readonly version: string;
+  /** Where clients reach this node: ws://host:port/v1/ws; undefined without a listener. */
+  readonly clientUrl: string | undefined;
+  readonly tickMs: number;
+  readonly timing: RaftTiming;
+  readonly segmentBytes: number;
+  readonly batchBytesMax: number;
+  readonly appendBytesMax: number;
+  readonly inflightBytesMax: number;
+  readonly uncommittedBytesMax: number;
+  readonly cacheBytesMax: number;
+}
+
+export interface BrokerWorld {
+  readonly env: Env;
+  readonly metrics: Metrics;
+  readonly directory: DataDirectory;
+  readonly peers: Peers;
+}

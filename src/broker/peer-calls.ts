@@ -1,0 +1,108 @@
+/**
+ * Bodies of the questions brokers ask each other: a JSON head and raw bytes behind it.
+ *
+ *   u32 length of the head   head (UTF-8 JSON)   bytes ...
+ *
+ * Peers are trusted (they proved cluster, node and disk at the handshake, and their frames carry a checksum), so heads
+ * are checked for shape where a wrong one could do harm, and not field by field.
+ */
+import { MalformedBytes } from '../partition/index.ts';
+import type { ReadLevel, StartAt } from './verbs.ts';
+
+export interface AppendCall {
+  readonly groupId: number;
+  readonly producer: { readonly id: string; readonly epoch: number; readonly sequence: number } | undefined;
+}
+
+/** The answer of a leader to an append, when it was appended. Refusals travel as errors. */
+export interface AppendAnswer {
+  readonly baseOffset: number | undefined;
+  readonly appendTimeMs: number;
+  readonly term: number;
+  readonly isDuplicate: boolean;
+}
+
+export interface ReadCall {
+  readonly topicId: number;
+  readonly partition: number;
+  readonly start: StartAt;
+  readonly bytesMax: number;
+  readonly waitMs: number;
+  readonly level: ReadLevel;
+}
+
+/** Everything of a ReadResult but its batches, which follow as bytes. */
+export interface ReadAnswer {
+  readonly topicId: number;
+  readonly fromOffset: number;
+  readonly nextOffset: number;
+  readonly earliest: number;
+  readonly tail: number;
+  readonly level: ReadLevel;
+  readonly node: string;
+  readonly appliedOffset: number;
+  readonly term: number;
+}
+
+export interface GroupCall {
+  readonly groupId: number;
+}
+
+export interface TailAnswer {
+  readonly earliest: number;
+  readonly tail: number;
+  readonly term: number;
+}
+
+export interface TransferCall extends GroupCall {
+  readonly to: string;
+}
+
+export interface TrimCall extends GroupCall {
+  readonly before: number;
+}
+
+export interface SnapshotAnswer {
+  readonly index: number;
+  readonly nextOffset: number;
+}
+
+export interface FetchEntryCall extends GroupCall {
+  readonly index: number;
+}
+
+/** What a node tells of itself: the groups it leads. The answer is the same of the other node. */
+export interface StatusCall {
+  readonly leads: readonly { readonly groupId: number; readonly term: number }[];
+  /** Groups whose offsets are asked for. */
+  readonly groups: readonly number[];
+}
+
+export interface StatusAnswer {
+  readonly leads: StatusCall['leads'];
+  readonly groups: readonly {
+    readonly groupId: number;
+    readonly earliest: number;
+    readonly tail: number;
+    readonly isDamaged: boolean;
+  }[];
+}
+
+const LENGTH_BYTES = 4;
+
+export function encodeCall(head: object, bytes: readonly Uint8Array[] = []): Uint8Array[] {
+  const text = Buffer.from(JSON.stringify(head), 'utf8');
+  const length = Buffer.allocUnsafe(LENGTH_BYTES);
+  length.writeUInt32BE(text.length);
+  return [length, text, ...bytes];
+}
+
+/** @throws MalformedBytes when there is no head. */
+export function decodeCall<T extends object>(body: Uint8Array): { readonly head: T; readonly bytes: Uint8Array } {
+  const view = new DataView(body.buffer, body.byteOffset, body.byteLength);
+  const end = body.length < LENGTH_BYTES ? Number.POSITIVE_INFINITY : LENGTH_BYTES + view.getUint32(0);
+  if (end > body.length) throw new MalformedBytes('a call between nodes is cut short');
+  const head: unknown = JSON.parse(Buffer.from(body.subarray(LENGTH_BYTES, end)).toString('utf8'));
+  if (typeof head !== 'object' || head === null) throw new MalformedBytes('the head of a call is no object');
+  return { head: head as T, bytes: body.subarray(end) };
+}

@@ -1,0 +1,103 @@
+/**
+ * From the names clients use to the group they mean, and to the node to ask. Every verb begins here, so that unknown
+ * topics, missing partitions and a cluster that is not born yet are refused in one place and in the same words.
+ */
+import type { Timers } from '../env.ts';
+import { LogError } from '../protocol/index.ts';
+import type { CatalogPartition, CatalogTopic } from './catalog.ts';
+import { CATALOG_GROUP } from './catalog.ts';
+import type { Host } from './host.ts';
+import type { Leaders } from './leaders.ts';
+import type { Peers } from './peers.ts';
+import type { TopicRef } from './verbs.ts';
+
+export interface Route {
+  readonly topic: CatalogTopic;
+  readonly partition: CatalogPartition;
+}
+
+/** How long a client told NO_LEADER should wait: about an election. */
+export const NO_LEADER_RETRY_MS = 200;
+
+export class Routes {
+  readonly #nodeId: string;
+  readonly #host: Host;
+  readonly #leaders: Leaders;
+  readonly #peers: Peers;
+  readonly #timers: Timers;
+
+  constructor(nodeId: string, host: Host, leaders: Leaders, peers: Peers, timers: Timers) {
+    this.#nodeId = nodeId;
+    this.#host = host;
+    this.#leaders = leaders;
+    this.#peers = peers;
+    this.#timers = timers;
+  }
+
+  /** @throws LogError TOPIC_NOT_FOUND, or NO_LEADER before the catalog is there to ask. */
+  topic(ref: TopicRef): CatalogTopic {
+    if (this.#host.get(CATALOG_GROUP) === undefined) {
+      throw new LogError('NO_LEADER', 'This node is not part of a cluster yet, or still recovering.', {
+        details: { retryAfterMs: NO_LEADER_RETRY_MS },
+      });
+    }
+    const catalog = this.#host.catalog;
+    const topic = 'name' in ref ? catalog.topic(ref.name) : catalog.topicById(ref.id);
+    if (topic !== undefined) return topic;
+    const what = 'name' in ref ? `There is no topic "${ref.name}".` : `The topic with id ${ref.id} was deleted.`;
+    throw new LogError('TOPIC_NOT_FOUND', what, 'name' in ref ? { details: { topic: ref.name } } : {});
+  }
+
+  /** @throws LogError TOPIC_NOT_FOUND, PARTITION_NOT_FOUND, NO_LEADER */
+  partition(ref: TopicRef, partition: number): Route {
+    const topic = this.topic(ref);
+    const found = topic.partitions[partition];
+    if (found === undefined) {
+      throw new LogError(
+        'PARTITION_NOT_FOUND',
+        `Topic "${topic.name}" has partitions 0 to ${topic.partitions.length - 1}, not ${partition}.`,
+        { details: { topic: topic.name, partition } },
+      );
+    }
+    return { topic, partition: found };
+  }
+
+  isHosted({ replicas }: CatalogPartition): boolean {
+    return replicas.includes(this.#nodeId);
+  }
+
+  /** The known leader of a group. */
+  leader(groupId: number): string | undefined {
+    return this.#leaders.get(groupId)?.leader;
+  }
+
+  /** A replica of a partition this node does not host: the leader when it is known and up, else any that is up. */
+  replica({ groupId, replicas }: CatalogPartition): string | undefined {
+    const leader = this.leader(groupId);
+    if (leader !== undefined && this.#peers.isUp(leader)) return leader;
+    return replicas.find((node) => this.#peers.isUp(node));
+  }
+
+  /** Resolves once a leader is known, or after `waitMs` without one. */
+  waitForLeader(groupId: number, waitMs: number): Promise<void> {
+    if (this.leader(groupId) !== undefined || waitMs <= 0) return Promise.resolve();
+    return new Promise((resolve) => {
+      const timer = this.#timers.after(waitMs, () => {
+        stop();
+        resolve();
+      });
+      const stop = this.#leaders.whenKnown(groupId, () => {
+        timer.cancel();
+        resolve();
+      });
+    });
+  }
+
+  clientUrl(node: string): string | undefined {
+    return this.#peers.list.find(({ id }) => id === node)?.clientUrl;
+  }
+
+  noLeader(what: string): LogError {
+    return new LogError('NO_LEADER', what, { details: { retryAfterMs: NO_LEADER_RETRY_MS } });
+  }
+}

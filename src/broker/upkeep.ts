@@ -1,0 +1,137 @@
+/**
+ * What a node does by itself, now and then: retention, leaders back to where they were meant to be, room on the disk.
+ * Driven by the broker's tick; each job has a period. Only leaders decide; what they decide goes through the log.
+ */
+import type { Env } from '../env.ts';
+import type { Metrics } from '../metrics.ts';
+import type { DataDirectory, Partition } from '../partition/index.ts';
+import type { CatalogPartition, CatalogTopic } from './catalog.ts';
+import type { Host } from './host.ts';
+import type { Peers } from './peers.ts';
+import type { Retention } from './verbs.ts';
+
+export interface UpkeepParts {
+  readonly nodeId: string;
+  readonly env: Env;
+  readonly metrics: Metrics;
+  readonly directory: DataDirectory;
+  readonly peers: Peers;
+  readonly host: Host;
+  onFull(isFull: boolean): void;
+}
+
+const RETENTION_PERIOD_MS = 1_000;
+const SPACE_PERIOD_MS = 1_000;
+const BALANCE_PERIOD_MS = 2_000;
+/** A peer is given back its leaderships once it has been up this long: one that flaps does not move them about. */
+const SETTLED_MS = 3_000;
+/** Below min(1 GiB, 5 % of the disk) appends are refused, so that hard states and trims always find room (W23). */
+const FLOOR_BYTES = 1024 ** 3;
+const FLOOR_SHARE = 0.05;
+
+export class Upkeep {
+  readonly #parts: UpkeepParts;
+  readonly #upSinceMs = new Map<string, number>();
+  #retentionDueMs = 0;
+  #spaceDueMs = 0;
+  #balanceDueMs = 0;
+  #isMeasuring = false;
+
+  constructor(parts: UpkeepParts) {
+    this.#parts = parts;
+  }
+
+  peerUp(peer: string): void {
+    this.#upSinceMs.set(peer, this.#parts.env.clock.monotonicMs());
+  }
+
+  peerDown(peer: string): void {
+    this.#upSinceMs.delete(peer);
+  }
+
+  tick(): void {
+    const nowMs = this.#parts.env.clock.monotonicMs();
+    if (nowMs >= this.#retentionDueMs) {
+      this.#retentionDueMs = nowMs + RETENTION_PERIOD_MS;
+      this.#retain();
+    }
+    if (nowMs >= this.#balanceDueMs) {
+      this.#balanceDueMs = nowMs + BALANCE_PERIOD_MS;
+      this.#balance(nowMs);
+    }
+    if (nowMs >= this.#spaceDueMs && !this.#isMeasuring) {
+      this.#spaceDueMs = nowMs + SPACE_PERIOD_MS;
+      this.measureSpace().catch((error: unknown) =>
+        this.#parts.env.logger.error({ err: error }, 'cannot tell how full the disk is'),
+      );
+    }
+  }
+
+  /** Looks at the disk now. */
+  async measureSpace(): Promise<void> {
+    this.#isMeasuring = true;
+    try {
+      const { freeBytes, totalBytes } = await this.#parts.directory.space();
+      this.#parts.metrics.set('logdrive_disk_free_bytes', freeBytes);
+      this.#parts.metrics.set('logdrive_disk_total_bytes', totalBytes);
+      this.#parts.onFull(freeBytes < Math.min(FLOOR_BYTES, totalBytes * FLOOR_SHARE));
+    } finally {
+      this.#isMeasuring = false;
+    }
+  }
+
+  #retain(): void {
+    const { env } = this.#parts;
+    for (const { topic, partition } of this.#led()) {
+      const before = trimTarget(partition.segments(), topic.retention, env.clock.nowMs());
+      // Whatever comes of it, the next round looks again.
+      if (before > partition.status.earliest) void partition.proposeTrim(Math.min(before, partition.status.tail));
+    }
+  }
+
+  #balance(nowMs: number): void {
+    for (const { placed, partition } of this.#led()) {
+      const preferred = placed.replicas[0]!;
+      const upSinceMs = this.#upSinceMs.get(preferred);
+      if (preferred === this.#parts.nodeId || upSinceMs === undefined || nowMs - upSinceMs < SETTLED_MS) continue;
+      if (partition.isInStep(preferred)) partition.transferTo(preferred);
+    }
+  }
+
+  *#led(): Generator<{
+    readonly topic: CatalogTopic;
+    readonly placed: CatalogPartition;
+    readonly partition: Partition;
+  }> {
+    const { host } = this.#parts;
+    for (const topic of host.catalog.topics()) {
+      for (const placed of topic.partitions) {
+        const partition = host.get(placed.groupId);
+        if (partition?.isReadyLeader === true) yield { topic, placed, partition };
+      }
+    }
+  }
+}
+
+interface SegmentView {
+  readonly nextOffset: number;
+  readonly bytes: number;
+  readonly lastAppendTimeMs: number;
+  readonly isSealed: boolean;
+}
+
+/** The log start that retention asks for: whole sealed segments, oldest first, while the bounds hold without them. */
+export function trimTarget(segments: readonly SegmentView[], retention: Retention, nowMs: number): number {
+  let bytes = 0;
+  for (const segment of segments) bytes += segment.bytes;
+  let before = 0;
+  for (const segment of segments) {
+    if (!segment.isSealed) break;
+    const isOver = retention.maxBytes !== undefined && bytes - segment.bytes >= retention.maxBytes;
+    const isOld = retention.maxAgeMs !== undefined && segment.lastAppendTimeMs + retention.maxAgeMs < nowMs;
+    if (!isOver && !isOld) break;
+    before = segment.nextOffset;
+    bytes -= segment.bytes;
+  }
+  return before;
+}

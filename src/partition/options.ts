@@ -1,0 +1,60 @@
+/** What a partition is made of and what it reports. */
+import type { Env } from '../env.ts';
+import type { Metrics } from '../metrics.ts';
+import type { Membership, NodeId, RaftStatus } from '../raft/index.ts';
+import type { DataDirectory, GroupId, LogEntry, LogIndex, StorageEvent } from '../../storage/index.ts';
+import type { StateMachine } from './state.ts';
+import type { CacheBudget } from './tail-cache.ts';
+import type { Transport } from './transport.ts';
+
+export interface RaftTiming {
+  /** Election timeouts are drawn from [min, max), in ticks. */
+  readonly electionTicksMin: number;
+  readonly electionTicksMax: number;
+  readonly heartbeatTicks: number;
+}
+
+export interface PartitionOptions {
+  readonly groupId: GroupId;
+  readonly nodeId: NodeId;
+  readonly clusterId: string;
+  /** The configuration at birth, as the catalog has it; a membership entry of the log replaces it. */
+  readonly membership: Membership;
+  readonly timing: RaftTiming;
+  readonly segmentBytes: number;
+  /** Entries of one append message together. */
+  readonly appendBytesMax: number;
+  /** Appends sent to one follower and not answered. */
+  readonly inflightBytesMax: number;
+  /** Proposed and not committed: above it producers are refused with 'overloaded' (R23). */
+  readonly uncommittedBytesMax: number;
+  /** The catalog's machine: the live one first, then a fresh one each time a past state is rebuilt. */
+  readonly createMachine: (() => StateMachine) | undefined;
+}
+
+export interface PartitionWorld {
+  readonly env: Env;
+  readonly metrics: Metrics;
+  readonly transport: Transport;
+  readonly directory: DataDirectory;
+  readonly cacheBudget: CacheBudget;
+  /**
+   * Asks the peers for a committed entry whose bytes are damaged here; undefined when none could supply it.
+   * Entries come verified by their own checksums.
+   */
+  fetchEntry(groupId: GroupId, index: LogIndex): Promise<LogEntry | undefined>;
+}
+
+export interface PartitionEvents {
+  /** Role, term or known leader changed. */
+  onStatus(status: RaftStatus): void;
+  /** Entries were applied: high watermark, log start or machine state may have moved. */
+  onApplied(): void;
+  /** The disk is full: storage cut the log back to what is flushed. The partition must be closed and opened again, as
+   *  after a crash: the core still counts what is gone. */
+  onFull(): void;
+  /** What the log did, for metrics and the log of the node. */
+  onStorage(event: StorageEvent): void;
+  /** Something failed that the partition goes on without; to be logged. */
+  onTrouble(what: string, error: unknown): void;
+}

@@ -1,0 +1,97 @@
+/**
+ * Headers of the entries that are in the log and not applied yet, in order, and who waits for each of them. Every
+ * replica has one: the leader's also holds the producers that wait for an ack.
+ *
+ * Invariant pendingContiguous: entries are appliedIndex + 1 .. lastIndex of the log, without a hole.
+ */
+import assert from 'node:assert';
+import type { EntryHeader, LogEntry, LogIndex } from '../../storage/index.ts';
+
+/** Answered exactly once. */
+export interface CommitWaiter {
+  /** The entry is committed and applied here. */
+  applied(header: EntryHeader): void;
+  /** The entry left this log, or leadership did: whether it will be committed is not known here. */
+  lost(): void;
+}
+
+export interface PendingEntry {
+  readonly header: EntryHeader;
+  /** Kept for entries whose effect needs the payload: control and membership. Empty for batches. */
+  readonly payload: Uint8Array;
+  waiters: CommitWaiter[] | undefined;
+}
+
+const NO_BYTES = new Uint8Array(0);
+
+export class PendingEntries {
+  #entries: (PendingEntry | undefined)[] = [];
+  #head = 0;
+
+  get firstIndex(): LogIndex | undefined {
+    return this.#entries[this.#head]?.header.index;
+  }
+
+  push(entry: LogEntry): PendingEntry {
+    const header = entry.header;
+    const last = this.#entries.at(-1)?.header.index;
+    assert.ok(last === undefined || header.index === last + 1, `pendingContiguous: ${header.index} after ${last}`);
+    const payload = header.kind === 'batch' ? NO_BYTES : entry.payload;
+    const pending: PendingEntry = { header, payload, waiters: undefined };
+    this.#entries.push(pending);
+    return pending;
+  }
+
+  get(index: LogIndex): PendingEntry | undefined {
+    const first = this.firstIndex;
+    return first === undefined || index < first ? undefined : this.#entries[this.#head + index - first];
+  }
+
+  /** Takes the oldest entry out. */
+  shift(): PendingEntry {
+    const entry = this.#entries[this.#head];
+    assert.ok(entry !== undefined, 'an entry is applied that was never accepted');
+    this.#entries[this.#head] = undefined;
+    this.#head += 1;
+    if (this.#head === this.#entries.length) {
+      this.#entries = [];
+      this.#head = 0;
+    } else if (this.#head >= 1024 && this.#head * 2 >= this.#entries.length) {
+      this.#entries = this.#entries.slice(this.#head);
+      this.#head = 0;
+    }
+    return entry;
+  }
+
+  /** Drops entries from `from` on and tells their waiters. */
+  truncateSuffix(from: LogIndex): void {
+    const lost: CommitWaiter[] = [];
+    for (
+      let last = this.#entries.at(-1);
+      last !== undefined && last.header.index >= from;
+      last = this.#entries.at(-1)
+    ) {
+      this.#entries.pop();
+      if (last.waiters !== undefined) lost.push(...last.waiters);
+    }
+    if (this.#entries.length <= this.#head) {
+      this.#entries = [];
+      this.#head = 0;
+    }
+    for (const waiter of lost) waiter.lost();
+  }
+
+  /** Tells every waiter; the entries stay. */
+  loseWaiters(): void {
+    for (let at = this.#head; at < this.#entries.length; at += 1) {
+      const entry = this.#entries[at]!;
+      const waiters = entry.waiters;
+      entry.waiters = undefined;
+      for (const waiter of waiters ?? []) waiter.lost();
+    }
+  }
+
+  *headers(): Generator<EntryHeader> {
+    for (let at = this.#head; at < this.#entries.length; at += 1) yield this.#entries[at]!.header;
+  }
+}

@@ -1,0 +1,142 @@
+/**
+ * When a snapshot is taken, what it holds, and which files go after it.
+ *
+ * A snapshot is the state as of the last entry of a sealed segment, so that the segment can go later and a follower
+ * that needs what came before it gets exactly the state below the first stored entry (design 4). It is written once
+ * everything up to that entry is applied. When the state has moved on by then, it is rebuilt from the snapshot before
+ * it by applying the entries in between again: applying is deterministic.
+ *
+ * Files follow the log start, never the other way round: whole segments below it go, once the state at their end was
+ * written and read back (W19, W20).
+ */
+import assert from 'node:assert';
+import type { EntryId, Log, LogIndex, Snapshot } from '../../storage/index.ts';
+import { PartitionState, type StateMachine } from './state.ts';
+
+export interface SnapshotParts {
+  readonly log: Log;
+  readonly state: PartitionState;
+  readonly createMachine: (() => StateMachine) | undefined;
+  /** The prefix of the log is gone. */
+  onTrimmed(): void;
+  /** A snapshot or a trim failed; the partition goes on without it and tries again at the next occasion. */
+  onFailure(error: unknown): void;
+}
+
+const READ_BYTES = 1024 * 1024;
+
+export class Snapshots {
+  readonly #parts: SnapshotParts;
+  /** Ends of sealed segments that have no snapshot yet, ascending. */
+  #due: EntryId[] = [];
+  /** One piece of work at a time; the next begins where the last one ended. */
+  #work: Promise<void> = Promise.resolve();
+  #isStopped = false;
+
+  constructor(parts: SnapshotParts) {
+    this.#parts = parts;
+  }
+
+  /** A segment ending at `last` was sealed. */
+  sealed(last: EntryId): void {
+    this.#due.push(last);
+    this.applied();
+  }
+
+  /** The applied index or the log start moved. */
+  applied(): void {
+    const { state } = this.#parts;
+    const due = this.#due.filter(({ index }) => index <= state.appliedIndex);
+    this.#due = this.#due.slice(due.length);
+    for (const last of due) {
+      // Taken now when the state stands exactly there: no need to rebuild it later.
+      const bytes = state.appliedIndex === last.index ? state.encode() : undefined;
+      this.#enqueue(() => this.#save(last, bytes));
+    }
+    if (this.#trimTarget() > this.#parts.log.firstIndex) this.#enqueue(() => this.#trim());
+  }
+
+  /** Snapshots above the cut will never be due: their segments are gone. */
+  truncated(from: LogIndex): void {
+    this.#due = this.#due.filter(({ index }) => index < from);
+  }
+
+  /** Resolves when no work is left. */
+  async settled(): Promise<void> {
+    await this.#work;
+  }
+
+  async stop(): Promise<void> {
+    this.#isStopped = true;
+    await this.#work;
+  }
+
+  #enqueue(work: () => Promise<void>): void {
+    this.#work = this.#work
+      .then(async () => {
+        if (this.#isStopped) return;
+        await work();
+      })
+      .catch((error: unknown) => this.#parts.onFailure(error));
+  }
+
+  async #save(last: EntryId, encoded: Uint8Array | undefined): Promise<void> {
+    const { log } = this.#parts;
+    if (last.index < log.firstIndex - 1 || log.termAt(last.index) !== last.term) return;
+    if ((await log.snapshotAt(last.index)) !== undefined) return;
+    const snapshot = await this.#at(last, encoded);
+    await log.saveSnapshot(snapshot);
+  }
+
+  /** The snapshot at `last`, from bytes taken in time or by applying again what lies between. */
+  async #at(last: EntryId, encoded: Uint8Array | undefined): Promise<Snapshot> {
+    const { log } = this.#parts;
+    const header = (await log.read(last.index, 1))[0]?.header;
+    assert.ok(header !== undefined && header.term === last.term, `entry at the end of a sealed segment: ${last.index}`);
+    const state = encoded ?? (await this.#rebuild(last.index)).encode();
+    return {
+      index: last.index,
+      term: last.term,
+      nextOffset: header.baseOffset + header.recordCount,
+      appendTimeMs: header.appendTimeMs,
+      chain: header.chain,
+      state,
+    };
+  }
+
+  async #rebuild(upTo: LogIndex): Promise<PartitionState> {
+    const { log, createMachine } = this.#parts;
+    const state = new PartitionState(createMachine?.());
+    const below = await log.snapshotBelow(upTo);
+    if (below !== undefined) state.restore(below, below.state);
+    while (state.appliedIndex < upTo) {
+      for (const { header, payload } of await log.read(state.appliedIndex + 1, READ_BYTES)) {
+        if (header.index > upTo) break;
+        state.apply(header, payload);
+      }
+    }
+    return state;
+  }
+
+  /** First index to keep: that of the segment which holds the log start, or the first one there is. */
+  #trimTarget(): LogIndex {
+    const { log, state } = this.#parts;
+    let keep = log.firstIndex;
+    for (const segment of log.segments()) {
+      if (!segment.isSealed || segment.nextOffset > state.logStart || segment.lastIndex > state.appliedIndex) break;
+      keep = segment.lastIndex + 1;
+    }
+    return keep;
+  }
+
+  async #trim(): Promise<void> {
+    const { log } = this.#parts;
+    const keep = this.#trimTarget();
+    if (keep <= log.firstIndex) return;
+    const boundary = { index: keep - 1, term: log.termAt(keep - 1) };
+    assert.ok(boundary.term !== undefined, `term of entry ${boundary.index}`);
+    await this.#save({ index: boundary.index, term: boundary.term }, undefined);
+    await log.trimPrefix(keep);
+    this.#parts.onTrimmed();
+  }
+}

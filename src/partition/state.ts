@@ -1,0 +1,124 @@
+/**
+ * The replicated state of a partition beside its records: what applying the log in order makes, the same on every
+ * replica, and what a snapshot holds.
+ *
+ *   snapshot state   u8 version (1)   u53 log start offset   text membership (JSON, empty: as the catalog has it)
+ *                    producer table (producer-table.ts)   blob machine state
+ *
+ * The machine is what the catalog adds to its own partition; topic partitions have none.
+ */
+import assert from 'node:assert';
+import type { Membership } from '../raft/index.ts';
+import type { EntryHeader, LogIndex, Offset } from '../../storage/index.ts';
+import { ByteReader, ByteWriter } from './bytes.ts';
+import { decodeControl, decodeMembershipEntry } from './control.ts';
+import { parseMembershipText } from './membership.ts';
+import { ProducerTable } from './producer-table.ts';
+
+/** A deterministic state machine fed with the control entries the partition itself does not know. */
+export interface StateMachine {
+  /** `command` is the entry's JSON value, as proposed. Must not throw: what it cannot accept it ignores, by rule. */
+  apply(command: unknown, header: EntryHeader): void;
+  encode(): Uint8Array;
+  /** Replaces the state. */
+  restore(bytes: Uint8Array): void;
+}
+
+const STATE_VERSION = 1;
+const NO_BYTES = new Uint8Array(0);
+
+export class PartitionState {
+  readonly producers: ProducerTable = new ProducerTable();
+  readonly #machine: StateMachine | undefined;
+  /** First offset still readable, inclusive. Never goes back. */
+  #logStart: Offset = 0;
+  /** First offset not yet committed, exclusive end of what may be read. Invariant: logStart <= highWatermark. */
+  #highWatermark: Offset = 0;
+  #appliedIndex: LogIndex = 0;
+  #membership: Membership | undefined;
+
+  constructor(machine: StateMachine | undefined) {
+    this.#machine = machine;
+  }
+
+  get logStart(): Offset {
+    return this.#logStart;
+  }
+
+  get highWatermark(): Offset {
+    return this.#highWatermark;
+  }
+
+  get appliedIndex(): LogIndex {
+    return this.#appliedIndex;
+  }
+
+  /** The last committed configuration that is an entry of this log; undefined: the one the partition was opened with. */
+  get membership(): Membership | undefined {
+    return this.#membership;
+  }
+
+  /** Applies the next entry. */
+  apply(header: EntryHeader, payload: Uint8Array): void {
+    assert.equal(header.index, this.#appliedIndex + 1, 'index of the entry to apply');
+    assert.equal(header.baseOffset, this.#highWatermark, `offsets are dense: base offset of entry ${header.index}`);
+    this.#appliedIndex = header.index;
+    switch (header.kind) {
+      case 'batch':
+        this.#highWatermark += header.recordCount;
+        this.producers.applied(header);
+        return;
+      case 'control':
+        this.#applyControl(header, payload);
+        return;
+      case 'membership':
+        this.#applyMembership(header, payload);
+        return;
+      case 'no-op':
+        return;
+      default:
+        header.kind satisfies never;
+    }
+  }
+
+  #applyControl(header: EntryHeader, payload: Uint8Array): void {
+    const control = decodeControl(payload);
+    if (control.kind === 'trim') {
+      const before = Math.min(control.before, this.#highWatermark);
+      this.#logStart = Math.max(this.#logStart, before);
+      return;
+    }
+    this.#machine?.apply(control.command, header);
+  }
+
+  #applyMembership(header: EntryHeader, payload: Uint8Array): void {
+    const { membership, birth } = decodeMembershipEntry(payload);
+    this.#membership = membership;
+    if (birth !== undefined) this.#machine?.apply(birth, header);
+  }
+
+  encode(): Uint8Array {
+    const writer = new ByteWriter(1024);
+    writer.u8(STATE_VERSION);
+    writer.u53(this.#logStart);
+    writer.text(this.#membership === undefined ? '' : JSON.stringify(this.#membership));
+    this.producers.encode(writer);
+    writer.blob(this.#machine?.encode() ?? NO_BYTES);
+    return writer.finish();
+  }
+
+  /** Replaces everything by a snapshot's state. */
+  restore(at: { readonly index: LogIndex; readonly nextOffset: Offset }, bytes: Uint8Array): void {
+    const reader = new ByteReader(bytes);
+    assert.equal(reader.u8(), STATE_VERSION, 'version of a snapshot state');
+    this.#logStart = reader.u53();
+    const membership = reader.text();
+    this.#membership = membership === '' ? undefined : parseMembershipText(membership);
+    this.producers.restore(reader);
+    const machine = reader.blob();
+    reader.expectEnd();
+    this.#machine?.restore(machine);
+    this.#appliedIndex = at.index;
+    this.#highWatermark = at.nextOffset;
+  }
+}
