@@ -3,7 +3,7 @@
  * disk made that necessary. A partition that cannot be opened is named and left alone: the others live on (W21: data is
  * deleted only on a committed delete).
  */
-import { LogError } from '../protocol/index.ts';
+
 import {
   type CacheBudget,
   Partition,
@@ -11,6 +11,7 @@ import {
   type PartitionWorld,
   type StorageEvent,
 } from '../partition/index.ts';
+import { LogError } from '../protocol/index.ts';
 import { CATALOG_GROUP, Catalog } from './catalog.ts';
 import type { BrokerOptions, BrokerWorld } from './options.ts';
 

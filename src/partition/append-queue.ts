@@ -4,7 +4,7 @@
  *
  * Here base offsets are assigned, duplicates are judged (design 5) and entries are encoded. Nothing is durable here.
  */
-import { type BatchHeader, patchBatch } from '../protocol/index.ts';
+
 import {
   type ChainSum,
   ENTRY_HEADER_BYTES,
@@ -16,6 +16,7 @@ import {
   type ProducerTuple,
 } from '../../storage/index.ts';
 import type { Clock, Timers } from '../env.ts';
+import { type BatchHeader, patchBatch } from '../protocol/index.ts';
 import type { Raft } from '../raft/index.ts';
 import type { Drive } from './drive.ts';
 import type { CommitWaiter, PendingEntries } from './pending-entries.ts';

@@ -8,8 +8,8 @@
  * the parts below. A turn runs to completion without an await.
  */
 import assert from 'node:assert';
-import type { HardState, InstallSnapshot, LogIndex, Message, Raft, RaftStatus, Ready } from '../raft/index.ts';
 import { encodeEntry, type Log, type LogEntry } from '../../storage/index.ts';
+import type { HardState, InstallSnapshot, LogIndex, Message, Raft, RaftStatus, Ready } from '../raft/index.ts';
 import type { CommitWaiter, PendingEntries } from './pending-entries.ts';
 import type { PartitionState } from './state.ts';
 import type { TailCache } from './tail-cache.ts';

@@ -1,8 +1,9 @@
 /** What a partition is made of and what it reports. */
+
+import type { DataDirectory, GroupId, LogEntry, LogIndex, StorageEvent } from '../../storage/index.ts';
 import type { Env } from '../env.ts';
 import type { Metrics } from '../metrics.ts';
 import type { Membership, NodeId, RaftStatus } from '../raft/index.ts';
-import type { DataDirectory, GroupId, LogEntry, LogIndex, StorageEvent } from '../../storage/index.ts';
 import type { StateMachine } from './state.ts';
 import type { CacheBudget } from './tail-cache.ts';
 import type { Transport } from './transport.ts';

@@ -5,8 +5,7 @@
  *
  * Expected outcomes are values. Only a broken invariant throws, and then the process ends.
  */
-import type { BatchHeader } from '../protocol/index.ts';
-import { type InstallSnapshot, Raft, type RaftStatus } from '../raft/index.ts';
+
 import {
   type Damage,
   ENTRY_HEADER_BYTES,
@@ -15,10 +14,12 @@ import {
   type LogIndex,
   type Offset,
   type ProducerTuple,
-  sameChain,
   type Snapshot,
   StorageError,
+  sameChain,
 } from '../../storage/index.ts';
+import type { BatchHeader } from '../protocol/index.ts';
+import { type InstallSnapshot, Raft, type RaftStatus } from '../raft/index.ts';
 import { type AppendOutcome, AppendQueue } from './append-queue.ts';
 import { CommitFeed, type FeedWaiter, type WakeReason } from './commit-feed.ts';
 import { encodeControl } from './control.ts';

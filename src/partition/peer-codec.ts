@@ -19,7 +19,7 @@
  * Entries in an append are exactly the bytes that lie on disk, header and payload, back to back: each carries its own
  * checksums and is verified here before the core hears of it (W24, F23).
  */
-import type { Membership, Message, NodeId } from '../raft/index.ts';
+
 import {
   type ChainSum,
   crc32c,
@@ -29,6 +29,7 @@ import {
   type Snapshot,
   StorageError,
 } from '../../storage/index.ts';
+import type { Membership, Message, NodeId } from '../raft/index.ts';
 import { ByteReader, ByteWriter, MalformedBytes } from './bytes.ts';
 import { parseMembershipText } from './membership.ts';
 

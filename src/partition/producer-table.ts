@@ -7,9 +7,9 @@
  * rebuilt from the headers that are left. Nothing here reads a clock: a producer expires by append times alone.
  */
 import assert from 'node:assert';
-import { PRODUCER_WINDOW_BATCHES, PRODUCERS_MAX } from '../protocol/index.ts';
 import type { EntryHeader, LogIndex, ProducerTuple } from '../../storage/index.ts';
-import { ByteReader, ByteWriter } from './bytes.ts';
+import { PRODUCER_WINDOW_BATCHES, PRODUCERS_MAX } from '../protocol/index.ts';
+import type { ByteReader, ByteWriter } from './bytes.ts';
 
 /** A producer that appended nothing for this long, measured in append times, is forgotten. */
 export const PRODUCER_EXPIRY_MS: number = 7 * 24 * 3_600_000;

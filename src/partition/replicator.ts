@@ -3,8 +3,9 @@
  * tail cache, or from disk with one read a peer at a time. After a read the core is asked again: it alone knows
  * whether this node still leads and whether the follower still wants that range (design 5, "The core has no bytes").
  */
-import type { LogIndex, Message, NodeId, Raft } from '../raft/index.ts';
+
 import { type ChainSum, entryBytes, type Log, type LogEntry, StorageError } from '../../storage/index.ts';
+import type { LogIndex, Message, NodeId, Raft } from '../raft/index.ts';
 import { encodePeerMessage } from './peer-codec.ts';
 import type { TailCache } from './tail-cache.ts';
 import type { Lane, Transport } from './transport.ts';

@@ -8,8 +8,8 @@
  * The machine is what the catalog adds to its own partition; topic partitions have none.
  */
 import assert from 'node:assert';
-import type { Membership } from '../raft/index.ts';
 import type { EntryHeader, LogIndex, Offset } from '../../storage/index.ts';
+import type { Membership } from '../raft/index.ts';
 import { ByteReader, ByteWriter } from './bytes.ts';
 import { decodeControl, decodeMembershipEntry } from './control.ts';
 import { parseMembershipText } from './membership.ts';

@@ -199,16 +199,14 @@ describe('append and read', () => {
     for (let i = 0; i < 5; i += 1) await cluster.wait(append(cluster, 't', [`v${i}`]));
     await cluster.wait(cluster.broker('n1').trim('t', 0, 3));
     const read = (offset: number): Promise<unknown> =>
-      cluster
-        .broker('n1')
-        .read({
-          topic: { name: 't' },
-          partition: 0,
-          start: { kind: 'offset', offset },
-          bytesMax: 1,
-          waitMs: 0,
-          level: 'any',
-        });
+      cluster.broker('n1').read({
+        topic: { name: 't' },
+        partition: 0,
+        start: { kind: 'offset', offset },
+        bytesMax: 1,
+        waitMs: 0,
+        level: 'any',
+      });
     const trimmed = await cluster.wait(failure(read(2)));
     expect(trimmed.code).toBe('TRIMMED');
     expect(trimmed.details).toMatchObject({ earliest: 3, tail: 5 });
@@ -429,14 +427,12 @@ describe('topics', () => {
     await cluster.createTopic('t');
     const exists = await cluster.wait(
       failure(
-        cluster
-          .broker('n2')
-          .createTopic({
-            name: 't',
-            partitions: 1,
-            replicas: undefined,
-            retention: { maxBytes: undefined, maxAgeMs: undefined },
-          }),
+        cluster.broker('n2').createTopic({
+          name: 't',
+          partitions: 1,
+          replicas: undefined,
+          retention: { maxBytes: undefined, maxAgeMs: undefined },
+        }),
       ),
     );
     expect(exists.code).toBe('TOPIC_EXISTS');
@@ -490,14 +486,12 @@ describe('topics', () => {
   test('retention by bytes removes whole segments on every replica, and earliest moves', async () => {
     const cluster = await started(THREE, { segmentBytes: 4_096 });
     await cluster.wait(
-      cluster
-        .broker('n1')
-        .createTopic({
-          name: 't',
-          partitions: 1,
-          replicas: undefined,
-          retention: { maxBytes: 8_192, maxAgeMs: undefined },
-        }),
+      cluster.broker('n1').createTopic({
+        name: 't',
+        partitions: 1,
+        replicas: undefined,
+        retention: { maxBytes: 8_192, maxAgeMs: undefined },
+      }),
     );
     for (let i = 0; i < 100; i += 1) await cluster.wait(append(cluster, 't', [`${i}-${'x'.repeat(300)}`]));
     await cluster.time.advance(5_000);
@@ -513,14 +507,12 @@ describe('topics', () => {
   test('retention by age removes what is older, as append times say', async () => {
     const cluster = await started(['n1'], { segmentBytes: 4_096 });
     await cluster.wait(
-      cluster
-        .broker('n1')
-        .createTopic({
-          name: 't',
-          partitions: 1,
-          replicas: undefined,
-          retention: { maxBytes: undefined, maxAgeMs: 60_000 },
-        }),
+      cluster.broker('n1').createTopic({
+        name: 't',
+        partitions: 1,
+        replicas: undefined,
+        retention: { maxBytes: undefined, maxAgeMs: 60_000 },
+      }),
     );
     for (let i = 0; i < 30; i += 1) await cluster.wait(append(cluster, 't', [`${i}-${'x'.repeat(300)}`]));
     await cluster.time.advance(120_000);

@@ -11,7 +11,7 @@ import {
   type Peers,
 } from '../../../src/broker/index.ts';
 import type { Metrics } from '../../../src/metrics.ts';
-import { encodeRecordBatch, crc32cPortable, LogError, BATCH_BYTES_MAX } from '../../../src/protocol/index.ts';
+import { BATCH_BYTES_MAX, crc32cPortable, encodeRecordBatch, LogError } from '../../../src/protocol/index.ts';
 import { DataDirectory, MemoryDisk } from '../../../storage/index.ts';
 import { type LogLine, SimTime, simEnv } from './sim-env.ts';
 
