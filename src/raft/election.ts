@@ -46,9 +46,9 @@ function mayLead(state: RaftState): boolean {
 
 /** Starts the wait for a leader anew, with a timeout of its own (paper 5.2: random, against split votes). */
 function drawElectionTimeout(state: RaftState): void {
-  const { electionTicksMin, electionTicksMax, random } = state.options;
+  const { electionTicksMin, electionTicksMax } = state.options;
   state.electionElapsed = 0;
-  state.electionTimeout = electionTicksMin + Math.floor(random() * (electionTicksMax - electionTicksMin));
+  state.electionTimeout = electionTicksMin + Math.floor(state.options.random() * (electionTicksMax - electionTicksMin));
 }
 
 /** Called once, when the core is made. A node that is a majority by itself need not wait for anybody. */

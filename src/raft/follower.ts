@@ -122,7 +122,7 @@ export function maybeAck(state: RaftState): void {
     term: state.term,
     accepted: true,
     index,
-    hint: log.entryAt(index),
+    hint: log.last,
     lastIndex: log.lastIndex,
   });
 }
@@ -158,10 +158,11 @@ export function onInstalled(state: RaftState, snapshot: EntryId): void {
   // The membership as of the snapshot replaces whatever this node believed (R14).
   state.membership = installing.membership;
   commitTo(state, snapshot.index);
-  if (installing.term !== state.term || !state.mayVote) return;
+  if (installing.term !== state.term) return;
   following.matched = snapshot.index;
+  following.owesAck = !state.mayVote;
+  if (!state.mayVote) return;
   following.acked = snapshot.index;
-  following.owesAck = false;
   const reply: SnapshotReply = {
     kind: 'snapshot-reply',
     from: state.options.id,

@@ -103,7 +103,7 @@ export function onHeartbeatReply(state: RaftState, reply: HeartbeatReply): void 
   if (leading === undefined || progress === undefined) return;
   progress.heard();
   if (progress.needsCheck(reply.round, leading.round)) sendCheck(state, progress);
-  maybeTimeoutNow(state);
+  maybeTimeoutNow(state, reply.from);
 }
 
 /** An append without entries behind the last one sent (progress.ts says what for). Needs no bytes, so it leaves as a
@@ -141,7 +141,7 @@ export function onAppendReply(state: RaftState, reply: AppendReply): void {
     );
     progress.accepted(reply.index, log.base.index, leading.round);
     maybeCommit(state);
-    maybeTimeoutNow(state);
+    maybeTimeoutNow(state, reply.from);
     return;
   }
   const acked = progress.match;

@@ -14,7 +14,7 @@ export function transferTo(state: RaftState, peer: NodeId): boolean {
   if (progress.ticksSilent >= options.electionTicksMax) return false;
   if (leading.transfer?.to === peer) return true;
   leading.transfer = { to: peer, ticks: 0 };
-  maybeTimeoutNow(state);
+  maybeTimeoutNow(state, peer);
   return true;
 }
 
@@ -26,11 +26,10 @@ export function tickTransfer(state: RaftState): void {
   if (leading.transfer.ticks >= options.electionTicksMax) leading.transfer = undefined;
 }
 
-/** Tells the target to campaign once it holds the whole log. Said again at each of its answers: it may get lost. */
-export function maybeTimeoutNow(state: RaftState): void {
+/** `peer` was heard. Tells it to campaign when it is the target and holds the whole log. Said again at each of its
+ *  answers, because it may get lost. */
+export function maybeTimeoutNow(state: RaftState, peer: NodeId): void {
   const { leading, log, options, term } = state;
-  if (leading?.transfer === undefined) return;
-  const { to } = leading.transfer;
-  if (leading.progress.get(to)?.countedMatch !== log.lastIndex) return;
-  send(state, { kind: 'timeout-now', from: options.id, to, term });
+  if (leading?.transfer?.to !== peer || leading.progress.get(peer)?.countedMatch !== log.lastIndex) return;
+  send(state, { kind: 'timeout-now', from: options.id, to: peer, term });
 }

@@ -1,0 +1,243 @@
+/**
+ * A cluster under chaos, all of it from one seed: loss, delay, duplication, reordering, refused sends, one-way and
+ * two-way cuts, crashes that lose any suffix of what was not flushed, late flushes, trims, transfers, votes withdrawn.
+ * Which faults happen, and how often, is drawn per seed too: some bugs only show when others are quiet.
+ *
+ * Two phases: safety under chaos (the oracle watches every step), then everything heals and progress is required.
+ */
+import type { NodeId } from '../../../src/raft/index.ts';
+import { optionsFor } from './cluster.ts';
+import { Oracle } from './oracle.ts';
+import { Prng } from './prng.ts';
+import { type Parcel, SimNode } from './sim-node.ts';
+
+export interface ChaosReport {
+  readonly seed: number;
+  readonly committed: number;
+  readonly leaders: number;
+  readonly crashes: number;
+  readonly installs: number;
+  /** Of every Ready of every node, in order: equal runs, equal hashes. */
+  readonly traceHash: number;
+}
+
+/** Chance per step, or per message, of each fault; 0 for faults this seed does without. */
+interface Faults {
+  readonly loss: number;
+  readonly duplication: number;
+  readonly reordering: number;
+  readonly refusal: number;
+  readonly crash: number;
+  readonly cut: number;
+  readonly linkDown: number;
+  readonly transfer: number;
+  readonly campaign: number;
+  readonly trim: number;
+  readonly withdrawVote: number;
+  /** Chance that a step flushes: low values keep much unflushed. */
+  readonly flush: number;
+}
+
+/** Messages on the wire; more are lost, as a full queue would. */
+const WIRE_MAX = 400;
+
+export class Chaos {
+  readonly #seed: number;
+  readonly #prng: Prng;
+  readonly #ids: readonly NodeId[];
+  readonly #nodes = new Map<NodeId, SimNode>();
+  readonly #oracle: Oracle;
+  readonly #cut = new Set<string>();
+  #wire: Parcel[] = [];
+  #faults: Faults;
+  #proposals = 0;
+  #crashes = 0;
+  #installs = 0;
+  #traceHash = 0;
+
+  constructor(seed: number, nodeCount: number) {
+    this.#seed = seed;
+    this.#prng = new Prng(seed);
+    this.#ids = Array.from({ length: nodeCount }, (_, i) => `n${i + 1}`);
+    this.#oracle = new Oracle(() => [...this.#nodes.values()]);
+    this.#faults = this.#drawFaults();
+    const random = (): number => this.#prng.next();
+    const shape = this.#prng.chance(0.5)
+      ? { appendBytesMax: 300, inflightBytesMax: 900, inflightMessagesMax: 3 }
+      : { appendBytesMax: 1000, inflightBytesMax: 8000, inflightMessagesMax: 16 };
+    for (const id of this.#ids) {
+      const world = {
+        oracle: this.#oracle,
+        send: (parcel: Parcel) => this.#send(parcel),
+        trace: (node: NodeId, text: string) => this.#trace(node, text),
+      };
+      const node = new SimNode(optionsFor(id, this.#ids, { random, ...shape }), world);
+      this.#nodes.set(id, node);
+      node.start();
+    }
+  }
+
+  /** `steps` of chaos, then healing. Throws at the first breach of safety, or when progress does not come back. */
+  run(steps: number): ChaosReport {
+    for (let step = 0; step < steps; step += 1) this.#step();
+    this.#heal();
+    return {
+      seed: this.#seed,
+      committed: this.#oracle.committedIndex,
+      leaders: this.#oracle.terms,
+      crashes: this.#crashes,
+      installs: this.#installs,
+      traceHash: this.#traceHash,
+    };
+  }
+
+  #drawFaults(): Faults {
+    const prng = this.#prng;
+    const maybe = (most: number): number => (prng.chance(0.5) ? prng.next() * most : 0);
+    return {
+      loss: maybe(0.3),
+      duplication: maybe(0.2),
+      reordering: maybe(1),
+      refusal: maybe(0.1),
+      crash: maybe(0.01),
+      cut: maybe(0.01),
+      linkDown: maybe(0.01),
+      transfer: maybe(0.01),
+      campaign: maybe(0.01),
+      trim: maybe(0.02),
+      withdrawVote: maybe(0.003),
+      flush: 0.05 + prng.next() * 0.5,
+    };
+  }
+
+  get #up(): SimNode[] {
+    return [...this.#nodes.values()].filter((node) => node.isUp);
+  }
+
+  #trace(node: NodeId, text: string): void {
+    if (text.includes('install ')) this.#installs += 1;
+    let hash = this.#traceHash;
+    const line = `${node}: ${text}`;
+    for (let i = 0; i < line.length; i += 1) hash = (Math.imul(hash, 31) + line.charCodeAt(i)) | 0;
+    this.#traceHash = hash;
+  }
+
+  #send(parcel: Parcel): boolean {
+    const prng = this.#prng;
+    if (prng.chance(this.#faults.refusal)) return false;
+    if (prng.chance(this.#faults.loss) || this.#wire.length >= WIRE_MAX) return true;
+    this.#wire.push(parcel);
+    if (prng.chance(this.#faults.duplication)) this.#wire.push(parcel);
+    return true;
+  }
+
+  #step(): void {
+    const prng = this.#prng;
+    if (prng.chance(0.25)) for (const node of this.#up) if (prng.chance(0.9)) node.tick();
+    for (let i = prng.below(6); i > 0; i -= 1) this.#deliverOne();
+    for (const node of this.#up) {
+      if (prng.chance(0.7)) node.serveRead();
+      if (prng.chance(this.#faults.flush)) node.flushHardStates();
+      if (prng.chance(this.#faults.flush)) node.flushWrites(prng.below(node.disk.pendingWrites + 1));
+    }
+    if (prng.chance(0.2)) this.#proposeSomewhere();
+    this.#misbehave();
+  }
+
+  #deliverOne(): void {
+    if (this.#wire.length === 0) return;
+    const position = this.#prng.chance(this.#faults.reordering) ? this.#prng.below(this.#wire.length) : 0;
+    const [parcel] = this.#wire.splice(position, 1);
+    const { from, to } = parcel!.message;
+    const receiver = this.#nodes.get(to)!;
+    if (receiver.isUp && !this.#cut.has(`${from}>${to}`)) receiver.deliver(parcel!);
+  }
+
+  #proposeSomewhere(): void {
+    const leaders = this.#up.filter((node) => node.raft.role === 'leader');
+    if (leaders.length === 0) return;
+    const count = 1 + this.#prng.below(4);
+    const payloads = Array.from({ length: count }, () => `p${this.#proposals++}`);
+    this.#prng.pick(leaders).propose(payloads, 1 + this.#prng.below(200));
+  }
+
+  #misbehave(): void {
+    const prng = this.#prng;
+    const faults = this.#faults;
+    const node = this.#nodes.get(prng.pick(this.#ids))!;
+    const peer = prng.pick(this.#ids);
+    if (!node.isUp) {
+      if (prng.chance(0.02)) node.start();
+      return;
+    }
+    if (prng.chance(faults.crash)) {
+      this.#crashes += 1;
+      node.crash(prng.below(node.disk.pendingHardStates + 1), prng.below(node.disk.pendingWrites + 1));
+      return;
+    }
+    if (prng.chance(faults.cut)) this.#cutSomething();
+    if (prng.chance(0.005)) this.#cut.clear();
+    if (prng.chance(faults.linkDown)) node.turn((raft) => raft.peerDown(peer));
+    if (prng.chance(faults.transfer)) node.turn((raft) => raft.transferTo(peer));
+    if (prng.chance(faults.campaign)) node.turn((raft) => raft.campaign());
+    if (prng.chance(faults.trim)) node.trim(node.raft.commit - prng.below(5));
+    if (prng.chance(faults.withdrawVote)) node.turn((raft) => raft.setMayVote(false));
+    if (prng.chance(0.01)) node.turn((raft) => raft.setMayVote(true));
+  }
+
+  #cutSomething(): void {
+    const prng = this.#prng;
+    const side = this.#ids.filter(() => prng.chance(0.5));
+    const isOneWay = prng.chance(0.3);
+    for (const a of side) {
+      for (const b of this.#ids) {
+        if (side.includes(b)) continue;
+        this.#cut.add(`${a}>${b}`);
+        if (!isOneWay) this.#cut.add(`${b}>${a}`);
+      }
+    }
+  }
+
+  /** Everything works from now on: one leader must come, and everything must reach everybody. */
+  #heal(): void {
+    this.#cut.clear();
+    this.#faults = { ...this.#faults, loss: 0, duplication: 0, reordering: 0, refusal: 0 };
+    for (const node of this.#nodes.values()) {
+      if (!node.isUp) node.start();
+      node.turn((raft) => raft.setMayVote(true));
+    }
+    // Long enough for a leader nobody follows to give up, a few split votes, and one lost snapshot to be sent again.
+    for (let tick = 0; tick < 600; tick += 1) this.#calmTick();
+    const leader = this.#up.find((node) => node.raft.role === 'leader');
+    if (leader === undefined) throw new Error('liveness: no leader after healing');
+    const { term } = leader.raft;
+    if (leader.propose(['after healing']).kind !== 'accepted') throw new Error('liveness: the leader refuses');
+    for (let tick = 0; tick < 100; tick += 1) this.#calmTick();
+    for (const node of this.#nodes.values()) {
+      const { commit, lastIndex, flushed } = node.raft;
+      const isDone =
+        node.raft.term === term && commit === leader.raft.lastIndex && lastIndex === commit && flushed.index === commit;
+      if (!isDone) throw new Error(`liveness: ${node.id} is at ${commit} of ${leader.raft.lastIndex}, term ${term}`);
+      if (node.log.at(-1)?.payload !== 'after healing') throw new Error(`liveness: ${node.id} ends elsewhere`);
+    }
+  }
+
+  #calmTick(): void {
+    for (const node of this.#up) node.tick();
+    for (let round = 0; round < 50; round += 1) {
+      if (!this.#calmRound()) return;
+    }
+  }
+
+  /** Everything that waits moves on by one. False when nothing waited. */
+  #calmRound(): boolean {
+    let isBusy = this.#wire.length > 0;
+    for (let left = this.#wire.length; left > 0; left -= 1) this.#deliverOne();
+    for (const node of this.#up) {
+      isBusy ||= node.pendingReads + node.disk.pendingHardStates + node.disk.pendingWrites > 0;
+      while (node.pendingReads > 0) node.serveRead();
+      node.flush();
+    }
+    return isBusy;
+  }
+}
