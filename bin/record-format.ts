@@ -5,6 +5,7 @@
  *   %o offset   %t topic   %p partition   %T timestamp (ms)   %k key   %s value
  *   %K key bytes (-1: no key)   %S value bytes   %h headers as k=v,k=v   %% a percent sign   \n \t \r \0 \\ \xHH
  */
+import { isUtf8 } from 'node:buffer';
 import { UsageError } from './exit.ts';
 import { unescapeBytes } from './values.ts';
 
@@ -33,18 +34,13 @@ export const rawFormat: RecordFormat = (record, write) => {
 
 export const jsonFormat: RecordFormat = (record, write) => write(Buffer.from(`${JSON.stringify(jsonOf(record))}\n`));
 
-const strictUtf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
-
-/** Bytes as text under `name`, or as base64 under `nameBase64` exactly when they are not valid UTF-8, as HTTP does it. */
+/** Bytes as text under `name`, or as base64 under `nameBase64` exactly when they are not valid UTF-8. */
 function bytesField(name: string, bytes: Uint8Array): Record<string, string> {
-  try {
-    return { [name]: strictUtf8.decode(bytes) };
-  } catch (error) {
-    if (!(error instanceof TypeError)) throw error;
-    return { [`${name}Base64`]: Buffer.from(bytes).toString('base64') };
-  }
+  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  return isUtf8(buffer) ? { [name]: buffer.toString('utf8') } : { [`${name}Base64`]: buffer.toString('base64') };
 }
 
+/** The fields HTTP uses for a record, so that a line can be sent there again. */
 function jsonOf(record: ConsumedRecord): Record<string, unknown> {
   return {
     topic: record.topic,
@@ -53,19 +49,17 @@ function jsonOf(record: ConsumedRecord): Record<string, unknown> {
     timestamp: record.timestampMs,
     ...(record.key === undefined ? { key: null } : bytesField('key', record.key)),
     ...bytesField('value', record.value),
-    ...headersOf(record),
+    headers: jsonOfHeaders(record.headers),
   };
 }
 
-/** Header values as text by name, those that are no text under `headersBase64`. Of a name given twice: the last. */
-function headersOf(record: ConsumedRecord): Record<string, Record<string, string>> {
-  const fields: Record<string, Record<string, string>> = { headers: {} };
-  for (const header of record.headers) {
-    for (const [name, text] of Object.entries(bytesField('headers', header.value))) {
-      fields[name] = { ...fields[name], [header.key]: text };
-    }
-  }
-  return fields;
+/** An object of texts; a list when that would lose something: a name that repeats, a value that is no text. */
+function jsonOfHeaders(headers: ConsumedRecord['headers']): unknown {
+  const names = new Set(headers.map((header) => header.key));
+  const isPlain = names.size === headers.length && headers.every((header) => isUtf8(header.value));
+  return isPlain
+    ? Object.fromEntries(headers.map((header) => [header.key, Buffer.from(header.value).toString('utf8')]))
+    : headers.map((header) => ({ key: header.key, ...bytesField('value', header.value) }));
 }
 
 function number(of: (record: ConsumedRecord) => number): RecordFormat {

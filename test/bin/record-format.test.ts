@@ -89,6 +89,17 @@ describe('jsonFormat', () => {
     expect(written(jsonFormat, { ...record, value: Buffer.from('a\nb') }).toString()).toContain('"value":"a\\nb"');
   });
 
+  test('headers that repeat or are no text come as a list', () => {
+    const headers = [
+      { key: 'a', value: Buffer.from('1') },
+      { key: 'a', value: Buffer.from([0xff]) },
+    ];
+    expect(JSON.parse(written(jsonFormat, { ...record, headers }).toString()).headers).toEqual([
+      { key: 'a', value: '1' },
+      { key: 'a', valueBase64: '/w==' },
+    ]);
+  });
+
   test('a byte order mark belongs to the value', () => {
     const value = Buffer.from('\ufeffx');
     expect(Buffer.from(JSON.parse(written(jsonFormat, { ...record, value }).toString()).value)).toEqual(value);

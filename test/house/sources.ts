@@ -1,0 +1,44 @@
+/** The source files as the house tests see them: path, text, and what each imports, types included. */
+import { readdirSync, readFileSync } from 'node:fs';
+import { dirname, join, normalize, relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+export const ROOT: string = fileURLToPath(new URL('../..', import.meta.url));
+
+export interface SourceFile {
+  /** From the root of the repository, with slashes. */
+  readonly path: string;
+  readonly text: string;
+  /** The text with comments blanked, so that a rule does not trip over prose. Line numbers stay true. */
+  readonly code: string;
+  /** Paths from the root for relative imports, else the name as written. */
+  readonly imports: readonly string[];
+}
+
+export function readSources(folders: readonly string[]): SourceFile[] {
+  return folders.flatMap((folder) =>
+    readdirSync(join(ROOT, folder), { recursive: true, withFileTypes: true })
+      .filter((item) => item.isFile() && /\.c?ts$/.test(item.name))
+      .map((item) => readSource(relative(ROOT, join(item.parentPath, item.name)))),
+  );
+}
+
+export function readSource(path: string): SourceFile {
+  const text = readFileSync(join(ROOT, path), 'utf8');
+  const code = withoutComments(text);
+  return { path, text, code, imports: importsOf(path, code) };
+}
+
+function withoutComments(text: string): string {
+  // Strings come first in the alternation, so that a // inside one does not begin a comment.
+  const token = /'(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*"|`(?:[^`\\]|\\.)*`|\/\/[^\n]*|\/\*[\s\S]*?\*\//g;
+  return text.replace(token, (found) => (/^\/[/*]/.test(found) ? found.replace(/[^\n]/g, ' ') : found));
+}
+
+function importsOf(path: string, code: string): string[] {
+  const pattern = /(?:(?<!\.)\bfrom\s|\bimport\s*\(|\bimport\s)\s*'([^']+)'/g;
+  return [...code.matchAll(pattern)].map((match) => {
+    const name = match[1]!;
+    return name.startsWith('.') ? normalize(join(dirname(path), name)) : name;
+  });
+}
