@@ -56,10 +56,12 @@ const schema = group({
     heartbeatMs: integer(40, 5, 10_000, 'How often a leader makes itself heard.'),
     electionMsMin: integer(200, 50, 60_000, 'Silence after which a follower may campaign: shortest.'),
     electionMsMax: integer(400, 60, 120_000, 'Silence after which a follower may campaign: longest.'),
+    appendBytesMax: integer(1 * MiB, 64 * KiB, 16 * MiB, 'Entries sent to a follower in one message, about.'),
+    inflightBytesMax: integer(8 * MiB, 1 * MiB, 64 * MiB, 'Entries sent to one follower and not answered yet.'),
+    uncommittedBytesMax: integer(32 * MiB, 8 * MiB, 256 * MiB, 'Entries of a partition that wait for a majority.'),
   }),
   wal: group({
     segmentBytes: integer(64 * MiB, 64 * KiB, 1024 * MiB, 'Size at which a segment file is sealed and the next begun.'),
-    flushBytesMax: integer(4 * MiB, 64 * KiB, 64 * MiB, 'Bytes of appends collected into one flush, at most.'),
   }),
   limits: group({
     recordBytesMax: integer(1 * MiB, 1 * KiB, 4 * MiB, 'Key, value and headers of one record.'),
@@ -71,6 +73,7 @@ const schema = group({
       256 * MiB,
       'Bytes queued towards one client before it is served no further.',
     ),
+    cacheBytesMax: integer(32 * MiB, 1 * MiB, 4096 * MiB, 'Recent entries kept in memory, over all partitions.'),
   }),
   ws: group({
     heartbeatMs: integer(15_000, 100, 600_000, 'A WebSocket client silent for two of these periods is given up.'),
@@ -112,13 +115,17 @@ export interface Config {
     readonly heartbeatMs: number;
     readonly electionMsMin: number;
     readonly electionMsMax: number;
+    readonly appendBytesMax: number;
+    readonly inflightBytesMax: number;
+    readonly uncommittedBytesMax: number;
   };
-  readonly wal: { readonly segmentBytes: number; readonly flushBytesMax: number };
+  readonly wal: { readonly segmentBytes: number };
   readonly limits: {
     readonly recordBytesMax: number;
     readonly batchBytesMax: number;
     readonly connectionsMax: number;
     readonly sendBytesMax: number;
+    readonly cacheBytesMax: number;
   };
   readonly ws: { readonly heartbeatMs: number };
   readonly http: { readonly origins: readonly string[] };
@@ -369,6 +376,10 @@ function relationProblems(config: Config): string[] {
   must(raft.electionMsMax > raft.electionMsMin, 'raft.electionMsMax must be above raft.electionMsMin');
   must(limits.recordBytesMax <= limits.batchBytesMax, 'limits.recordBytesMax must not be above limits.batchBytesMax');
   must(limits.sendBytesMax >= limits.batchBytesMax, 'limits.sendBytesMax must be at least limits.batchBytesMax');
+  must(
+    raft.uncommittedBytesMax >= 2 * limits.batchBytesMax,
+    'raft.uncommittedBytesMax must be at least 2 x limits.batchBytesMax',
+  );
   must(wal.segmentBytes >= limits.batchBytesMax, 'wal.segmentBytes must be at least limits.batchBytesMax');
   const isAlone = Object.keys(peers).length === 0;
   must(isAlone || Object.hasOwn(peers, nodeId), `peers must name this node (${nodeId}) too`);

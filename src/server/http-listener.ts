@@ -70,7 +70,8 @@ export class HttpListener {
       requestTimeout: REQUEST_MS,
       connectionTimeout: IDLE_MS,
       keepAliveTimeout: IDLE_MS,
-      forceCloseConnections: true,
+      // Connections at rest are closed at once; answers under way are not cut off.
+      forceCloseConnections: 'idle',
       // JSON may take six bytes for one, base64 four for three; NDJSON is counted by the line instead.
       bodyLimit: 2 * options.batchBytesMax + 65_536,
       routerOptions: { maxParamLength: 512 },

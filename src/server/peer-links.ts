@@ -28,7 +28,8 @@ export interface PeerLinksOptions {
   readonly nodeId: string;
   /** id -> host:port of all peers; this node's own entry is ignored. */
   readonly peers: Readonly<Record<string, string>>;
-  readonly listen: { readonly host: string; readonly port: number };
+  /** undefined: a cluster of one, which nobody dials. */
+  readonly listen: { readonly host: string; readonly port: number } | undefined;
   readonly crc32c: Crc32c;
 }
 
@@ -66,10 +67,10 @@ export class PeerLinks implements Peers {
   #handler: PeerHandler | undefined;
   #isClosed = false;
 
-  /** Takes the port; nobody is answered or dialed before attach(). */
-  static async listen(env: Env, metrics: Metrics, options: PeerLinksOptions): Promise<PeerLinks> {
+  /** Takes the port, if it is to have one; nobody is answered or dialed before attach(). */
+  static async open(env: Env, metrics: Metrics, options: PeerLinksOptions): Promise<PeerLinks> {
     const links = new PeerLinks(env, metrics, options);
-    await listenOn(links.#server, options.listen, 'peerListen');
+    if (options.listen !== undefined) await listenOn(links.#server, options.listen, 'peerListen');
     return links;
   }
 
