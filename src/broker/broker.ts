@@ -374,7 +374,7 @@ export class Broker implements BrokerVerbs {
     const { directory } = this.#world;
     const { nodeId, clientUrl, version } = this.#options;
     return {
-      onMessage: (from, groupId, bytes) => this.#host.get(groupId)?.receive(from, bytes),
+      onMessage: (from, groupId, bytes) => this.#host.receive(from, groupId, bytes),
       onCall: (from, method, body) => this.#onCall(from, method, body),
       onUp: (peer) => this.#peerUp(peer),
       onDown: (peer) => this.#peerDown(peer),

@@ -34,6 +34,15 @@ type Hosted =
   | { readonly kind: 'busy' }
   | { readonly kind: 'broken'; readonly error: Error };
 
+/** Messages of a group that is not open here yet, e.g. the first vote in a partition that was just made. */
+const EARLY_MESSAGES_MAX = 16;
+const EARLY_GROUPS_MAX = 1_024;
+
+interface EarlyMessage {
+  readonly from: string;
+  readonly bytes: Uint8Array;
+}
+
 export class Host {
   readonly #options: BrokerOptions;
   readonly #world: BrokerWorld;
@@ -44,6 +53,8 @@ export class Host {
   readonly #hosted = new Map<number, Hosted>();
   /** Opening and closing happen one after the other for each group. */
   readonly #work = new Map<number, Promise<void>>();
+  /** Kept until the group is opened; beyond the caps they are lost, which raft messages may be. */
+  readonly #early = new Map<number, EarlyMessage[]>();
   #isFull = false;
   #isClosed = false;
 
@@ -82,6 +93,20 @@ export class Host {
 
   get broken(): readonly number[] {
     return [...this.#hosted].filter(([, hosted]) => hosted.kind === 'broken').map(([groupId]) => groupId);
+  }
+
+  /** A raft message of any group. */
+  receive(from: string, groupId: number, bytes: Uint8Array): void {
+    const hosted = this.#hosted.get(groupId);
+    if (hosted?.kind === 'open') {
+      hosted.partition.receive(from, bytes);
+      return;
+    }
+    if (hosted?.kind === 'broken' || (hosted === undefined && this.#catalog.hasAssigned(groupId))) return;
+    const early = this.#early.get(groupId) ?? [];
+    if (this.#early.size >= EARLY_GROUPS_MAX || early.length >= EARLY_MESSAGES_MAX) return;
+    early.push({ from, bytes });
+    this.#early.set(groupId, early);
   }
 
   tick(): void {
@@ -153,6 +178,9 @@ export class Host {
       // A log without an entry is new: its preferred leader need not wait for a timeout. One that is alone never needs to.
       const isPreferred = lastIndex === 0 && voters[0] === this.#options.nodeId;
       if (isPreferred || partition.voters.length === 1) partition.campaign();
+      const early = this.#early.get(groupId) ?? [];
+      this.#early.delete(groupId);
+      for (const { from, bytes } of early) partition.receive(from, bytes);
     });
   }
 

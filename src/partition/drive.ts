@@ -9,7 +9,16 @@
  */
 import assert from 'node:assert';
 import { encodeEntry, type Log, type LogEntry } from '../../storage/index.ts';
-import type { HardState, InstallSnapshot, LogIndex, Message, Raft, RaftStatus, Ready } from '../raft/index.ts';
+import type {
+  HardState,
+  InstallSnapshot,
+  LogIndex,
+  LostAcks,
+  Message,
+  Raft,
+  RaftStatus,
+  Ready,
+} from '../raft/index.ts';
 import type { CommitWaiter, PendingEntries } from './pending-entries.ts';
 import type { PartitionState } from './state.ts';
 import type { TailCache } from './tail-cache.ts';
@@ -32,6 +41,8 @@ export interface DriveParts {
   /** Entries from this index on are gone. */
   onTruncated(from: LogIndex): void;
   onStatus(status: RaftStatus): void;
+  /** A follower lost entries it had acknowledged (R21): its disk is to be looked at. */
+  onLostAcks(lost: LostAcks): void;
   nowMs(): number;
 }
 
@@ -102,6 +113,7 @@ export class Drive {
     if (ready.install !== undefined) this.#parts.install(ready.install);
     // Applied before the status is told: whoever hears of a new leader finds the state as far as it is committed.
     if (ready.commit !== undefined) this.#apply(ready.commit);
+    for (const lost of ready.lostAcks) this.#parts.onLostAcks(lost);
     if (ready.status !== undefined) this.#parts.onStatus(ready.status);
   }
 

@@ -139,6 +139,11 @@ export class Partition {
       onApplied: () => this.#applied(),
       onTruncated: (from) => this.#snapshots.truncated(from),
       onStatus: (status) => this.#statusChanged(status),
+      onLostAcks: ({ peer, acked, lastIndex }) =>
+        events.onTrouble(
+          `${peer} acknowledged entries up to ${acked} and now ends at ${lastIndex}: its disk lost them`,
+          undefined,
+        ),
       nowMs: () => clock.nowMs(),
     });
     this.#queue = new AppendQueue({ raft, log, state, pending, drive: this.#drive, clock, timers });

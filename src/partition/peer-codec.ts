@@ -9,7 +9,8 @@
  *   4 vote-reply     u8 granted
  *   5 heartbeat      u53 commit   u53 round
  *   6 heartbeat-reply u53 round
- *   7 append         u53 previous.term   u53 previous.index   u32 x 2 chain up to previous   u53 commit   entries ...
+ *   7 append         u53 previous.term   u53 previous.index   u8 hasChain   u32 x 2 chain up to previous (when it has)
+ *                    u53 commit   entries ...
  *   8 append-reply   u8 accepted   u53 index   u53 hint.term   u53 hint.index   u53 lastIndex
  *   9 snapshot       u53 term, u53 index of the state   u53 commit   text membership (JSON)   u53 nextOffset
  *                    u53 appendTimeMs   u32 x 2 chain   u32 CRC-32C of the state   blob state
@@ -38,7 +39,7 @@ export interface PeerMessage {
   readonly message: Message;
   /** With 'append': the entries, verified. Empty otherwise. */
   readonly entries: readonly LogEntry[];
-  /** With 'append': the sender's chain up to message.previous. */
+  /** With 'append': the sender's chain up to message.previous. Always there with entries; a mere check may lack it. */
   readonly previousChain: ChainSum | undefined;
   /** With 'snapshot': the state itself. */
   readonly snapshot: Snapshot | undefined;
@@ -91,7 +92,8 @@ export function encodePeerMessage(message: Message, extras: MessageExtras = {}):
       break;
     case 'append':
       writeId(writer, message.previous);
-      writeChain(writer, required(extras.previousChain, 'previousChain'));
+      writer.u8(extras.previousChain === undefined ? 0 : 1);
+      if (extras.previousChain !== undefined) writeChain(writer, extras.previousChain);
       writer.u53(message.commit);
       for (const entry of extras.entries ?? []) chunks.push(entry.headerBytes, entry.payload);
       break;
@@ -172,11 +174,13 @@ function plain(reader: ByteReader, message: Message): PeerMessage {
 
 function decodeAppend(reader: ByteReader, envelope: Envelope): PeerMessage {
   const previous = readId(reader);
-  const previousChain = readChain(reader);
+  const previousChain = reader.u8() === 1 ? readChain(reader) : undefined;
   const commit = reader.u53();
   const rest = reader.rest();
   const entries = rest.length === 0 ? [] : decodeEntries(rest, previousChain);
   const first = entries[0];
+  if (first !== undefined && previousChain === undefined)
+    throw new MalformedBytes('entries without the chain before them');
   if (first !== undefined && first.header.index !== previous.index + 1) {
     throw new MalformedBytes(`entries begin at ${first.header.index}, not at ${previous.index + 1}`);
   }

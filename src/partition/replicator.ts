@@ -46,13 +46,14 @@ export class Replicator {
 
   /** Messages without entries. Losing one is legal: the core sends again. */
   sendMessage(message: Message): void {
-    this.#send(message.to, message, encodePeerMessage(message));
+    const previousChain = message.kind === 'append' ? this.#chainBefore(message.previous.index + 1) : undefined;
+    this.#send(message.to, message, encodePeerMessage(message, previousChain === undefined ? {} : { previousChain }));
   }
 
   sendEntries(peer: NodeId, from: LogIndex, bytesMax: number): void {
     const { log, cache } = this.#parts;
     const chain = this.#chainBefore(from);
-    const cached = from > log.lastIndex ? [] : cache.slice(from, log.lastIndex, bytesMax);
+    const cached = cache.slice(from, log.lastIndex, bytesMax);
     if (chain !== undefined && cached !== undefined) {
       this.#sendNow(peer, from, cached, chain);
       return;
@@ -70,13 +71,13 @@ export class Replicator {
 
   #sendNow(peer: NodeId, from: LogIndex, entries: readonly LogEntry[], previousChain: ChainSum): void {
     const { raft } = this.#parts;
-    const last = entries.at(-1)?.header.index ?? from - 1;
-    const message = raft.appendFor(peer, from, last);
-    if (message === undefined || !isCurrent(message.entries, entries)) {
-      raft.sendFailed(peer);
-      return;
-    }
-    if (!this.#send(peer, message, encodePeerMessage(message, { entries, previousChain }))) {
+    const last = entries.at(-1)?.header.index;
+    const message = last === undefined ? undefined : raft.appendFor(peer, from, last);
+    const isSent =
+      message !== undefined &&
+      isCurrent(message.entries, entries) &&
+      this.#send(peer, message, encodePeerMessage(message, { entries, previousChain }));
+    if (last === undefined || !isSent) {
       raft.sendFailed(peer);
       return;
     }
