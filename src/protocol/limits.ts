@@ -20,6 +20,8 @@ export const RECORD_HEADERS_MAX = 64;
 export const FRAME_HEADER_BYTES_MAX: number = 64 * KiB;
 /** The protobuf header of a RESPONSE: the description of every topic of a large cluster. */
 export const RESPONSE_HEADER_BYTES_MAX: number = 4 * MiB;
+/** Protobuf fields in one header, nested ones included: bounds what decoding can allocate for a few bytes each. */
+export const HEADER_FIELDS_MAX = 500_000;
 /** Each text of a failure; longer ones are cut. */
 export const FAILURE_TEXT_CHARS_MAX = 1_000;
 /** One WebSocket message: a largest batch, its header and the envelope. */

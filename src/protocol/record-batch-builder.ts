@@ -149,7 +149,10 @@ export function encodeRecordBatch(
 ): Uint8Array {
   if (records.length === 0) throw new LogError('INVALID', 'A record batch has at least one record.');
   let bytesMax = BATCH_OVERHEAD_BYTES;
-  for (const record of records) bytesMax += recordBytes(record);
+  for (const record of records) {
+    checkRecord(record, record.timestampMs ?? options.nowMs);
+    bytesMax += recordBytes(record);
+  }
   const builder = new RecordBatchBuilder({ bytesMax, recordsMax: records.length });
   for (const record of records) {
     assert(builder.tryAdd(record, options.nowMs), 'recordBytes() is an upper bound');

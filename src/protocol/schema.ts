@@ -10,7 +10,7 @@
 import { Reader, Writer } from 'protobufjs/minimal.js';
 import { LogError } from './errors.ts';
 import { wire as generated, type WireType, type WireTypes } from './generated/schema.ts';
-import { NUMBER_MAX } from './limits.ts';
+import { HEADER_FIELDS_MAX, NUMBER_MAX } from './limits.ts';
 
 export type * as Wire from './generated/schema.ts';
 
@@ -27,6 +27,7 @@ interface ReaderBase {
   pos: number;
   len: number;
   discardUnknown: boolean;
+  tag(): number;
 }
 interface WriterBase {
   pos: number;
@@ -40,9 +41,19 @@ const LibraryReader = Reader as unknown as new (bytes: Uint8Array) => ReaderBase
 const LibraryWriter = Writer as unknown as new () => WriterBase;
 
 class NumberReader extends LibraryReader {
+  #fields = 0;
+
   constructor(bytes: Uint8Array) {
     super(bytes);
     this.discardUnknown = true;
+  }
+
+  override tag(): number {
+    // An empty submessage takes two bytes of the wire and a hundred of memory.
+    if (++this.#fields > HEADER_FIELDS_MAX) {
+      throw new LogError('TOO_LARGE', `The header of a message has more than ${HEADER_FIELDS_MAX} fields.`);
+    }
+    return super.tag();
   }
 
   uint64(): number {
