@@ -4,6 +4,7 @@
  */
 import {
   checkInvariants,
+  describeMessage,
   describeReady,
   type EntryId,
   type LogIndex,
@@ -231,6 +232,7 @@ export class SimNode {
     if (last === undefined || this.raft.role !== 'leader') return false;
     const message = this.raft.appendFor(peer, from, last.index);
     if (message === undefined || !this.#world.send({ message, bodies })) return false;
+    this.#world.trace(this.id, `send ${describeMessage(message)}`);
     this.raft.sent(peer, last.index, bytes);
     return true;
   }
@@ -238,6 +240,7 @@ export class SimNode {
   #sendSnapshot(peer: NodeId): boolean {
     const message = this.raft.snapshotFor(peer, this.#base);
     if (message === undefined || !this.#world.send({ message, bodies: [] })) return false;
+    this.#world.trace(this.id, `send ${describeMessage(message)}`);
     this.raft.snapshotSent(peer);
     return true;
   }
