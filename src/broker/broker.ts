@@ -89,15 +89,13 @@ export class Broker implements BrokerVerbs {
     this.#host = new Host(options, world, budget, (groupId, index) => this.#fetchEntry(groupId, index), {
       onStatus: (groupId, { term, leader }) => this.#statusChanged(groupId, term, leader),
       onApplied: (groupId) => this.#applied(groupId),
-      onFull: () => this.#setFull(true),
       onStorage: (groupId, event) => this.#storageEvent(groupId, event),
     });
     const host = this.#host;
     this.#routes = new Routes(nodeId, host, this.#leaders, peers, env.timers);
     const routes = this.#routes;
     const admission = this.#admission;
-    const isFull = (): boolean => this.#isFull;
-    this.#produce = new Produce({ nodeId, batchBytesMax, env, metrics, peers, host, routes, admission, isFull });
+    this.#produce = new Produce({ nodeId, batchBytesMax, env, metrics, peers, host, routes, admission });
     this.#fetch = new Fetch({ nodeId, env, peers, host, routes });
     this.#topics = new Topics({ nodeId, env, peers, host, leaders: this.#leaders, routes });
     this.#upkeep = new Upkeep({ nodeId, env, metrics, directory, peers, host, onFull: (full) => this.#setFull(full) });

@@ -1,6 +1,5 @@
 /**
- * The partitions this node hosts: opened and closed as the catalog says, ticked together, and opened again when the
- * disk made that necessary. A partition that cannot be opened is named and left alone: the others live on (W21: data is
+ * The partitions this node hosts: opened and closed as the catalog says, and ticked together. A partition that cannot be opened is named and left alone: the others live on (W21: data is
  * deleted only on a committed delete).
  */
 
@@ -23,8 +22,6 @@ export interface HostEvents {
   ): void;
   /** Entries were applied in a group. */
   onApplied(groupId: number): void;
-  /** The disk is full. */
-  onFull(): void;
   onStorage(groupId: number, event: StorageEvent): void;
 }
 
@@ -48,7 +45,7 @@ export class Host {
   readonly #world: BrokerWorld;
   readonly #partitionWorld: PartitionWorld;
   readonly #events: HostEvents;
-  /** Replaced as a whole when its partition is opened again, so that it is never seen half replayed. */
+  /** Replaced as a whole once its partition is open, so that it is never seen half replayed. */
   #catalog: Catalog = new Catalog();
   readonly #hosted = new Map<number, Hosted>();
   /** Opening and closing happen one after the other for each group. */
@@ -210,22 +207,9 @@ export class Host {
     return Partition.open(options, this.#partitionWorld, {
       onStatus: (status) => this.#events.onStatus(groupId, status),
       onApplied: () => this.#events.onApplied(groupId),
-      onFull: () => {
-        this.#events.onFull();
-        this.#reopen(groupId, voters);
-      },
       onStorage: (event) => this.#events.onStorage(groupId, event),
       onTrouble: (what, error) => logger.error({ group: groupId, err: error }, what),
     });
-  }
-
-  /** As after a crash: what the disk had no room for is gone, and no longer counted by anybody here. */
-  #reopen(groupId: number, voters: readonly string[]): void {
-    const hosted = this.#hosted.get(groupId);
-    if (hosted?.kind !== 'open' || this.#isClosed) return;
-    this.#hosted.set(groupId, { kind: 'busy' });
-    void this.#enqueue(groupId, () => hosted.partition.close());
-    void this.#open(groupId, voters);
   }
 
   #remove(groupId: number): Promise<void> {

@@ -32,8 +32,6 @@ export interface ProduceParts {
   readonly host: Host;
   readonly routes: Routes;
   readonly admission: Admission;
-  /** The disk has no room for entries. */
-  isFull(): boolean;
 }
 
 /** One append on its way to a leader. */
@@ -90,7 +88,6 @@ export class Produce {
     const header = checkProducedBatch(bytes, { batchBytesMax: this.#parts.batchBytesMax }, crc32c);
     const partition = this.#parts.host.get(head.groupId);
     if (partition === undefined || partition.status.role !== 'leader') throw new LogError('NOT_LEADER');
-    this.#refuseWhenFull();
     const outcome = await partition.append(bytes, header, head.producer);
     return encodeCall(answerOf(outcome));
   }
@@ -121,7 +118,6 @@ export class Produce {
   async #appendHere(attempt: Attempt): Promise<AppendAnswer> {
     const partition = this.#parts.host.get(attempt.route.partition.groupId);
     if (partition === undefined) throw new LogError('NOT_LEADER');
-    this.#refuseWhenFull();
     // A batch that was in this log once may still be read from there: offsets are patched into a copy.
     const batch = attempt.isSent ? attempt.batch.slice() : attempt.batch;
     attempt.isSent = true;
@@ -142,10 +138,6 @@ export class Produce {
     attempt.isSent = true;
     const answer = await peers.call(leader, 'append', encodeCall(head, [attempt.batch]), { timeoutMs });
     return decodeCall<AppendAnswer>(answer).head;
-  }
-
-  #refuseWhenFull(): void {
-    if (this.#parts.isFull()) throw new LogError('STORAGE_FULL');
   }
 
   #late(attempt: Attempt, timeoutMs: number): LogError {
@@ -170,6 +162,8 @@ function answerOf(outcome: AppendOutcome): AppendAnswer {
       throw new LogError('NOT_LEADER');
     case 'overloaded':
       throw overloaded('too many bytes of this partition wait for a majority');
+    case 'full':
+      throw new LogError('STORAGE_FULL');
     case 'fenced':
       throw new LogError('PRODUCER_FENCED', undefined, { details: { epoch: outcome.epoch } });
     case 'gap':

@@ -269,7 +269,7 @@ function refuse(outcome: AppendOutcome): Extract<AppendOutcome, { kind: 'appende
       outcome: 'unknown',
     });
   }
-  throw new LogError('NOT_LEADER');
+  throw new LogError(outcome.kind === 'full' ? 'STORAGE_FULL' : 'NOT_LEADER');
 }
 
 function isCount(value: number, max: number): boolean {

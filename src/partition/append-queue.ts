@@ -26,6 +26,8 @@ import type { PartitionState } from './state.ts';
 export type AppendRefusal =
   | { readonly kind: 'not-leader' }
   | { readonly kind: 'overloaded' }
+  /** The disk has no room. */
+  | { readonly kind: 'full' }
   | { readonly kind: 'fenced'; readonly epoch: number }
   | { readonly kind: 'gap'; readonly expected: number }
   /** Accepted by this node, then leadership or the entry was lost: it may yet be committed by another leader. */
@@ -74,6 +76,8 @@ export interface AppendQueueParts {
   readonly drive: Drive;
   readonly clock: Clock;
   readonly timers: Timers;
+  /** False while the disk has no room. */
+  mayTakeEntries(): boolean;
 }
 
 export class AppendQueue {
@@ -125,9 +129,13 @@ export class AppendQueue {
 
   /** Settles everything that is not to be appended by this leader now. */
   #isNew(append: QueuedAppend): boolean {
-    const { raft, state } = this.#parts;
+    const { raft, state, mayTakeEntries } = this.#parts;
     if (raft.role !== 'leader') {
       append.settle({ kind: 'not-leader' });
+      return false;
+    }
+    if (!mayTakeEntries()) {
+      append.settle({ kind: 'full' });
       return false;
     }
     const judgement = judge(append, state.producers);

@@ -51,9 +51,6 @@ export interface PartitionEvents {
   onStatus(status: RaftStatus): void;
   /** Entries were applied: high watermark, log start or machine state may have moved. */
   onApplied(): void;
-  /** The disk is full: storage cut the log back to what is flushed. The partition must be closed and opened again, as
-   *  after a crash: the core still counts what is gone. */
-  onFull(): void;
   /** What the log did, for metrics and the log of the node. */
   onStorage(event: StorageEvent): void;
   /** Something failed that the partition goes on without; to be logged. */

@@ -62,7 +62,10 @@ export class Partition {
   readonly #snapshots: Snapshots;
   /** Repairs under way, by index: readers of one damaged entry share one. */
   readonly #repairs = new Map<LogIndex, Promise<boolean>>();
-  #mayTakeEntries = true;
+  /** The node is short of space, by its own measure. */
+  #isNodeFull = false;
+  /** A write failed for want of space; the log refuses entries until it finds some. */
+  #isLogFull = false;
   /** This log and the leader's disagree although their terms and indexes agree: damage that no checksum caught. */
   #isDivergent = false;
   #isClosed = false;
@@ -87,7 +90,12 @@ export class Partition {
       onSealed: (last) => {
         if (partition !== undefined) partition.#snapshots.sealed(last);
       },
-      onFull: () => events.onFull(),
+      onFull: () => {
+        if (partition !== undefined) partition.#logBecameFull(true);
+      },
+      onSpace: () => {
+        if (partition !== undefined) partition.#logBecameFull(false);
+      },
       observe: (event) => events.onStorage(event),
     });
     const state = new PartitionState(options.createMachine?.());
@@ -146,7 +154,16 @@ export class Partition {
         ),
       nowMs: () => clock.nowMs(),
     });
-    this.#queue = new AppendQueue({ raft, log, state, pending, drive: this.#drive, clock, timers });
+    this.#queue = new AppendQueue({
+      raft,
+      log,
+      state,
+      pending,
+      drive: this.#drive,
+      clock,
+      timers,
+      mayTakeEntries: () => this.#mayTakeEntries,
+    });
     this.#reads = new Reads({ log, state, cache, repair: (index) => this.#repair(index) });
     this.#snapshots = new Snapshots({
       log,
@@ -158,7 +175,7 @@ export class Partition {
       },
       onFailure: (error) => events.onTrouble('a snapshot or trim failed; it is tried again at the next one', error),
     });
-    this.#limitByDamage();
+    this.#limitRights();
   }
 
   get groupId(): number {
@@ -280,8 +297,8 @@ export class Partition {
 
   /** The disk has no room: no entries are taken, no leadership is sought; reads and votes live on. */
   setFull(isFull: boolean): void {
-    this.#mayTakeEntries = !isFull;
-    this.#limitByDamage();
+    this.#isNodeFull = isFull;
+    this.#limitRights();
   }
 
   /** One committed entry, for a peer whose copy is damaged. */
@@ -312,6 +329,19 @@ export class Partition {
     await this.#snapshots.stop();
     await this.#log.close();
     this.#cache.clear();
+  }
+
+  get #mayTakeEntries(): boolean {
+    return !this.#isNodeFull && !this.#isLogFull;
+  }
+
+  #logBecameFull(isFull: boolean): void {
+    this.#isLogFull = isFull;
+    this.#events.onTrouble(
+      isFull ? 'the disk is full: appends are refused, reads go on' : 'the disk has room again',
+      undefined,
+    );
+    this.#limitRights();
   }
 
   #flushed(at: { readonly term: number; readonly index: number }): void {
@@ -347,7 +377,7 @@ export class Partition {
     // Equal (index, term) means equal logs (log matching, paper 5.3); a replica with another chain must not vote, ack or
     // lead (R19, R27).
     this.#isDivergent = true;
-    this.#limitByDamage();
+    this.#limitRights();
     this.#events.onTrouble(
       `chain checksums differ from ${message.from} at entry ${previous.index}: this replica takes no part until it is restored`,
       undefined,
@@ -371,9 +401,9 @@ export class Partition {
         this.#drive.run();
       },
       (error: unknown) => {
-        // The log is the old one or the new one on disk, and unknown in memory: only opening it again can tell.
+        // Storage failed on the way and has ended the process (W4), or the log was closed meanwhile.
+        this.#drive.stop();
         this.#events.onTrouble('installing a snapshot failed', error);
-        this.#events.onFull();
       },
     );
   }
@@ -395,7 +425,7 @@ export class Partition {
   /** Damage in a committed entry is mended with the same entry from any peer; nothing else on disk changes. */
   async #fetchAndRepair(index: LogIndex): Promise<boolean> {
     this.#world.metrics.add('logdrive_wal_damage_total');
-    this.#limitByDamage();
+    this.#limitRights();
     if (index > this.#state.appliedIndex) return false;
     const entry = await this.#world.fetchEntry(this.groupId, index);
     if (entry === undefined || this.#isClosed || entry.header.term !== this.#log.termAt(index)) {
@@ -409,12 +439,12 @@ export class Partition {
       return false;
     }
     this.#world.metrics.add('logdrive_wal_repairs_total');
-    this.#limitByDamage();
+    this.#limitRights();
     return true;
   }
 
   /** What a damaged or full replica may still do (design decision 7). */
-  #limitByDamage(): void {
+  #limitRights(): void {
     const { damage } = this.#log;
     const isTailSound = !this.#isDivergent && !damage.some(({ where }) => where === 'tail');
     this.#raft.setMayVote(isTailSound);
