@@ -1,5 +1,5 @@
 /**
- * The words people type after flags, turned into values: counts, sizes, durations, offsets, servers, headers. All of
+ * The words people type after flags, turned into values: counts, sizes, durations, offsets, headers. All of
  * them refuse what they do not understand with a UsageError that names the flag, the value and what would be right.
  */
 import { UsageError } from './exit.ts';
@@ -72,33 +72,8 @@ export function parseStartPlace(text: string): StartPlace {
   );
 }
 
-const WEBSOCKET_SCHEMES: Readonly<Record<string, string>> = {
-  'ws:': 'ws:',
-  'wss:': 'wss:',
-  'http:': 'ws:',
-  'https:': 'wss:',
-};
-export const WEBSOCKET_PATH = '/v1/ws';
 /** Where a node listens for clients unless told otherwise. */
 export const CLIENT_PORT = 4437;
-
-/** One or more host[:port], ws:// or http:// addresses, separated by commas, as WebSocket URLs. */
-export function parseServers(text: string): string[] {
-  return text.split(',').map((word) => serverUrl(word.trim()));
-}
-
-function serverUrl(address: string): string {
-  const hasPort = /:\d+$/.test(address);
-  const full = address.includes('://') ? address : `ws://${address}${hasPort ? '' : `:${CLIENT_PORT}`}`;
-  const url = URL.canParse(full) ? new URL(full) : undefined;
-  const scheme = url === undefined ? undefined : WEBSOCKET_SCHEMES[url.protocol];
-  if (url === undefined || scheme === undefined || url.hostname === '') {
-    throw new UsageError(
-      `--server wants host:port, ws://host:port or http://host:port, separated by commas, not '${address}'`,
-    );
-  }
-  return `${scheme}//${url.host}${url.pathname === '/' ? WEBSOCKET_PATH : url.pathname}`;
-}
 
 /** k=v, split at the first =. */
 export function parseHeader(text: string): { readonly key: string; readonly value: string } {

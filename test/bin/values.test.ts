@@ -5,7 +5,6 @@ import {
   parseCount,
   parseDurationMs,
   parseHeader,
-  parseServers,
   parseStartPlace,
   unescapeBytes,
 } from '../../bin/values.ts';
@@ -37,25 +36,6 @@ describe('parseStartPlace', () => {
   ])('refuses %j and says what would be right', (text) => {
     expect(() => parseStartPlace(text)).toThrow(UsageError);
     expect(() => parseStartPlace(text)).toThrow(/earliest, latest, N, -N/);
-  });
-});
-
-describe('parseServers', () => {
-  test.each([
-    ['127.0.0.1:4447', ['ws://127.0.0.1:4447/v1/ws']],
-    ['localhost', ['ws://localhost:4437/v1/ws']],
-    ['[::1]:5000', ['ws://[::1]:5000/v1/ws']],
-    ['http://a:1', ['ws://a:1/v1/ws']],
-    ['https://a:1/', ['wss://a:1/v1/ws']],
-    ['ws://a:1/v1/ws', ['ws://a:1/v1/ws']],
-    ['wss://proxy/logs/v1/ws', ['wss://proxy/logs/v1/ws']],
-    ['a:1, b:2 ,http://c:3', ['ws://a:1/v1/ws', 'ws://b:2/v1/ws', 'ws://c:3/v1/ws']],
-  ])('reads %j', (text, urls) => {
-    expect(parseServers(text)).toEqual(urls);
-  });
-
-  test.each(['', 'a:1,', 'a:x', 'a:70000', 'ftp://a:1', 'a b:1'])('refuses %j', (text) => {
-    expect(() => parseServers(text)).toThrow(UsageError);
   });
 });
 
