@@ -19,27 +19,21 @@ export const PROTOCOL_VERSION = 1;
 /** Asked for and answered in Sec-WebSocket-Protocol. */
 export const SUBPROTOCOL = 'logdrive.v1';
 
-/** Why a WebSocket was closed. From 4400 on: logdrive's own, numbered like the HTTP status that says the same. */
+/** Why a WebSocket was closed. From 4400 on: logdrive's own, numbered after the HTTP status nearest in meaning. */
 export const CLOSE_CODES: {
   readonly normal: 1000;
   readonly goingAway: 1001;
   readonly protocolError: 1002;
-  readonly unsupportedData: 1003;
   readonly tooLarge: 1009;
-  readonly internal: 1011;
   readonly forbidden: 4403;
   readonly slowConsumer: 4408;
-  readonly overloaded: 4429;
 } = {
   normal: 1000,
   goingAway: 1001,
   protocolError: 1002,
-  unsupportedData: 1003,
   tooLarge: 1009,
-  internal: 1011,
   forbidden: 4403,
   slowConsumer: 4408,
-  overloaded: 4429,
 };
 
 export interface Frame {
