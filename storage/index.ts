@@ -1,0 +1,29 @@
+/** The only door of the storage room: a durable log, a library on its own. See docs/storage.md. */
+export { EMPTY_CHAIN, sameChain } from './chain.ts';
+export { crc32c } from './checksum.ts';
+export { DataDirectory, type DataDirectoryOptions } from './data-directory.ts';
+export type { DirectoryItem, Disk, DiskLock, File, OpenMode } from './disk.ts';
+export { isStorageError, StorageError, type StorageErrorCode, type StorageErrorDetails } from './errors.ts';
+export { decodeEntries, ENTRY_HEADER_BYTES, encodeEntry, entryBytes, type NewEntry } from './format.ts';
+export { Log, type SegmentInfo } from './log.ts';
+export { MemoryDisk, type MemoryDiskOptions } from './memory-disk.ts';
+export { NodeDisk } from './node-disk.ts';
+export type { LogEvent, LogOptions, LogTimers } from './options.ts';
+export type {
+  ByteCount,
+  ChainSum,
+  Damage,
+  EntryHeader,
+  EntryId,
+  EntryKind,
+  GroupId,
+  HardState,
+  LogEntry,
+  LogIndex,
+  Ms,
+  Offset,
+  ProducerTuple,
+  Snapshot,
+  Term,
+  TermRun,
+} from './types.ts';

@@ -1,0 +1,432 @@
+/**
+ * One log on one disk: append, read, truncate suffix, trim prefix, hard state, snapshots, repair.
+ *
+ * Logical state (indexes, term runs, chain, offsets) moves synchronously with append and truncateSuffix; the disk
+ * follows through group-commit.ts, and onFlushed says how far it came. Reads are served from memory for what is accepted
+ * and not flushed, and from the segments, checked, for the rest.
+ *
+ * Invariants: flushed.index <= lastIndex; base.index <= latestSnapshot.index once anything was trimmed; entries are
+ * frozen from append on; commitHint never goes down, and nothing at or below it is ever cut (W18).
+ */
+import assert from 'node:assert/strict';
+import type { DamageList } from './damage.ts';
+import { isStorageError, StorageError } from './errors.ts';
+import { isChained } from './format.ts';
+import { GroupCommit } from './group-commit.ts';
+import type { HardStateFile } from './hard-state.ts';
+import type { LogContext } from './log-context.ts';
+import { type LogPoint, pointAfter, whyNotAfter } from './log-point.ts';
+import { LogReader } from './log-reader.ts';
+import { type LogOptions, limitsOf } from './options.ts';
+import type { Recovered } from './recovery.ts';
+import { repairEntry } from './repair.ts';
+import { SegmentReader } from './segment-reader.ts';
+import type { Segments } from './segments.ts';
+import { pointOfSnapshot } from './snapshot.ts';
+import { SnapshotFiles } from './snapshot-files.ts';
+import { TailPoints } from './tail-points.ts';
+import { TermRuns } from './term-runs.ts';
+import type {
+  ByteCount,
+  ChainSum,
+  Damage,
+  EntryId,
+  GroupId,
+  HardState,
+  LogEntry,
+  LogIndex,
+  Ms,
+  Offset,
+  Snapshot,
+  Term,
+  TermRun,
+} from './types.ts';
+
+/** One segment as retention sees it. */
+export interface SegmentInfo {
+  readonly firstIndex: LogIndex;
+  readonly lastIndex: LogIndex;
+  readonly firstOffset: Offset;
+  readonly nextOffset: Offset;
+  readonly bytes: ByteCount;
+  readonly lastAppendTimeMs: Ms;
+  readonly isSealed: boolean;
+}
+
+export interface LogOwner {
+  /** A flush failed: the process must end (W4). */
+  onFatal(error: StorageError): void;
+  onClosed(log: Log): void;
+}
+
+export class Log {
+  readonly #context: LogContext;
+  readonly #options: LogOptions;
+  readonly #owner: LogOwner;
+  readonly #segments: Segments;
+  readonly #commit: GroupCommit;
+  readonly #reader: LogReader;
+  readonly #snapshots: SnapshotFiles;
+  readonly #damage: DamageList;
+  readonly #hardStateFile: HardStateFile;
+  #hardState: HardState;
+  /** The last save; later appends wait for it (W14). Undefined when none is under way. */
+  #savingHardState: Promise<void> | undefined;
+  #termRuns: TermRuns;
+  #tail: TailPoints;
+  #base: LogPoint;
+  #commitHint: LogIndex;
+  #closing: Promise<void> | undefined;
+  #isInstalling = false;
+
+  constructor(context: LogContext, recovered: Recovered, options: LogOptions, owner: LogOwner) {
+    this.#context = context;
+    this.#options = options;
+    this.#owner = owner;
+    this.#segments = recovered.segments;
+    this.#damage = recovered.damage;
+    this.#hardStateFile = recovered.hardState;
+    this.#hardState = recovered.hardState.state;
+    this.#termRuns = recovered.termRuns;
+    this.#tail = recovered.tail;
+    this.#base = recovered.segments.base;
+    this.#commitHint = Math.max(recovered.commitHint, this.#base.index);
+    this.#snapshots = new SnapshotFiles(context, recovered.snapshots);
+    const files = new SegmentReader(context, (segment, marks) => {
+      // Derived data, written anew between flushes; a failure to do so is a failed write like any other.
+      void this.#commit.step(0, () => this.#segments.rewriteFooter(segment, marks)).catch(() => undefined);
+    });
+    this.#commit = this.#makeCommit(files);
+    this.#reader = new LogReader(
+      { segments: this.#segments, commit: this.#commit, files, damage: this.#damage },
+      {
+        base: () => this.#base,
+        last: () => this.#tail.last,
+        assertOpen: () => this.#assertNotClosed(),
+        observe: (event) => options.observe?.(event),
+      },
+    );
+    if (recovered.torn !== undefined) options.observe?.({ kind: 'torn-end', ...recovered.torn });
+    for (const file of recovered.mended) options.observe?.({ kind: 'mended', file });
+    for (const found of this.#damage.list()) {
+      options.observe?.({ kind: 'damage', file: found.file, position: found.position, index: found.firstIndex });
+    }
+  }
+
+  get groupId(): GroupId {
+    return this.#context.own.groupId;
+  }
+
+  /** First stored entry; lastIndex + 1 when there is none. */
+  get firstIndex(): LogIndex {
+    return this.#base.index + 1;
+  }
+
+  get lastIndex(): LogIndex {
+    return this.#tail.last.index;
+  }
+
+  get lastTerm(): Term {
+    return this.#tail.last.term;
+  }
+
+  get lastChain(): ChainSum {
+    return this.#tail.last.chain;
+  }
+
+  get lastAppendTimeMs(): Ms {
+    return this.#tail.last.appendTimeMs;
+  }
+
+  get firstOffset(): Offset {
+    return this.#base.nextOffset;
+  }
+
+  /** The offset the next record gets. */
+  get nextOffset(): Offset {
+    return this.#tail.last.nextOffset;
+  }
+
+  /** The entry just below firstIndex; (0, 0) for a log from the start. */
+  get base(): EntryId {
+    return { term: this.#base.term, index: this.#base.index };
+  }
+
+  /** The last durable entry. */
+  get flushed(): EntryId {
+    return this.#commit.flushed;
+  }
+
+  /** As recovered or as last accepted; durable when saveHardState resolves. */
+  get hardState(): HardState {
+    return this.#hardState;
+  }
+
+  /** A lower bound of the commit index: as recovered, or as last set. */
+  get commitHint(): LogIndex {
+    return this.#commitHint;
+  }
+
+  /** Found at open or by a read, and not repaired yet. */
+  get damage(): readonly Damage[] {
+    return this.#damage.list();
+  }
+
+  /** Bytes on disk. */
+  get bytes(): ByteCount {
+    return this.#segments.bytes;
+  }
+
+  /** Bytes accepted and not flushed. */
+  get waitingBytes(): ByteCount {
+    return this.#commit.waitingBytes;
+  }
+
+  get latestSnapshot(): Snapshot | undefined {
+    return this.#snapshots.latest;
+  }
+
+  termRuns(): TermRun[] {
+    return this.#termRuns.runs();
+  }
+
+  /** The term at `index` in [base.index, lastIndex]. */
+  termAt(index: LogIndex): Term | undefined {
+    return this.#termRuns.termAt(index);
+  }
+
+  /** Accepts entries at lastIndex + 1 on. Durable when onFlushed says so. */
+  append(entries: readonly LogEntry[]): void {
+    this.#assertNotClosed();
+    assert(!this.#isInstalling, 'no entries are taken while the log is replaced by a snapshot');
+    this.#commit.assertOpen();
+    for (const { header, headerBytes } of entries) {
+      const { last } = this.#tail;
+      const disorder = whyNotAfter(last, header);
+      assert(disorder === undefined, `append: ${disorder}`);
+      assert(header.groupId === this.groupId, `an entry of group ${header.groupId} for log ${this.groupId}`);
+      assert(isChained(headerBytes, header, last.chain), `the chain of entry ${header.index} does not follow`);
+      this.#tail.push(pointAfter(header));
+      this.#termRuns.add(header.term, header.index);
+    }
+    if (entries.length > 0) this.#commit.accept(entries);
+  }
+
+  /**
+   * Drops entries from `from` on. The logical end moves at once; on disk the cut is durable before any later entry is
+   * written (W17). Never at or below the commit hint (W18).
+   */
+  truncateSuffix(from: LogIndex): void {
+    this.#assertNotClosed();
+    assert(from > this.#commitHint, `cut at ${from}, known committed up to ${this.#commitHint}`);
+    assert(from > this.#base.index, `cut at ${from}, the log begins at ${this.firstIndex}`);
+    if (from > this.lastIndex) return;
+    const point = this.#tail.cutAfter(from - 1);
+    this.#termRuns.cutAfter(from - 1);
+    this.#damage.keepUpTo(from - 1);
+    this.#reader.layoutChanged();
+    this.#commit.cutBehind(point);
+  }
+
+  /** Durable when it resolves. Never waits for a flush of entries; entries appended later wait for it (W14). */
+  async saveHardState(state: HardState): Promise<void> {
+    this.#assertNotClosed();
+    assert(state.term >= this.#hardState.term, `term ${state.term} after ${this.#hardState.term}`);
+    this.#hardState = state;
+    const previous = this.#savingHardState ?? Promise.resolve();
+    const saving = previous.then(() =>
+      this.#context.scheduler.run('hard-state', () => this.#hardStateFile.save(state)),
+    );
+    this.#savingHardState = saving;
+    try {
+      await saving;
+    } catch (error) {
+      this.#commit.fail(error);
+      throw error;
+    } finally {
+      if (this.#savingHardState === saving) this.#savingHardState = undefined;
+    }
+  }
+
+  /** Written with the next frame. Ignored when it is not news; never above what this log holds. */
+  setCommitHint(index: LogIndex): void {
+    const hint = Math.min(index, this.lastIndex);
+    if (hint <= this.#commitHint) return;
+    this.#commitHint = hint;
+    this.#tail.forgetBelow(hint);
+  }
+
+  /** See LogReader. */
+  read(from: LogIndex, bytesMax: ByteCount): Promise<LogEntry[]> {
+    return this.#reader.read(from, bytesMax);
+  }
+
+  indexOfOffset(offset: Offset): Promise<LogIndex> {
+    return this.#reader.indexOfOffset(offset);
+  }
+
+  offsetOfTime(timestampMs: Ms): Promise<Offset> {
+    return this.#reader.offsetOfTime(timestampMs);
+  }
+
+  /** The chain just before `index`, in [firstIndex, lastIndex + 1]. */
+  async chainBefore(index: LogIndex): Promise<ChainSum> {
+    return this.#tail.at(index - 1)?.chain ?? this.#reader.chainAt(index - 1);
+  }
+
+  /** Seals the active segment at the last accepted entry, once that is flushed. */
+  roll(): Promise<EntryId> {
+    this.#assertNotClosed();
+    return this.#commit.step(this.lastIndex, async () => {
+      const { active } = this.#segments;
+      const { term, index } = active.last;
+      if (!active.isEmpty) {
+        assert(!this.#damage.hasIn(active.segmentId), 'a segment with a damaged tail is not sealed');
+        await this.#segments.roll(this.#commitHint);
+        this.#options.onSealed?.({ term, index });
+      }
+      return { term, index };
+    });
+  }
+
+  /** Durable and verified when it resolves (W19). Waits until the entries it covers are flushed. */
+  async saveSnapshot(snapshot: Snapshot): Promise<void> {
+    this.#assertNotClosed();
+    assert(snapshot.index <= this.lastIndex, `snapshot at ${snapshot.index}, the log ends at ${this.lastIndex}`);
+    assert(
+      this.termAt(snapshot.index) === snapshot.term,
+      `snapshot of term ${snapshot.term} at ${snapshot.index}, the log has ${this.termAt(snapshot.index)}`,
+    );
+    await this.#commit.step(snapshot.index, async () => undefined);
+    await this.#orFail(this.#snapshots.save(snapshot));
+    this.setCommitHint(snapshot.index);
+  }
+
+  /** Replaces the whole log by the state: afterwards it is empty and begins at snapshot.index + 1. */
+  async installSnapshot(snapshot: Snapshot): Promise<void> {
+    this.#assertNotClosed();
+    this.#isInstalling = true;
+    try {
+      await this.#commit.step(0, async () => {
+        // First the state, then the manifest that makes it the log's base; the old log stands until then.
+        await this.#snapshots.store(snapshot);
+        const point = pointOfSnapshot(snapshot);
+        await this.#segments.replaceBy(point);
+        this.#base = point;
+        this.#tail = new TailPoints(point);
+        this.#termRuns = new TermRuns({ term: point.term, index: point.index });
+        this.#commitHint = point.index;
+        this.#damage.keepUpTo(0);
+        this.#reader.layoutChanged();
+        this.#commit.restartAt({ term: point.term, index: point.index });
+        await this.#snapshots.keepOnly(snapshot);
+      });
+    } finally {
+      this.#isInstalling = false;
+    }
+  }
+
+  /**
+   * Removes whole segments below `firstIndexToKeep`: never the active one, never above the latest snapshot (W19, W20).
+   * Resolves with the new first index.
+   */
+  trimPrefix(firstIndexToKeep: LogIndex): Promise<LogIndex> {
+    this.#assertNotClosed();
+    return this.#commit.step(0, async () => {
+      const limit = Math.min(firstIndexToKeep, (this.latestSnapshot?.index ?? 0) + 1);
+      await this.#segments.trim(limit, this.#commitHint);
+      this.#base = this.#segments.base;
+      this.#termRuns.trimTo({ term: this.#base.term, index: this.#base.index });
+      this.#commitHint = Math.max(this.#commitHint, this.#base.index);
+      this.#damage.keepFrom(this.firstIndex);
+      this.#reader.layoutChanged();
+      return this.firstIndex;
+    });
+  }
+
+  /** All segments, oldest first; the last one is active. */
+  segments(): SegmentInfo[] {
+    return this.#segments.all().map((segment) => ({
+      firstIndex: segment.before.index + 1,
+      lastIndex: segment.last.index,
+      firstOffset: segment.before.nextOffset,
+      nextOffset: segment.last.nextOffset,
+      bytes: segment.isSealed ? segment.fileBytes : segment.dataEnd,
+      lastAppendTimeMs: segment.last.appendTimeMs,
+      isSealed: segment.isSealed,
+    }));
+  }
+
+  /**
+   * Puts a damaged entry back in its place: entries of a damaged region in index order. OUT_OF_RANGE when it does not
+   * fit index, size or chain of its neighbours. Flushed and read back when it resolves.
+   */
+  async repair(entry: LogEntry): Promise<void> {
+    this.#assertNotClosed();
+    const refused = await this.#commit.step(0, async () => {
+      return repairEntry({ ...this.#context, damage: this.#damage }, entry);
+    });
+    this.#reader.layoutChanged();
+    if (refused !== undefined) throw refused;
+  }
+
+  /** Resolves when everything accepted so far is durable. */
+  async flush(): Promise<void> {
+    this.#assertNotClosed();
+    await this.#commit.step(this.lastIndex, async () => undefined);
+  }
+
+  /** Flushes, proves the end with an empty frame, closes the files. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    if (!this.#commit.isFull && !this.#commit.hasFailed) {
+      await this.#commit.step(this.lastIndex, () => this.#commit.prove());
+    }
+    this.#commit.stop();
+    await this.#savingHardState;
+    await this.#segments.close();
+    await this.#hardStateFile.close();
+    this.#owner.onClosed(this);
+  }
+
+  #makeCommit(files: SegmentReader): GroupCommit {
+    const options = this.#options;
+    return new GroupCommit(
+      this.#segments,
+      { ...limitsOf(options), timers: options.timers },
+      {
+        hardStatePending: () => this.#savingHardState,
+        commitHint: () => this.#commitHint,
+        locate: (index) => files.find(this.#segments.holding(index), index),
+        onFlushed: (at, { entries, bytes }) => {
+          options.observe?.({ kind: 'flush', entries, bytes });
+          options.onFlushed(at);
+        },
+        onSealed: (last) => options.onSealed?.(last),
+        onFull: () => options.onFull?.(),
+        onSpace: () => options.onSpace?.(),
+        onFatal: (error) => this.#owner.onFatal(error),
+        freeBytes: async () => (await this.#context.disk.space(this.#context.directory)).freeBytes,
+        mayRoll: () => !this.#damage.hasIn(this.#segments.active.segmentId),
+      },
+    );
+  }
+
+  /** A full disk fails the call alone; anything else that fails to reach the disk ends the log (W4). */
+  async #orFail(work: Promise<void>): Promise<void> {
+    try {
+      await work;
+    } catch (error) {
+      if (!isStorageError(error, 'FULL')) this.#commit.fail(error);
+      throw error;
+    }
+  }
+
+  #assertNotClosed(): void {
+    if (this.#closing !== undefined) throw new StorageError('CLOSED', 'the log is closed');
+  }
+}

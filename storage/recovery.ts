@@ -1,0 +1,345 @@
+/**
+ * What open does after any stop, clean or not. Two halves: first everything is read and judged, and nothing is written
+ * (W25); then the little that must change is changed: a torn end is cut, durably, before anything is appended (W11);
+ * copies and headers that can be derived are mended; residue of unfinished changes is removed. Stopped at any point, it
+ * starts again from the same judgement.
+ *
+ * Sealed segments are not read beyond their headers, unless their file is too short or they hold entries above the
+ * commit hint, whose points a cut may need.
+ */
+import { ActiveSegment } from './active-segment.ts';
+import { DamageList } from './damage.ts';
+import { type File, joinPath } from './disk.ts';
+import { StorageError } from './errors.ts';
+import type { SegmentSummary } from './footer.ts';
+import { HardStateFile } from './hard-state.ts';
+import { IndexTable } from './index-table.ts';
+import type { LogContext } from './log-context.ts';
+import { type LogPoint, pointAfter, START_POINT, samePoint } from './log-point.ts';
+import { loadManifest, type Manifest, storeManifest } from './manifest.ts';
+import { assertOwn, decodeSegmentHeader, encodeSegmentHeader, SEGMENT_HEADER_BYTES } from './segment-header.ts';
+import { type Fault, type ScanResult, scanSegment } from './segment-scan.ts';
+import { createSegment, type SealedFile, Segments } from './segments.ts';
+import { isAside } from './small-file.ts';
+import { loadSnapshots, pointOfSnapshot, snapshotName } from './snapshot.ts';
+import { segmentIdOf, segmentPath } from './stored-segment.ts';
+import { TailPoints } from './tail-points.ts';
+import { TermRuns } from './term-runs.ts';
+import type { ByteCount, LogIndex, Snapshot, Term } from './types.ts';
+
+export interface Recovered {
+  readonly segments: Segments;
+  readonly hardState: HardStateFile;
+  readonly termRuns: TermRuns;
+  readonly tail: TailPoints;
+  readonly commitHint: LogIndex;
+  readonly damage: DamageList;
+  /** Newest first; all of them fit the log. */
+  readonly snapshots: readonly Snapshot[];
+  /** Bytes of a torn end that were cut off, and where. */
+  readonly torn: { readonly file: string; readonly position: ByteCount; readonly bytes: ByteCount } | undefined;
+  /** Files that were mended from other copies. */
+  readonly mended: readonly string[];
+}
+
+/** Makes the files of an empty log in a directory that nobody looks at yet. */
+export async function createLogFiles(context: LogContext): Promise<void> {
+  const { disk, directory, own } = context;
+  await HardStateFile.create(disk, directory, own);
+  const active = await createSegment(context, 1, START_POINT);
+  await active.file.close();
+  const first: Manifest = {
+    ...own,
+    generation: 1,
+    nextSegmentId: 2,
+    commitHint: 0,
+    sealed: [],
+    active: { segmentId: 1, before: START_POINT },
+  };
+  await storeManifest(disk, directory, first);
+}
+
+export async function recover(context: LogContext): Promise<Recovered> {
+  const { disk, directory, own } = context;
+  const { manifest, isWhole: isManifestWhole } = await loadManifest(disk, directory, own);
+  const { file: hardState, isWhole: isHardStateWhole } = await HardStateFile.open(disk, directory, own);
+  let activeFile: File | undefined;
+  try {
+    const damage = new DamageList();
+    const residue = await findResidue(context, manifest);
+    const sealed = await judgeSealed(context, manifest, damage);
+    const active = await openActive(context, manifest);
+    activeFile = active.file;
+    damage.note({ ...active, isSealed: false }, active.scan.faults);
+    const commitHint = Math.max(manifest.commitHint, active.scan.commitHint);
+    const termRuns = joinRuns(manifest, active);
+    const tail = await collectTail(context, manifest, active, commitHint);
+    const snapshots = await judgeSnapshots(context, manifest, tail, termRuns);
+
+    // From here on files change; everything above only read.
+    const mended = [...sealed.badHeaders.map((bad) => bad.path)];
+    for (const bad of sealed.badHeaders) await mendHeader(context, bad);
+    if (!active.isHeaderSound) {
+      await mendHeader(context, { path: active.path, segmentId: active.segmentId, before: active.before });
+      mended.push(active.path);
+    }
+    if (!isManifestWhole) {
+      await storeManifest(disk, directory, manifest);
+      mended.push(joinPath(directory, 'manifest'));
+    }
+    if (!isHardStateWhole) await hardState.mend();
+    const { scan } = active;
+    if (scan.tornBytes > 0) await active.file.setBytes(scan.dataEnd);
+    // What a killed process wrote and did not flush may be in the cache alone: it is not called flushed before this.
+    await active.file.flush();
+    for (const name of [...residue, ...snapshots.residue]) await disk.remove(joinPath(directory, name));
+    await disk.syncDirectory(directory);
+
+    const segments = new Segments(context, manifest, sealed.files, activeSegment(context, active));
+    return {
+      segments,
+      hardState,
+      termRuns,
+      tail,
+      commitHint,
+      damage,
+      snapshots: snapshots.usable,
+      torn: scan.tornBytes === 0 ? undefined : { file: active.path, position: scan.dataEnd, bytes: scan.tornBytes },
+      mended,
+    };
+  } catch (error) {
+    await hardState.close();
+    await activeFile?.close();
+    throw error;
+  }
+}
+
+/** Files of changes that were never listed, or are no longer. A segment that cannot be one of them is an error (W15). */
+async function findResidue(context: LogContext, manifest: Manifest): Promise<string[]> {
+  const listed = new Set([...manifest.sealed.map((summary) => summary.segmentId), manifest.active.segmentId]);
+  const residue: string[] = [];
+  for (const { name } of await context.disk.list(context.directory)) {
+    const id = segmentIdOf(name);
+    if (isAside(name)) residue.push(name);
+    if (id === undefined || listed.has(id)) continue;
+    if (id > manifest.nextSegmentId) {
+      const file = joinPath(context.directory, name);
+      throw new StorageError('CORRUPT', `segment ${id} is newer than the manifest, which was replaced by an old one`, {
+        file,
+      });
+    }
+    residue.push(name);
+  }
+  return residue;
+}
+
+interface BadHeader {
+  readonly path: string;
+  readonly segmentId: number;
+  readonly before: LogPoint;
+}
+
+async function judgeSealed(
+  context: LogContext,
+  manifest: Manifest,
+  damage: DamageList,
+): Promise<{ files: SealedFile[]; badHeaders: BadHeader[] }> {
+  const files: SealedFile[] = [];
+  const badHeaders: BadHeader[] = [];
+  for (const summary of manifest.sealed) {
+    const { segmentId, before } = summary;
+    const path = segmentPath(context.directory, segmentId);
+    const file = await openListed(context, path, 'read');
+    try {
+      if (!(await hasOwnHeader(context, file, path, segmentId, before))) badHeaders.push({ path, segmentId, before });
+      const fileBytes = await file.bytes();
+      files.push({ summary, fileBytes });
+      if (fileBytes < summary.dataEnd) {
+        const scan = await scanSealed(context, file, path, summary, () => undefined);
+        damage.note({ segmentId, path, isSealed: true }, scan.faults);
+      }
+    } finally {
+      await file.close();
+    }
+  }
+  return { files, badHeaders };
+}
+
+async function openListed(context: LogContext, path: string, mode: 'read' | 'write'): Promise<File> {
+  if ((await context.disk.stat(path)) === undefined) {
+    throw new StorageError('CORRUPT', 'a segment that the manifest lists is missing', { file: path });
+  }
+  return context.disk.open(path, mode, mode === 'write' ? 'durable-writes' : undefined);
+}
+
+/** Whether the header is sound; FOREIGN when it is and says something else than the manifest. */
+async function hasOwnHeader(
+  context: LogContext,
+  file: File,
+  path: string,
+  segmentId: number,
+  before: LogPoint,
+): Promise<boolean> {
+  const block = new Uint8Array(SEGMENT_HEADER_BYTES);
+  const count = await file.read(0, block);
+  const header = decodeSegmentHeader(block.subarray(0, count), path);
+  if (header === undefined) return false;
+  assertOwn(header, context.own, segmentId, path);
+  if (!samePoint(header.before, before)) {
+    throw new StorageError('FOREIGN', `a segment that begins behind index ${header.before.index}`, { file: path });
+  }
+  return true;
+}
+
+function scanSealed(
+  context: LogContext,
+  file: File,
+  path: string,
+  summary: SegmentSummary,
+  onPoint: (point: LogPoint) => void,
+): Promise<ScanResult> {
+  const { diskUuid, groupId } = context.own;
+  const { segmentId, before, last, frames, dataEnd } = summary;
+  return scanSegment(
+    { file, path, diskUuid, groupId, segmentId, before, end: dataEnd, proven: { last, frames } },
+    (header) => onPoint(pointAfter(header)),
+  );
+}
+
+interface OpenActive {
+  readonly path: string;
+  readonly file: File;
+  readonly segmentId: number;
+  readonly before: LogPoint;
+  readonly isHeaderSound: boolean;
+  readonly fileBytes: ByteCount;
+  readonly scan: ScanResult;
+  readonly marks: IndexTable;
+  readonly points: LogPoint[];
+}
+
+async function openActive(context: LogContext, manifest: Manifest): Promise<OpenActive> {
+  const { segmentId, before } = manifest.active;
+  const path = segmentPath(context.directory, segmentId);
+  const file = await openListed(context, path, 'write');
+  try {
+    const isHeaderSound = await hasOwnHeader(context, file, path, segmentId, before);
+    const fileBytes = await file.bytes();
+    const marks = new IndexTable();
+    const points: LogPoint[] = [];
+    const { diskUuid, groupId } = context.own;
+    const target = { file, path, diskUuid, groupId, segmentId, before, end: fileBytes, proven: undefined };
+    const scan = await scanSegment(target, (header, position, frame) => {
+      marks.add(header, position, frame);
+      points.push(pointAfter(header));
+    });
+    // The header was durable before the manifest listed the segment. Without it, and without a frame, nothing says
+    // that the segment was empty: this is no torn end.
+    if (!isHeaderSound && scan.frames === 0) {
+      throw new StorageError('CORRUPT', 'the active segment has lost its header and its frames', {
+        file: path,
+        position: 0,
+      });
+    }
+    return { path, file, segmentId, before, isHeaderSound, fileBytes, scan, marks, points };
+  } catch (error) {
+    await file.close();
+    throw error;
+  }
+}
+
+function activeSegment(context: LogContext, active: OpenActive): ActiveSegment {
+  const { path, file, segmentId, before, scan, marks } = active;
+  const termRuns = new TermRuns(before);
+  addRuns(termRuns, active.points, scan.faults);
+  return new ActiveSegment({
+    path,
+    file,
+    diskUuid: context.own.diskUuid,
+    segmentId,
+    before,
+    last: scan.last,
+    dataEnd: scan.dataEnd,
+    frames: scan.frames,
+    isProven: scan.isProven || scan.last.index === before.index,
+    fileBytes: scan.tornBytes > 0 ? scan.dataEnd : active.fileBytes,
+    marks,
+    termRuns,
+  });
+}
+
+/** Terms of sound entries; a damaged region counts as of the term at its end, which later evidence names. */
+function addRuns(runs: TermRuns, points: readonly LogPoint[], faults: readonly Fault[]): void {
+  const ends: { term: Term; index: LogIndex }[] = [...points, ...faults.map((fault) => fault.after)];
+  ends.sort((a, b) => a.index - b.index);
+  for (const { term, index } of ends) if (index > runs.last.index) runs.add(term, index);
+}
+
+function joinRuns(manifest: Manifest, active: OpenActive): TermRuns {
+  const runs = new TermRuns(manifest.sealed[0]?.before ?? manifest.active.before);
+  for (const summary of manifest.sealed) for (const run of summary.termRuns) runs.add(run.term, run.lastIndex);
+  addRuns(runs, active.points, active.scan.faults);
+  return runs;
+}
+
+/** Points from the commit hint on: a cut can only come above it (W18). */
+async function collectTail(
+  context: LogContext,
+  manifest: Manifest,
+  active: OpenActive,
+  commitHint: LogIndex,
+): Promise<TailPoints> {
+  const above = manifest.sealed.filter((summary) => summary.last.index > commitHint);
+  const tail = new TailPoints(above[0]?.before ?? active.before);
+  for (const summary of above) {
+    const path = segmentPath(context.directory, summary.segmentId);
+    const file = await context.disk.open(path, 'read');
+    try {
+      await scanSealed(context, file, path, summary, (point) => tail.push(point));
+    } finally {
+      await file.close();
+    }
+    if (tail.last.index < summary.last.index) tail.push(summary.last);
+  }
+  for (const point of active.points) tail.push(point);
+  if (tail.last.index < active.scan.last.index) tail.push(active.scan.last);
+  tail.forgetBelow(commitHint);
+  return tail;
+}
+
+/**
+ * Which snapshots fit the log. One above its end, or of another history, is the residue of an install that was stopped
+ * before the manifest; one below the base serves nobody.
+ */
+async function judgeSnapshots(
+  context: LogContext,
+  manifest: Manifest,
+  tail: TailPoints,
+  runs: TermRuns,
+): Promise<{ usable: Snapshot[]; residue: string[] }> {
+  const { sound, damaged } = await loadSnapshots(context.disk, context.directory, context.own);
+  const known = new Map<LogIndex, LogPoint>([[manifest.active.before.index, manifest.active.before]]);
+  for (const { before, last } of manifest.sealed) known.set(before.index, before).set(last.index, last);
+  const fits = (snapshot: Snapshot): boolean => {
+    if (snapshot.index < runs.base.index || runs.termAt(snapshot.index) !== snapshot.term) return false;
+    const point = known.get(snapshot.index) ?? tail.at(snapshot.index);
+    return point === undefined || samePoint(point, pointOfSnapshot(snapshot));
+  };
+  const usable = sound.filter(fits);
+  if (runs.base.index > 0 && usable.length === 0) {
+    const file = joinPath(context.directory, damaged.at(-1) ?? snapshotName(runs.base.index));
+    throw new StorageError('CORRUPT', 'no sound snapshot at or above the start of the log', { file });
+  }
+  return { usable, residue: sound.filter((one) => !fits(one)).map((one) => snapshotName(one.index)) };
+}
+
+/** Everything in a header is known from the manifest: it is derived data, and is written anew. */
+async function mendHeader(context: LogContext, { path, segmentId, before }: BadHeader): Promise<void> {
+  const file = await context.disk.open(path, 'write');
+  try {
+    await file.write(0, [encodeSegmentHeader({ ...context.own, segmentId, before })]);
+    await file.flush();
+  } finally {
+    await file.close();
+  }
+}

@@ -1,0 +1,287 @@
+/**
+ * The segments of one log on the disk, and the manifest that lists them. Every method is a step of group-commit.ts's
+ * queue: none runs beside another, and none begins while a flush of entries is in flight.
+ *
+ * Each change has the same shape, and its crash argument is in docs/storage.md: first make what is new (a segment with
+ * its header) durable while nobody knows of it; then replace the manifest, which is the moment the change counts; then
+ * remove what is no longer listed. A stop before the manifest leaves residue, which recovery removes; a stop after it
+ * leaves leftovers, which recovery removes as well.
+ */
+import assert from 'node:assert/strict';
+import { ActiveSegment } from './active-segment.ts';
+import { totalBytes } from './disk.ts';
+import { encodeFooter, type SegmentSummary } from './footer.ts';
+import type { Mark } from './index-table.ts';
+import type { LogContext } from './log-context.ts';
+import { type LogPoint, samePoint } from './log-point.ts';
+import { type Manifest, storeManifest } from './manifest.ts';
+import { encodeSegmentHeader } from './segment-header.ts';
+import { type StoredSegment, segmentPath } from './stored-segment.ts';
+import type { ByteCount, LogEntry, LogIndex } from './types.ts';
+
+/** Where the first entry that is cut off begins. */
+export interface CutPlace {
+  readonly position: ByteCount;
+  /** Sequence of the frame that holds it. */
+  readonly frame: number;
+}
+
+export interface SealedFile {
+  readonly summary: SegmentSummary;
+  readonly fileBytes: ByteCount;
+}
+
+export class Segments {
+  readonly #context: LogContext;
+  #manifest: Manifest;
+  #sealed: StoredSegment[];
+  #active: ActiveSegment;
+
+  constructor(context: LogContext, manifest: Manifest, sealed: readonly SealedFile[], active: ActiveSegment) {
+    this.#context = context;
+    this.#manifest = manifest;
+    this.#sealed = sealed.map(({ summary, fileBytes }) => this.#stored(summary, fileBytes));
+    this.#active = active;
+  }
+
+  get active(): ActiveSegment {
+    return this.#active;
+  }
+
+  /** The log just below its first stored entry. */
+  get base(): LogPoint {
+    return this.#sealed[0]?.before ?? this.#active.before;
+  }
+
+  /** All segments, oldest first, the active one last. */
+  all(): StoredSegment[] {
+    const { path, fileBytes, marks } = this.#active;
+    return [...this.#sealed, { ...this.#active.summary(), path, fileBytes, marks, isSealed: false }];
+  }
+
+  /** Bytes of all files, with the active one counted up to what is flushed. */
+  get bytes(): ByteCount {
+    return this.#sealed.reduce((sum, segment) => sum + segment.fileBytes, this.#active.dataEnd);
+  }
+
+  /** The segment that holds a flushed entry. */
+  holding(index: LogIndex): StoredSegment {
+    const { path, fileBytes, marks } = this.#active;
+    if (index > this.#active.before.index) {
+      return { ...this.#active.summary(), path, fileBytes, marks, isSealed: false };
+    }
+    const found = this.#sealed[this.#sealedHolding(index)];
+    assert(found !== undefined && index > found.before.index, `no segment holds ${index}, base is ${this.base.index}`);
+    return found;
+  }
+
+  /** Whether a sealed segment ends at `index`. */
+  endsAt(index: LogIndex): boolean {
+    return this.#sealed.some((segment) => segment.last.index === index);
+  }
+
+  async writeFrame(entries: readonly LogEntry[], commitHint: LogIndex): Promise<ByteCount> {
+    return this.#context.scheduler.run('entries', () => this.#active.writeFrame(entries, commitHint));
+  }
+
+  async cutToFlushed(): Promise<void> {
+    await this.#active.cutToFlushed();
+  }
+
+  /** Seals the active segment and begins another. */
+  async roll(commitHint: LogIndex): Promise<LogPoint> {
+    const old = this.#active;
+    assert(!old.isEmpty, 'an empty segment is not sealed');
+    const [fileBytes, next] = await allDone(
+      this.#flush(() => old.seal()),
+      this.#createNext(old.last),
+    );
+    const summary = old.summary();
+    await this.#list({ sealed: [...this.#summaries(), summary], active: next, commitHint });
+    this.#sealed.push(this.#stored(summary, fileBytes));
+    this.#active = next;
+    await old.file.close();
+    return summary.last;
+  }
+
+  /**
+   * Drops every entry behind `point`; the next one begins `cutAt.position` in the segment that holds point.index. The
+   * manifest is durable before anything else is written, so no crash brings the dropped entries back (W17). True when
+   * a segment was sealed by it.
+   */
+  async cut(point: LogPoint, cutAt: CutPlace | undefined, commitHint: LogIndex): Promise<boolean> {
+    const old = this.#active;
+    const next = await this.#createNext(point);
+    const whole = this.#sealed.filter((segment) => segment.last.index <= point.index);
+    const across = this.all().find((segment) => segment.before.index < point.index && segment.last.index > point.index);
+    const kept: { summary: SegmentSummary; marks: readonly Mark[] | undefined; fileBytes: ByteCount }[] = [];
+    if (!old.isEmpty && samePoint(old.last, point)) {
+      kept.push({ summary: old.summary(), marks: old.marks.marks, fileBytes: old.fileBytes });
+    } else if (across !== undefined) {
+      assert(cutAt !== undefined, `the entry behind ${point.index} was not located`);
+      const termRuns = across.termRuns
+        .filter((_run, i) => i === 0 || across.termRuns[i - 1]!.lastIndex < point.index)
+        .map((run) => ({ term: run.term, lastIndex: Math.min(run.lastIndex, point.index) }));
+      const { segmentId, before, fileBytes } = across;
+      const summary = { segmentId, before, last: point, dataEnd: cutAt.position, frames: cutAt.frame, termRuns };
+      old.marks.cut(point.index + 1);
+      kept.push({ summary, marks: across.isSealed ? undefined : old.marks.marks, fileBytes });
+    }
+    const dropped = this.all().filter((segment) => segment.before.index >= point.index && segment.isSealed);
+    if (old.before.index >= point.index) dropped.push(this.all().at(-1)!);
+    await this.#list({
+      sealed: [...whole.map(summaryOf), ...kept.map((one) => one.summary)],
+      active: next,
+      commitHint,
+    });
+    this.#sealed = [...whole, ...kept.map((one) => this.#stored(one.summary, one.fileBytes))];
+    this.#active = next;
+    await old.file.close();
+    for (const { summary, marks, fileBytes } of kept) await this.#endAt(this.#stored(summary, fileBytes), marks);
+    await this.#removeFiles(dropped);
+    return kept.length > 0;
+  }
+
+  /** Removes whole sealed segments whose entries all lie below `firstIndexToKeep`. */
+  async trim(firstIndexToKeep: LogIndex, commitHint: LogIndex): Promise<void> {
+    const dropped = this.#sealed.filter((segment) => segment.last.index < firstIndexToKeep);
+    if (dropped.length === 0) return;
+    const kept = this.#sealed.slice(dropped.length);
+    await this.#list({ sealed: kept.map(summaryOf), active: this.#active, commitHint });
+    this.#sealed = kept;
+    await this.#removeFiles(dropped);
+  }
+
+  /** Replaces all segments by an empty one that begins behind `point`. */
+  async replaceBy(point: LogPoint): Promise<void> {
+    const old = this.all();
+    const oldFile = this.#active.file;
+    const next = await this.#createNext(point);
+    await this.#list({ sealed: [], active: next, commitHint: point.index });
+    this.#sealed = [];
+    this.#active = next;
+    await oldFile.close();
+    await this.#removeFiles(old);
+  }
+
+  /** Writes the footer of a sealed segment anew: derived data, and behind everything that is not (F46). */
+  async rewriteFooter(segment: StoredSegment, marks: readonly Mark[]): Promise<void> {
+    await this.#endAt(segment, marks);
+  }
+
+  /** Ends use of the files; the active one is cut to what is flushed, so that the next start need not search its end. */
+  async close(): Promise<void> {
+    await this.#active.file.setBytes(this.#active.dataEnd);
+    await this.#active.file.close();
+    for (const segment of this.all()) await this.#context.handles.drop(segment.path);
+  }
+
+  /** Cuts a sealed segment's file behind its data and writes its footer; without marks the next reader makes them. */
+  async #endAt(segment: StoredSegment, marks: readonly Mark[] | undefined): Promise<void> {
+    const footer = marks === undefined ? [] : encodeFooter(summaryOf(segment), marks, this.#context.own.diskUuid);
+    const file = await this.#context.disk.open(segment.path, 'write');
+    try {
+      await this.#flush(async () => {
+        await file.setBytes(segment.dataEnd);
+        await file.write(segment.dataEnd, footer);
+        await file.flush();
+      });
+    } finally {
+      await file.close();
+    }
+    const at = this.#sealed.findIndex((other) => other.segmentId === segment.segmentId);
+    if (at >= 0) this.#sealed[at] = this.#stored(segment, segment.dataEnd + totalBytes(footer));
+  }
+
+  #flush<T>(flush: () => Promise<T>): Promise<T> {
+    return this.#context.scheduler.run('entries', flush);
+  }
+
+  #summaries(): SegmentSummary[] {
+    return this.#sealed.map(summaryOf);
+  }
+
+  #stored(summary: SegmentSummary, fileBytes: ByteCount): StoredSegment {
+    const path = segmentPath(this.#context.directory, summary.segmentId);
+    return { ...summaryOf(summary), path, fileBytes, marks: undefined, isSealed: true };
+  }
+
+  /** Number of the last sealed segment that begins below `index`. */
+  #sealedHolding(index: LogIndex): number {
+    let low = 0;
+    let high = this.#sealed.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (this.#sealed[middle]!.before.index < index) low = middle + 1;
+      else high = middle;
+    }
+    return low - 1;
+  }
+
+  /** A segment file with its header, durable with its directory entry (W2), and not yet listed. */
+  async #createNext(before: LogPoint): Promise<ActiveSegment> {
+    return createSegment(this.#context, this.#manifest.nextSegmentId, before);
+  }
+
+  async #list(change: {
+    sealed: readonly SegmentSummary[];
+    active: ActiveSegment;
+    commitHint: LogIndex;
+  }): Promise<void> {
+    const { sealed, active, commitHint } = change;
+    const next: Manifest = {
+      ...this.#manifest,
+      generation: this.#manifest.generation + 1,
+      nextSegmentId: Math.max(this.#manifest.nextSegmentId, active.segmentId + 1),
+      commitHint: Math.max(this.#manifest.commitHint, Math.min(commitHint, active.last.index)),
+      sealed,
+      active: { segmentId: active.segmentId, before: active.before },
+    };
+    try {
+      await this.#flush(() => storeManifest(this.#context.disk, this.#context.directory, next));
+    } catch (error) {
+      if (active !== this.#active) await active.file.close();
+      throw error;
+    }
+    this.#manifest = next;
+  }
+
+  async #removeFiles(segments: readonly StoredSegment[]): Promise<void> {
+    const { disk, directory, handles } = this.#context;
+    for (const { path } of segments) {
+      await handles.drop(path);
+      await disk.remove(path);
+    }
+    if (segments.length > 0) await disk.syncDirectory(directory);
+  }
+}
+
+export async function createSegment(context: LogContext, segmentId: number, before: LogPoint): Promise<ActiveSegment> {
+  const { disk, directory, own } = context;
+  const path = segmentPath(directory, segmentId);
+  // An earlier attempt may have ended, for want of space, between this file and the manifest.
+  if ((await disk.stat(path)) !== undefined) await disk.remove(path);
+  const file = await disk.open(path, 'create', 'durable-writes');
+  try {
+    await file.write(0, [encodeSegmentHeader({ ...own, segmentId, before })]);
+    await file.flush();
+    await disk.syncDirectory(directory);
+  } catch (error) {
+    await file.close();
+    throw error;
+  }
+  return ActiveSegment.fresh({ path, file, diskUuid: own.diskUuid, segmentId, before });
+}
+
+function summaryOf(segment: SegmentSummary): SegmentSummary {
+  const { segmentId, before, last, dataEnd, frames, termRuns } = segment;
+  return { segmentId, before, last, dataEnd, frames, termRuns };
+}
+
+/** Both results once both ended; the first failure once both ended, so that no step of a failed change runs on. */
+async function allDone<A, B>(first: Promise<A>, second: Promise<B>): Promise<[A, B]> {
+  const [a, b] = await Promise.allSettled([first, second]);
+  if (a.status === 'rejected') throw a.reason;
+  if (b.status === 'rejected') throw b.reason;
+  return [a.value, b.value];
+}
