@@ -410,7 +410,7 @@ function suggestion(given: string, known: Iterable<string>, prefix: string): str
   let best: { name: string; distance: number } | undefined;
   for (const name of known) {
     const distance = editDistance(given.toLowerCase(), name.toLowerCase());
-    if (distance <= Math.max(2, name.length / 4) && distance < (best?.distance ?? Infinity)) best = { name, distance };
+    if (distance <= 2 && distance < (best?.distance ?? Infinity)) best = { name, distance };
   }
   return best === undefined ? '' : `; did you mean ${prefix}${best.name}?`;
 }

@@ -80,12 +80,15 @@ export async function appendNdjson(
     results.push(result);
     count += result.recordCount;
   };
+  const builderOf = (size: number): RecordBatchBuilder =>
+    new RecordBatchBuilder({ bytesMax: size, recordsMax: BATCH_RECORDS_MAX });
   const add = async (record: NewRecord): Promise<void> => {
-    waiting ??= new RecordBatchBuilder({ bytesMax, recordsMax: BATCH_RECORDS_MAX });
-    if (waiting.tryAdd(record, world.nowMs())) return;
+    if (waiting?.tryAdd(record, world.nowMs())) return;
     await flush();
+    waiting = builderOf(bytesMax);
+    if (waiting.tryAdd(record, world.nowMs())) return;
     // A record larger than the usual batch gets one of its own.
-    waiting = new RecordBatchBuilder({ bytesMax: world.batchBytesMax, recordsMax: BATCH_RECORDS_MAX });
+    waiting = builderOf(world.batchBytesMax);
     if (!waiting.tryAdd(record, world.nowMs())) throw new LogError('TOO_LARGE', 'the record fits no batch');
   };
 

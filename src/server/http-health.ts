@@ -2,6 +2,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { type ErrorCode, LogError } from '../protocol/index.ts';
 import type { Health, Probe } from './health.ts';
+import { sendProblem } from './http-problem.ts';
 import { checkNames, type Fields } from './http-values.ts';
 import { problemOf } from './problem.ts';
 import type { PrometheusMetrics } from './prometheus.ts';
@@ -51,6 +52,5 @@ function answerProbe(
   const code: ErrorCode = health.isDraining ? 'DRAINING' : 'NO_LEADER';
   const error = new LogError(code, failing.map(({ name, detail }) => `${name}: ${detail}`).join('; '));
   const list = checks.map(({ name, isOk, detail }) => ({ name, ok: isOk, detail }));
-  const problem = problemOf(error, 503, { checks: list });
-  return reply.code(problem.status).headers(problem.headers).send(problem.body);
+  return sendProblem(reply, problemOf(error, 503, { checks: list }));
 }

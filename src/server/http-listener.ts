@@ -17,6 +17,7 @@ import { type Crc32c, LogError } from '../protocol/index.ts';
 import { toldError } from './failures.ts';
 import { type AppendTarget, type AppendWorld, appendJson, appendNdjson, appendRaw } from './http-append.ts';
 import { addOperations, type OperationsWorld } from './http-health.ts';
+import { sendProblem } from './http-problem.ts';
 import { readRecords } from './http-read.ts';
 import * as topics from './http-topics.ts';
 import { checkNames, type Fields, numberOf, producerOf } from './http-values.ts';
@@ -205,8 +206,8 @@ export class HttpListener {
     for (const url of new Set([...routes.map((route) => route.url), ...operations]))
       this.#refuseOtherMethods(url, routes);
     this.#app.all('/v1/stream/*', (_request, reply) => {
-      const problem = problemOf(new LogError('UNSUPPORTED', '/v1/stream is reserved for a later protocol'), 501);
-      return reply.code(problem.status).headers(problem.headers).send(problem.body);
+      const error = new LogError('UNSUPPORTED', '/v1/stream is reserved for a later protocol');
+      return sendProblem(reply, problemOf(error, 501));
     });
   }
 
@@ -257,9 +258,8 @@ export class HttpListener {
       const { leaderUrl } = told.details;
       if (told.code !== 'NOT_LEADER' || leaderUrl === undefined) throw told;
       // Asked for with Logdrive-Redirect; else the append would have been forwarded.
-      const problem = problemOf(told, 307);
       const location = new URL(request.url, leaderUrl.replace(/^ws/, 'http')).href;
-      return reply.code(307).headers(problem.headers).header('location', location).send(problem.body);
+      return sendProblem(reply.header('location', location), problemOf(told, 307));
     }
   }
 
@@ -298,7 +298,7 @@ export class HttpListener {
     const problem = problemOf(told, isTransport ? statusCode : undefined);
     // What is left of a body nobody will read would otherwise be parsed as the next request.
     if (problem.status === 413) reply.header('connection', 'close');
-    void reply.code(problem.status).headers(problem.headers).send(problem.body);
+    sendProblem(reply, problem);
   }
 }
 

@@ -66,13 +66,12 @@ export class Session implements ClientSocketEvents, SubscriptionHost {
   readonly #client: ClientHandle = { inflightBytes: 0 };
   /** Keyed by channel. */
   readonly #subscriptions = new Map<number, Subscription>();
-  /** Aborted at the end: reads that wait stop waiting. */
-  readonly #life = new AbortController();
+  /** One a request in flight, aborted at the end: reads that wait stop waiting. */
+  readonly #requests = new Set<AbortController>();
   readonly #helloDeadline: TimerHandle;
   #beat: TimerHandle | undefined;
   #state: 'hello' | 'open' | 'closed' = 'hello';
   #appendsInflight = 0;
-  #requestsInflight = 0;
   #readsInflightBytes = 0;
   #isPaused = false;
   /** Messages since the last beat. */
@@ -134,7 +133,7 @@ export class Session implements ClientSocketEvents, SubscriptionHost {
     this.#state = 'closed';
     this.#helloDeadline.cancel();
     this.#beat?.cancel();
-    this.#life.abort();
+    for (const request of this.#requests) request.abort();
     for (const subscription of this.#subscriptions.values()) subscription.end('silent');
     this.#onEnd();
   }
@@ -288,16 +287,17 @@ export class Session implements ClientSocketEvents, SubscriptionHost {
   #onRequest({ requestId, body }: RequestMessage): void {
     const readBytes = body.kind === 'read' ? Math.min(body.bytesMax, READ_BYTES_MAX) : 0;
     if (
-      this.#requestsInflight >= REQUESTS_INFLIGHT_MAX ||
+      this.#requests.size >= REQUESTS_INFLIGHT_MAX ||
       this.#readsInflightBytes + readBytes > READS_INFLIGHT_BYTES_MAX
     ) {
       const failure = failureOf(busy('too many requests of this connection wait for their answer'));
       this.send(0, { kind: 'response', requestId, body: { kind: 'failure', failure } });
       return;
     }
-    this.#requestsInflight++;
+    const request = new AbortController();
+    this.#requests.add(request);
     this.#readsInflightBytes += readBytes;
-    answerRequest(this.broker, body, this.#life.signal)
+    answerRequest(this.broker, body, request.signal)
       .then(
         (answer) => {
           if (answer.payload.length > 0) this.onRead(answer.payload.reduce((sum, batch) => sum + batch.byteLength, 0));
@@ -309,7 +309,7 @@ export class Session implements ClientSocketEvents, SubscriptionHost {
         },
       )
       .finally(() => {
-        this.#requestsInflight--;
+        this.#requests.delete(request);
         this.#readsInflightBytes -= readBytes;
       });
   }
