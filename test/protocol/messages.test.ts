@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { decodeFrame, encodeFrame, type Message, type MessageKind } from '../../src/protocol/index.ts';
 import { arbitraryMessage } from './support/arbitraries.ts';
 import { SEED } from './support/fuzz.ts';
-import { bytesOfHex, hexOfBytes, isUpdatingGolden, readGolden, writeGolden } from './support/golden.ts';
+import { bytesOfHex, concat, hexOfBytes, isUpdatingGolden, readGolden, writeGolden } from './support/golden.ts';
 import { SAMPLES } from './support/samples.ts';
 
 const BATCH = bytesOfHex(readGolden('record-batch-v2.hex'));
@@ -22,10 +22,6 @@ function goldenLines(): string[] {
   return readGolden(GOLDEN_NAME)
     .split('\n')
     .filter((line) => line !== '' && !line.startsWith('#'));
-}
-
-function concat(chunks: readonly Uint8Array[]): Uint8Array {
-  return Uint8Array.from(chunks.flatMap((chunk) => [...chunk]));
 }
 
 const golden = new Map(

@@ -42,3 +42,14 @@ export const GOLDEN_RECORDS: readonly NewRecord[] = [
   },
   { key: new Uint8Array(0), value: text.encode('a'.repeat(70)), timestampMs: 1_700_000_000_300 },
 ];
+
+/** The chunks of one frame as a socket would deliver them. */
+export function concat(chunks: readonly Uint8Array[]): Uint8Array {
+  const bytes = new Uint8Array(chunks.reduce((sum, chunk) => sum + chunk.length, 0));
+  let at = 0;
+  for (const chunk of chunks) {
+    bytes.set(chunk, at);
+    at += chunk.length;
+  }
+  return bytes;
+}
