@@ -2,8 +2,8 @@ import { describe, expect, test } from 'vitest';
 import { Chaos } from './support/chaos.ts';
 
 /** More with e.g. RAFT_SEEDS=5000; one with RAFT_SEED=123. */
-const SEEDS = Number(process.env['RAFT_SEEDS'] ?? 60);
-const ONLY = process.env['RAFT_SEED'];
+const SEEDS = Number(process.env.RAFT_SEEDS ?? 60);
+const ONLY = process.env.RAFT_SEED;
 const STEPS = 3000;
 
 function seedsFrom(first: number): number[] {

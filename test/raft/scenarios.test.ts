@@ -4,7 +4,7 @@ import { runScenario } from './support/scenario.ts';
 
 const FOLDER = new URL('./scenarios/', import.meta.url);
 /** Rewrites the files; the change is then reviewed as a diff. */
-const IS_UPDATE = process.env['UPDATE_SCENARIOS'] === '1';
+const IS_UPDATE = process.env.UPDATE_SCENARIOS === '1';
 
 describe('the trace of scenario', () => {
   for (const name of readdirSync(FOLDER).filter((file) => file.endsWith('.txt'))) {

@@ -1,0 +1,78 @@
+/**
+ * The paper tests name the change that makes each of them fail. Here those lines are kept true: each must name text
+ * that stands exactly once in its file. With RAFT_MUTANTS=1 every change is made, in a copy of the room outside this
+ * checkout, and its test must fail there.
+ */
+import { spawnSync } from 'node:child_process';
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, test } from 'vitest';
+
+const ROOT = fileURLToPath(new URL('../../', import.meta.url));
+const PAPER = join(ROOT, 'test/raft/paper.test.ts');
+const IS_FULL = process.env.RAFT_MUTANTS === '1';
+
+interface Mutant {
+  readonly title: string;
+  readonly file: string;
+  readonly from: string;
+  readonly to: string;
+}
+
+/** `test('title', () => {` followed by one or more comments `// Mutant, file: `from` -> `to``; \n means a line break. */
+function mutantsOf(source: string): Mutant[] {
+  const mutants: Mutant[] = [];
+  let title = '';
+  for (const line of source.split('\n')) {
+    title = /^ {2}test\((['"])(.*)\1, /.exec(line)?.[2] ?? title;
+    const match = /^ {4}\/\/ Mutant, ([a-z-]+\.ts): `(.*)` -> `(.*)`$/.exec(line);
+    if (match === null) continue;
+    const [, file, from, to] = match.map((part) => part.replaceAll('\\n', '\n'));
+    mutants.push({ title, file: file!, from: from!, to: to! });
+  }
+  return mutants;
+}
+
+const source = readFileSync(PAPER, 'utf8');
+const mutants = mutantsOf(source);
+
+describe('the mutants named in paper.test.ts', () => {
+  test('are named by every test', () => {
+    const titles = source.match(/^ {2}test\(/gm) ?? [];
+    expect(new Set(mutants.map(({ title }) => title)).size).toBe(titles.length);
+  });
+
+  test.each(mutants)('$file still says what is to be changed for: $title', ({ file, from }) => {
+    const text = readFileSync(join(ROOT, 'src/raft', file), 'utf8');
+    expect(text.split(from).length - 1).toBe(1);
+  });
+});
+
+describe.runIf(IS_FULL)('each change makes its test fail', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'raft-mutants-'));
+
+  test.each(mutants)('$file: $title', { timeout: 60_000 }, ({ title, file, from, to }) => {
+    rmSync(folder, { recursive: true });
+    for (const room of ['src/raft', 'test/raft']) {
+      mkdirSync(join(folder, room), { recursive: true });
+      cpSync(join(ROOT, room), join(folder, room), { recursive: true });
+    }
+    symlinkSync(join(ROOT, 'node_modules'), join(folder, 'node_modules'));
+    const mutated = join(folder, 'src/raft', file);
+    writeFileSync(
+      mutated,
+      readFileSync(mutated, 'utf8').replace(from, () => to),
+    );
+    const name = title.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
+    const args = ['node_modules/vitest/vitest.mjs', 'run', '--root', folder, 'test/raft/paper.test.ts', '-t', name];
+    const env = { ...process.env, NO_COLOR: '1', FORCE_COLOR: '0' };
+    const { status, stdout } = spawnSync(process.execPath, args, { cwd: folder, encoding: 'utf8', env });
+    // The test itself, not the loading of the file.
+    expect(stdout).toMatch(/Tests +1 failed/);
+    expect(status).not.toBe(0);
+  });
+
+  test('and leaves nothing behind', () => rmSync(folder, { recursive: true }));
+});
