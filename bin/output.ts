@@ -32,9 +32,9 @@ export function renderList<Row>(format: OutputFormat, columns: readonly Column<R
     case 'table':
       return renderTable(columns, rows);
     case 'json':
-      return `${JSON.stringify(rows, null, 2)}\n`;
+      return `${JSON.stringify(rows, nullForUndefined, 2)}\n`;
     case 'ndjson':
-      return rows.map((row) => `${JSON.stringify(row)}\n`).join('');
+      return rows.map((row) => `${JSON.stringify(row, nullForUndefined)}\n`).join('');
   }
 }
 
@@ -44,10 +44,15 @@ export function renderDocument(format: OutputFormat, document: unknown, text: ()
     case 'table':
       return text();
     case 'json':
-      return `${JSON.stringify(document, null, 2)}\n`;
+      return `${JSON.stringify(document, nullForUndefined, 2)}\n`;
     case 'ndjson':
-      return `${JSON.stringify(document)}\n`;
+      return `${JSON.stringify(document, nullForUndefined)}\n`;
   }
+}
+
+/** A field that has no value is still shown, so that the shape of a document never depends on the data. */
+function nullForUndefined(_: string, value: unknown): unknown {
+  return value === undefined ? null : value;
 }
 
 /** 1234567 as 1,234,567: long counts are read by people in table output only. */

@@ -42,7 +42,7 @@ export const dev: Command = {
       kind: 'text',
       sentence: 'Least grave lines of the nodes to show: debug, info, warn, error.',
       placeholder: 'LEVEL',
-      defaultText: 'warn',
+      defaultText: 'error',
     },
   },
   examples: [['$0 dev --nodes 3 --data-dir ./data', 'three nodes whose data stays']],

@@ -80,8 +80,10 @@ describe('a damaged replica of three', () => {
     const segments = await segmentsOf(node);
     await damage(where === 'last' ? segments.at(-1)! : segments[1]!);
     const broken = await logdrive(['wal', 'verify', node.dataDir]);
-    expect(broken.code).toBe(1);
-    expect(broken.stdout.toString()).toContain('.segment');
+    // What proved that the last bytes were flushed lay behind them: with both gone, the rest is a sound, shorter log.
+    const isDetectable = !(where === 'last' && damage === cut);
+    expect(broken.code).toBe(isDetectable ? 1 : 0);
+    if (isDetectable) expect(broken.stdout.toString()).toContain('.segment');
 
     node.start();
     await node.ready();

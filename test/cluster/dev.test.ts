@@ -1,6 +1,6 @@
 /** `logdrive dev`: a cluster one can watch, kill from under, and stop. */
 import { once } from 'node:events';
-import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -62,22 +62,18 @@ async function untilReady(command: Running): Promise<string> {
 
 const servers = (port: number): string => [port, port + 10, port + 20].map((each) => `127.0.0.1:${each}`).join(',');
 
+/** The process that serves at this port. */
 async function pidOf(port: number): Promise<number> {
-  const metrics = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
-  expect(metrics).toContain('logdrive_');
-  const pids = await Promise.all(
-    (await readdir('/proc'))
-      .filter((name) => /^\d+$/.test(name))
-      .map(async (pid) => {
-        const words = await commandOf(pid);
-        return words.includes(`127.0.0.1:${port}`) && words.includes('serve') ? Number(pid) : undefined;
-      }),
-  );
-  return pids.find((pid) => pid !== undefined)!;
+  for (const name of await readdir('/proc')) {
+    if (!/^\d+$/.test(name)) continue;
+    const words = await commandOf(name);
+    if (words.includes('serve') && words.includes(`127.0.0.1:${port}`)) return Number(name);
+  }
+  throw new Error(`nobody serves at ${port}`);
 }
 
+/** Its command line, word by word; empty when there is no such process. */
 async function commandOf(pid: string): Promise<string[]> {
-  const { readFile } = await import('node:fs/promises');
   return (await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')).split('\0');
 }
 

@@ -39,7 +39,7 @@ async function oneNode(): Promise<{ cluster: TestCluster; node: TestNode }> {
 /** The same node as `node`, with what differs. */
 function likeNode(
   node: TestNode,
-  changes: Partial<{ id: string; dataDir: string; clientPort: number; peerPort: number }>,
+  changes: Partial<{ id: string; dataDir: string; clientPort: number; peerPort: number; peers: string }>,
 ): TestNode {
   const { id, dataDir, clientPort, peerPort } = node;
   return new TestNode({ id, dataDir, clientPort, peerPort, peers: '', ...changes });
@@ -58,7 +58,9 @@ describe('a node refuses to start', () => {
     const squatter = createServer().listen(node[which], '127.0.0.1');
     await once(squatter, 'listening');
     try {
-      expect(await refusal(node)).toContain(`127.0.0.1:${node[which]}`);
+      // Only a node that has peers listens for them.
+      const peers = `n1=127.0.0.1:${node.peerPort}`;
+      expect(await refusal(likeNode(node, { peers }))).toContain(`127.0.0.1:${node[which]}`);
     } finally {
       squatter.close();
     }
@@ -95,6 +97,7 @@ describe('a node refuses to start', () => {
     const { cluster, node } = await oneNode();
     await using _ = cluster;
     const disk = await smallDisk('size=8m');
+    await mkdir(join(disk, 'n1'));
     execFileSync('mount', ['-o', 'remount,ro', disk]);
     const log = await refusal(likeNode(node, { dataDir: join(disk, 'n1') }));
     expect(log).toContain(disk);
