@@ -327,21 +327,40 @@ export class Log {
   }
 
   /**
-   * Removes whole segments below `firstIndexToKeep`: never the active one, never above the latest snapshot (W19, W20).
-   * Resolves with the new first index.
+   * Removes whole segments below `firstIndexToKeep`: never the active one, and only up to a point whose state is stored
+   * and verified (W19, W20). Resolves with the new first index.
    */
   trimPrefix(firstIndexToKeep: LogIndex): Promise<LogIndex> {
     this.#assertNotClosed();
     return this.#commit.step(0, async () => {
-      const limit = Math.min(firstIndexToKeep, (this.latestSnapshot?.index ?? 0) + 1);
-      await this.#segments.trim(limit, this.#commitHint);
+      const start = this.#trimmableTo(firstIndexToKeep);
+      if (start <= this.firstIndex) return this.firstIndex;
+      await this.#segments.trim(start, this.#commitHint);
       this.#base = this.#segments.base;
       this.#termRuns.trimTo({ term: this.#base.term, index: this.#base.index });
       this.#commitHint = Math.max(this.#commitHint, this.#base.index);
       this.#damage.keepFrom(this.firstIndex);
       this.#reader.layoutChanged();
+      await this.#snapshots.keepFrom(this.#base.index);
       return this.firstIndex;
     });
+  }
+
+  /** The highest start at or below `firstIndex` that lies between two segments and has the state below it stored. */
+  #trimmableTo(firstIndex: LogIndex): LogIndex {
+    const boundary = this.#snapshots.indexes.findLast((index) => index < firstIndex && this.#segments.endsAt(index));
+    return (boundary ?? 0) + 1;
+  }
+
+  /** The snapshot at exactly `index`; undefined when there is none. */
+  snapshotAt(index: LogIndex): Promise<Snapshot | undefined> {
+    return this.#snapshots.at(index);
+  }
+
+  /** The snapshot with the highest index at or below `index`; undefined when there is none. */
+  async snapshotUpTo(index: LogIndex): Promise<Snapshot | undefined> {
+    const found = this.#snapshots.indexes.findLast((other) => other <= index);
+    return found === undefined ? undefined : this.#snapshots.at(found);
   }
 
   /** All segments, oldest first; the last one is active. */

@@ -1,40 +1,57 @@
-/** The snapshots of one log: which one counts, and which files are kept beside it. Saves run one after the other. */
-import assert from 'node:assert/strict';
+/**
+ * The snapshots of one log: one for each point the log may begin behind. The latest is kept in memory; the others lie on
+ * disk until the log's start passes them, because a follower that needs what came before the first stored entry is
+ * given the state just below it, never a later one. Changes run one after the other.
+ */
+import { joinPath } from './disk.ts';
+import { StorageError } from './errors.ts';
 import type { LogContext } from './log-context.ts';
-import { removeSnapshots, snapshotIndexOf, snapshotName, storeSnapshot } from './snapshot.ts';
-import type { Snapshot } from './types.ts';
+import { readWhole } from './small-file.ts';
+import { decodeSnapshot, removeSnapshots, snapshotIndexOf, snapshotName, storeSnapshot } from './snapshot.ts';
+import type { LogIndex, Snapshot } from './types.ts';
 
 export class SnapshotFiles {
   readonly #context: LogContext;
-  /** Newest first. */
-  #known: readonly Snapshot[];
-  #saving: Promise<void> = Promise.resolve();
+  #latest: Snapshot | undefined;
+  /** Of all stored and verified snapshots, ascending. */
+  #indexes: LogIndex[];
+  #changing: Promise<void> = Promise.resolve();
 
+  /** @param known Newest first. */
   constructor(context: LogContext, known: readonly Snapshot[]) {
     this.#context = context;
-    this.#known = known;
+    this.#latest = known[0];
+    this.#indexes = known.map(({ index }) => index).reverse();
   }
 
   get latest(): Snapshot | undefined {
-    return this.#known[0];
+    return this.#latest;
   }
 
-  /** Stores and verifies `snapshot`, which then is the latest; the one before is kept, older ones are removed (W19). */
+  /** Indexes that have a snapshot, ascending. Borrowed. */
+  get indexes(): readonly LogIndex[] {
+    return this.#indexes;
+  }
+
+  /** The snapshot at `index`, verified as it is read; undefined when there is none. */
+  async at(index: LogIndex): Promise<Snapshot | undefined> {
+    if (this.#latest?.index === index) return this.#latest;
+    if (!this.#indexes.includes(index)) return undefined;
+    const { disk, directory, own } = this.#context;
+    const file = joinPath(directory, snapshotName(index));
+    const snapshot = decodeSnapshot(await readWhole(disk, file), own, file);
+    if (snapshot?.index !== index) throw new StorageError('CORRUPT', 'a snapshot fails its checksum', { file });
+    return snapshot;
+  }
+
+  /** Stores and verifies `snapshot` (W19). One that is stored already stays as it is. */
   save(snapshot: Snapshot): Promise<void> {
-    const saving = this.#saving.then(async () => {
-      const { latest } = this;
-      if (latest !== undefined && snapshot.index === latest.index) return;
-      assert(
-        latest === undefined || snapshot.index > latest.index,
-        `snapshot ${snapshot.index} behind ${latest?.index}`,
-      );
+    return this.#change(async () => {
+      if (this.#indexes.includes(snapshot.index)) return;
       await this.store(snapshot);
-      this.#known = latest === undefined ? [snapshot] : [snapshot, latest];
-      await this.#removeOthers();
+      this.#indexes = [...this.#indexes, snapshot.index].sort((a, b) => a - b);
+      if (snapshot.index === this.#indexes.at(-1)) this.#latest = snapshot;
     });
-    // The next save waits for this one's end, however it ends; the failure is this caller's.
-    this.#saving = saving.catch(() => undefined);
-    return saving;
   }
 
   /** Stores and verifies a file without making it count: an install does that, with the manifest. */
@@ -44,15 +61,34 @@ export class SnapshotFiles {
   }
 
   /** After an install: every other snapshot is of a log that is gone. */
-  async keepOnly(snapshot: Snapshot): Promise<void> {
-    await this.#saving;
-    this.#known = [snapshot];
-    await this.#removeOthers();
+  keepOnly(snapshot: Snapshot): Promise<void> {
+    return this.#change(async () => {
+      this.#latest = snapshot;
+      this.#indexes = [snapshot.index];
+      await this.#removeOthers();
+    });
+  }
+
+  /** After a trim: nothing is asked for below the log's start. */
+  keepFrom(index: LogIndex): Promise<void> {
+    return this.#change(async () => {
+      const kept = this.#indexes.filter((other) => other >= index);
+      if (kept.length === this.#indexes.length) return;
+      this.#indexes = kept;
+      await this.#removeOthers();
+    });
+  }
+
+  #change(change: () => Promise<void>): Promise<void> {
+    const changing = this.#changing.then(change);
+    // The next change waits for this one's end, however it ends; the failure is this caller's.
+    this.#changing = changing.catch(() => undefined);
+    return changing;
   }
 
   async #removeOthers(): Promise<void> {
     const { disk, directory } = this.#context;
-    const kept = new Set(this.#known.map((snapshot) => snapshotName(snapshot.index)));
+    const kept = new Set(this.#indexes.map(snapshotName));
     const names = (await disk.list(directory)).map((item) => item.name);
     const others = names.filter((name) => snapshotIndexOf(name) !== undefined && !kept.has(name));
     await removeSnapshots(disk, directory, others);

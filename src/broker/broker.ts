@@ -3,7 +3,7 @@
  * tick, the birth of the cluster, and who leads what. No sockets; doors call the verbs of verbs.ts and nothing else.
  */
 import type { TimerHandle } from '../env.ts';
-import { CacheBudget, decodeEntries, type LogEntry, type StorageEvent } from '../partition/index.ts';
+import { CacheBudget, decodeEntries, type LogEntry, type LogEvent } from '../partition/index.ts';
 import { LogError } from '../protocol/index.ts';
 import { Admission } from './admission.ts';
 import { Birth } from './birth.ts';
@@ -89,7 +89,7 @@ export class Broker implements BrokerVerbs {
     this.#host = new Host(options, world, budget, (groupId, index) => this.#fetchEntry(groupId, index), {
       onStatus: (groupId, { term, leader }) => this.#statusChanged(groupId, term, leader),
       onApplied: (groupId) => this.#applied(groupId),
-      onStorage: (groupId, event) => this.#storageEvent(groupId, event),
+      onLogEvent: (groupId, event) => this.#logEvent(groupId, event),
     });
     const host = this.#host;
     this.#routes = new Routes(nodeId, host, this.#leaders, peers, env.timers);
@@ -302,7 +302,7 @@ export class Broker implements BrokerVerbs {
     if (leader === this.nodeId) this.#isGossipDue = true;
   }
 
-  #storageEvent(groupId: number, event: StorageEvent): void {
+  #logEvent(groupId: number, event: LogEvent): void {
     const { metrics, env } = this.#world;
     if (event.kind === 'flush') {
       metrics.add('logdrive_wal_flushes_total');
@@ -310,8 +310,22 @@ export class Broker implements BrokerVerbs {
       metrics.observe('logdrive_wal_flush_entries', event.entries);
       return;
     }
-    env.logger.warn({ group: groupId, ...event }, 'recovery cut a torn end: bytes that no flush had proven');
-    metrics.add('logdrive_wal_torn_ends_total');
+    const fields = { group: groupId, ...event };
+    switch (event.kind) {
+      case 'torn-end':
+        metrics.add('logdrive_wal_torn_ends_total');
+        env.logger.warn(fields, 'recovery cut a torn end: bytes that no flush had proven');
+        return;
+      case 'mended':
+        env.logger.warn(fields, 'a damaged copy was written anew from what is known elsewhere');
+        return;
+      case 'damage':
+        metrics.add('logdrive_wal_damage_total');
+        env.logger.error(fields, 'stored bytes are damaged: they are kept, and mended from a peer');
+        return;
+      default:
+        event satisfies never;
+    }
   }
 
   #setFull(isFull: boolean): void {

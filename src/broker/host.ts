@@ -5,10 +5,10 @@
 
 import {
   type CacheBudget,
+  type LogEvent,
   Partition,
   type PartitionOptions,
   type PartitionWorld,
-  type StorageEvent,
 } from '../partition/index.ts';
 import { LogError } from '../protocol/index.ts';
 import { CATALOG_GROUP, Catalog } from './catalog.ts';
@@ -22,7 +22,7 @@ export interface HostEvents {
   ): void;
   /** Entries were applied in a group. */
   onApplied(groupId: number): void;
-  onStorage(groupId: number, event: StorageEvent): void;
+  onLogEvent(groupId: number, event: LogEvent): void;
 }
 
 type Hosted =
@@ -207,7 +207,7 @@ export class Host {
     return Partition.open(options, this.#partitionWorld, {
       onStatus: (status) => this.#events.onStatus(groupId, status),
       onApplied: () => this.#events.onApplied(groupId),
-      onStorage: (event) => this.#events.onStorage(groupId, event),
+      onLogEvent: (event) => this.#events.onLogEvent(groupId, event),
       onTrouble: (what, error) => logger.error({ group: groupId, err: error }, what),
     });
   }

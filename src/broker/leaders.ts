@@ -12,6 +12,8 @@ export interface Leadership {
 
 interface Waiting {
   readonly groupId: number;
+  /** Woken by any leader but this one. */
+  readonly not: NodeId | undefined;
   readonly wake: () => void;
 }
 
@@ -39,7 +41,7 @@ export class Leaders {
     )
       return;
     this.#known.set(groupId, news);
-    if (news.leader !== undefined) this.#wake(groupId);
+    if (news.leader !== undefined) this.#wake(groupId, news.leader);
   }
 
   /** `node` is gone or no longer leads in that term: nobody is known to lead until news comes. */
@@ -52,16 +54,16 @@ export class Leaders {
     this.#known.delete(groupId);
   }
 
-  /** Calls `wake` once a leader of the group is learnt; the returned function stops waiting. */
-  whenKnown(groupId: number, wake: () => void): () => void {
-    const waiting: Waiting = { groupId, wake };
+  /** Calls `wake` once a leader of the group is learnt that is not `not`; the returned function stops waiting. */
+  whenLedByOther(groupId: number, not: NodeId | undefined, wake: () => void): () => void {
+    const waiting: Waiting = { groupId, not, wake };
     this.#waiting.add(waiting);
     return () => this.#waiting.delete(waiting);
   }
 
-  #wake(groupId: number): void {
+  #wake(groupId: number, leader: NodeId): void {
     for (const waiting of this.#waiting) {
-      if (waiting.groupId !== groupId) continue;
+      if (waiting.groupId !== groupId || waiting.not === leader) continue;
       this.#waiting.delete(waiting);
       waiting.wake();
     }

@@ -136,7 +136,9 @@ export class Produce {
     const head: AppendCall = { groupId, producer: attempt.producer };
     const timeoutMs = Math.max(1, attempt.deadlineMs - env.clock.monotonicMs());
     attempt.isSent = true;
-    const answer = await peers.call(leader, 'append', encodeCall(head, [attempt.batch]), { timeoutMs });
+    const asked = peers.call(leader, 'append', encodeCall(head, [attempt.batch]), { timeoutMs });
+    // Only what may be sent again is worth giving up on early.
+    const answer = await (attempt.producer === undefined ? asked : routes.unlessLedByOther(groupId, leader, asked));
     return decodeCall<AppendAnswer>(answer).head;
   }
 

@@ -86,11 +86,31 @@ export class Routes {
         stop();
         resolve();
       });
-      const stop = this.#leaders.whenKnown(groupId, () => {
+      const stop = this.#leaders.whenLedByOther(groupId, undefined, () => {
         timer.cancel();
         resolve();
       });
     });
+  }
+
+  /**
+   * What `asked` resolves to, unless another node than `leader` takes over first: then NOT_LEADER, 'unknown'. A leader
+   * that hangs, or was cut off, would otherwise be waited for until the deadline.
+   */
+  async unlessLedByOther<T>(groupId: number, leader: string, asked: Promise<T>): Promise<T> {
+    let stop = (): void => undefined;
+    const moved = new Promise<never>((_, reject) => {
+      stop = this.#leaders.whenLedByOther(groupId, leader, () =>
+        reject(
+          new LogError('NOT_LEADER', 'Another leader took over before this one answered.', { outcome: 'unknown' }),
+        ),
+      );
+    });
+    try {
+      return await Promise.race([asked, moved]);
+    } finally {
+      stop();
+    }
   }
 
   clientUrl(node: string): string | undefined {

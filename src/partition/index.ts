@@ -6,7 +6,7 @@ export {
   decodeEntries,
   entryBytes,
   type LogEntry,
-  type StorageEvent,
+  type LogEvent,
 } from '../../storage/index.ts';
 export type { NodeId } from '../raft/index.ts';
 export type { Appended, AppendOutcome, AppendRefusal } from './append-queue.ts';

@@ -1,6 +1,6 @@
 /** What a partition is made of and what it reports. */
 
-import type { DataDirectory, GroupId, LogEntry, LogIndex, StorageEvent } from '../../storage/index.ts';
+import type { DataDirectory, GroupId, LogEntry, LogEvent, LogIndex } from '../../storage/index.ts';
 import type { Env } from '../env.ts';
 import type { Metrics } from '../metrics.ts';
 import type { Membership, NodeId, RaftStatus } from '../raft/index.ts';
@@ -52,7 +52,7 @@ export interface PartitionEvents {
   /** Entries were applied: high watermark, log start or machine state may have moved. */
   onApplied(): void;
   /** What the log did, for metrics and the log of the node. */
-  onStorage(event: StorageEvent): void;
+  onLogEvent(event: LogEvent): void;
   /** Something failed that the partition goes on without; to be logged. */
   onTrouble(what: string, error: unknown): void;
 }

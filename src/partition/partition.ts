@@ -96,7 +96,7 @@ export class Partition {
       onSpace: () => {
         if (partition !== undefined) partition.#logBecameFull(false);
       },
-      observe: (event) => events.onStorage(event),
+      observe: (event) => events.onLogEvent(event),
     });
     const state = new PartitionState(options.createMachine?.());
     const snapshot = log.latestSnapshot;
@@ -424,7 +424,6 @@ export class Partition {
 
   /** Damage in a committed entry is mended with the same entry from any peer; nothing else on disk changes. */
   async #fetchAndRepair(index: LogIndex): Promise<boolean> {
-    this.#world.metrics.add('logdrive_wal_damage_total');
     this.#limitRights();
     if (index > this.#state.appliedIndex) return false;
     const entry = await this.#world.fetchEntry(this.groupId, index);

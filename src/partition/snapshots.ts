@@ -107,7 +107,7 @@ export class Snapshots {
   async #rebuild(upTo: LogIndex): Promise<PartitionState> {
     const { log, createMachine } = this.#parts;
     const state = new PartitionState(createMachine?.());
-    const below = await log.snapshotBelow(upTo);
+    const below = await log.snapshotUpTo(upTo);
     if (below !== undefined) state.restore(below, below.state);
     while (state.appliedIndex < upTo) {
       for (const { header, payload } of await log.read(state.appliedIndex + 1, READ_BYTES)) {

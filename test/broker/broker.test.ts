@@ -2,6 +2,7 @@
 import { afterEach, describe, expect, test } from 'vitest';
 import type { AppendResult, Reader } from '../../src/broker/index.ts';
 import { decodeRecords, LogError } from '../../src/protocol/index.ts';
+import { MemoryDisk } from '../../storage/index.ts';
 import { batchOf, SimCluster } from './support/sim-cluster.ts';
 
 const clusters: SimCluster[] = [];
@@ -113,7 +114,7 @@ describe('a cluster', () => {
     const cluster = await started(THREE);
     const before = cluster.broker('n3').cluster().clusterId;
     for (const id of THREE) await cluster.crash(id);
-    for (const id of ['n1', 'n2']) await cluster.node(id).disk.wipe();
+    for (const id of ['n1', 'n2']) cluster.node(id).disk = new MemoryDisk();
     await cluster.start('n1');
     await cluster.start('n2');
     await cluster.time.advance(3_000);
@@ -194,7 +195,7 @@ describe('append and read', () => {
   });
 
   test('reads below the start, past the tail and at the tail are told apart', async () => {
-    const cluster = await started(['n1'], { segmentBytes: 4_096 });
+    const cluster = await started(['n1'], { segmentBytes: 65_536 });
     await cluster.createTopic('t');
     for (let i = 0; i < 5; i += 1) await cluster.wait(append(cluster, 't', [`v${i}`]));
     await cluster.wait(cluster.broker('n1').trim('t', 0, 3));
@@ -349,7 +350,7 @@ describe('idempotent producers', () => {
 
 describe('faults', () => {
   test('what was acknowledged survives any one crash, and all of them, without a hole or a duplicate', async () => {
-    const cluster = await started(THREE, { segmentBytes: 4_096 });
+    const cluster = await started(THREE, { segmentBytes: 65_536 });
     await cluster.createTopic('t');
     const acked: string[] = [];
     const put = async (value: string): Promise<void> => {
@@ -383,12 +384,12 @@ describe('faults', () => {
   });
 
   test('a follower that was away for longer than the leader keeps records is brought back by a snapshot', async () => {
-    const cluster = await started(THREE, { segmentBytes: 4_096 });
+    const cluster = await started(THREE, { segmentBytes: 65_536 });
     await cluster.createTopic('t');
     const leader = (await leaderOf(cluster, 't'))!;
     const away = THREE.find((id) => id !== leader)!;
     await cluster.crash(away);
-    const values = Array.from({ length: 60 }, (_, i) => `value-${i}-${'x'.repeat(200)}`);
+    const values = Array.from({ length: 60 }, (_, i) => `value-${i}-${'x'.repeat(3_000)}`);
     for (const value of values)
       await cluster.wait(
         append(cluster, 't', [value], {
@@ -484,16 +485,16 @@ describe('topics', () => {
   });
 
   test('retention by bytes removes whole segments on every replica, and earliest moves', async () => {
-    const cluster = await started(THREE, { segmentBytes: 4_096 });
+    const cluster = await started(THREE, { segmentBytes: 65_536 });
     await cluster.wait(
       cluster.broker('n1').createTopic({
         name: 't',
         partitions: 1,
         replicas: undefined,
-        retention: { maxBytes: 8_192, maxAgeMs: undefined },
+        retention: { maxBytes: 150_000, maxAgeMs: undefined },
       }),
     );
-    for (let i = 0; i < 100; i += 1) await cluster.wait(append(cluster, 't', [`${i}-${'x'.repeat(300)}`]));
+    for (let i = 0; i < 100; i += 1) await cluster.wait(append(cluster, 't', [`${i}-${'x'.repeat(6_000)}`]));
     await cluster.time.advance(5_000);
     for (const id of THREE) {
       const { partitions } = await cluster.wait(cluster.broker(id).describeTopic('t'));
@@ -505,7 +506,7 @@ describe('topics', () => {
   });
 
   test('retention by age removes what is older, as append times say', async () => {
-    const cluster = await started(['n1'], { segmentBytes: 4_096 });
+    const cluster = await started(['n1'], { segmentBytes: 65_536 });
     await cluster.wait(
       cluster.broker('n1').createTopic({
         name: 't',
@@ -514,9 +515,9 @@ describe('topics', () => {
         retention: { maxBytes: undefined, maxAgeMs: 60_000 },
       }),
     );
-    for (let i = 0; i < 30; i += 1) await cluster.wait(append(cluster, 't', [`${i}-${'x'.repeat(300)}`]));
+    for (let i = 0; i < 30; i += 1) await cluster.wait(append(cluster, 't', [`${i}-${'x'.repeat(6_000)}`]));
     await cluster.time.advance(120_000);
-    for (let i = 30; i < 60; i += 1) await cluster.wait(append(cluster, 't', [`${i}-${'x'.repeat(300)}`]));
+    for (let i = 30; i < 60; i += 1) await cluster.wait(append(cluster, 't', [`${i}-${'x'.repeat(6_000)}`]));
     await cluster.time.advance(5_000);
     const values = await valuesOn(cluster, 'n1', 't');
     expect(Number(values[0]!.split(':')[0])).toBeGreaterThan(20);

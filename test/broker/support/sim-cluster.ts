@@ -20,7 +20,7 @@ const SILENT: Metrics = { add: () => undefined, set: () => undefined, observe: (
 
 export interface SimNode {
   readonly id: string;
-  readonly disk: MemoryDisk;
+  disk: MemoryDisk;
   readonly lines: LogLine[];
   broker: Broker | undefined;
   directory: DataDirectory | undefined;
@@ -29,9 +29,9 @@ export interface SimNode {
 
 export class SimCluster {
   readonly time: SimTime = new SimTime();
-  readonly nodes = new Map<string, SimNode>();
+  readonly nodes: Map<string, SimNode> = new Map();
   /** Directed links that lose everything, as "from>to". */
-  readonly cut = new Set<string>();
+  readonly cut: Set<string> = new Set();
   readonly #overrides: Partial<BrokerOptions>;
   #seed: number;
 
