@@ -1,0 +1,33 @@
+/**
+ * What a bench leaves behind when it ends, in whatever way: nothing. Whoever starts a process or makes a directory
+ * defers its end here at once; the last deferred goes first. Run once by the runner: after the scenario, after its
+ * failure, or when a signal came.
+ */
+export class Cleanup {
+  readonly #steps: { readonly what: string; readonly undo: () => Promise<void> | void }[] = [];
+  #run: Promise<void> | undefined;
+
+  /** @throws when the clean-up has begun: what is made now would stay behind. */
+  defer(what: string, undo: () => Promise<void> | void): void {
+    if (this.#run !== undefined) throw new Error(`too late for ${what}: the bench is cleaning up`);
+    this.#steps.push({ what, undo });
+  }
+
+  /** Goes through all steps, whatever becomes of one; rejects at the end when some failed. */
+  run(): Promise<void> {
+    this.#run ??= this.#undoAll();
+    return this.#run;
+  }
+
+  async #undoAll(): Promise<void> {
+    const failures: unknown[] = [];
+    for (const { what, undo } of this.#steps.reverse()) {
+      try {
+        await undo();
+      } catch (error) {
+        failures.push(new Error(`${what} could not be cleaned up: ${String(error)}`, { cause: error }));
+      }
+    }
+    if (failures.length > 0) throw new AggregateError(failures, failures.map(String).join('; '));
+  }
+}

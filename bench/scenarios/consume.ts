@@ -1,0 +1,80 @@
+/**
+ * Catch-up: a subscription from the start to the tail of a topic that is larger than any cache of a node, so that its
+ * bytes come from segment files (which the operating system has in memory). Every offset is checked.
+ */
+
+import type { Client } from '../../src/client/index.ts';
+import { BenchCluster, durabilityOf, type Look } from '../bench-cluster.ts';
+import { connectTo, produceAll, VALUES } from '../load.ts';
+import { makeValues } from '../payload.ts';
+import { figureOf } from '../result.ts';
+import { defineScenario, type Scenario } from '../scenario.ts';
+
+const TARGET_RECORDS_PER_SECOND = 800_000;
+const TARGET_SIZE = 100;
+const TOPIC = 'consume';
+
+export const consume: Scenario = defineScenario({
+  name: 'consume',
+  sentence: 'A subscription from the start to the tail: records a second.',
+  options: {
+    size: { default: 100, least: 1, sentence: 'bytes of a record' },
+    records: { default: 2_000_000, least: 1, sentence: 'records in the topic' },
+    nodes: { default: 3, least: 1, sentence: 'nodes of the cluster' },
+    repeats: { default: 5, least: 1, sentence: 'repeats, after one that is not counted' },
+  },
+  async run(context, { size, records, nodes, repeats }) {
+    const cluster = await BenchCluster.start(context, { nodes });
+    const client = await connectTo(context, cluster);
+    await cluster.createTopic(TOPIC);
+    await produceAll(client, { topic: TOPIC, values: makeValues(VALUES, size), count: records });
+    await cluster.checkTail(TOPIC, records);
+    await Promise.all(cluster.nodes.map((node) => cluster.caughtUp(node, TOPIC, records)));
+    context.say(`${records} records are in the topic`);
+    const ways = [
+      { name: 'for await (record)', read: readRecords, speeds: [] as number[] },
+      { name: 'batches()', read: readBatches, speeds: [] as number[] },
+    ];
+    let before: Look | undefined;
+    for (let repeat = 0; repeat <= repeats; repeat++) {
+      if (repeat === 1) before = await cluster.look();
+      for (const { name, read, speeds } of ways) {
+        const begunMs = performance.now();
+        const count = await read(client);
+        const perSecond = (count * 1_000) / (performance.now() - begunMs);
+        if (count !== records) throw new Error(`${name} gave ${count} of ${records} records`);
+        context.say(`${repeat === 0 ? 'warm-up' : `repeat ${repeat}`}, ${name}: ${Math.round(perSecond)} records/s`);
+        if (repeat > 0) speeds.push(perSecond);
+      }
+    }
+    const target = size === TARGET_SIZE && nodes === 3 ? { target: TARGET_RECORDS_PER_SECOND } : {};
+    return {
+      durability: durabilityOf(nodes, context.machine.fileSystem),
+      figures: ways.map(({ name, speeds }) =>
+        figureOf({ name, unit: 'records/s', better: 'higher', ...target }, speeds),
+      ),
+      processes: cluster.useBetween(before!, await cluster.look()),
+      notes: ['The files were just written: the operating system has them in memory.'],
+    };
+  },
+});
+
+async function readRecords(client: Client): Promise<number> {
+  let next = 0;
+  for await (const record of client.topic(TOPIC).subscribe({ from: 'earliest', to: 'tail' })) {
+    if (record.offset !== next) throw new Error(`offset ${record.offset} where ${next} was due`);
+    next++;
+  }
+  return next;
+}
+
+async function readBatches(client: Client): Promise<number> {
+  let next = 0;
+  for await (const batch of client.topic(TOPIC).subscribe({ from: 'earliest', to: 'tail' }).batches()) {
+    for (const record of batch.records) {
+      if (record.offset !== next) throw new Error(`offset ${record.offset} where ${next} was due`);
+      next++;
+    }
+  }
+  return next;
+}

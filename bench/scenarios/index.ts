@@ -1,0 +1,25 @@
+/** Every scenario, in the order `all` runs them: first what the machine gives, then the parts, then the whole. */
+import type { Scenario } from '../scenario.ts';
+import { codec } from './codec.ts';
+import { consume } from './consume.ts';
+import { failover } from './failover.ts';
+import { http } from './http.ts';
+import { latency } from './latency.ts';
+import { limit } from './limit.ts';
+import { memory } from './memory.ts';
+import { produce } from './produce.ts';
+import { raftCore } from './raft-core.ts';
+import { start } from './start.ts';
+
+export const SCENARIOS: readonly Scenario[] = [
+  limit,
+  codec,
+  raftCore,
+  produce,
+  latency,
+  consume,
+  http,
+  failover,
+  start,
+  memory,
+];

@@ -1,0 +1,63 @@
+/** Resident memory of the nodes: idle, while much is appended, right after, and after a rest. */
+import { setTimeout as delay } from 'node:timers/promises';
+import { BenchCluster, durabilityOf } from '../bench-cluster.ts';
+import { connectTo, produceAll, VALUES } from '../load.ts';
+import { makeValues } from '../payload.ts';
+import { figureOf } from '../result.ts';
+import { defineScenario, type Scenario } from '../scenario.ts';
+
+const MiB = 1024 * 1024;
+const TARGET_MIB = 150;
+const TARGET_BYTES = 2e9;
+const STEPS = 10;
+const REST_MS = 5_000;
+const TOPIC = 'memory';
+
+export const memory: Scenario = defineScenario({
+  name: 'memory',
+  sentence: 'Memory of the nodes: idle, and after much was appended.',
+  options: {
+    size: { default: 1_000, least: 1, sentence: 'bytes of a record' },
+    bytes: { default: TARGET_BYTES, least: 1, sentence: 'bytes of values appended' },
+    nodes: { default: 3, least: 1, sentence: 'nodes of the cluster' },
+  },
+  async run(context, { size, bytes, nodes }) {
+    const cluster = await BenchCluster.start(context, { nodes });
+    const client = await connectTo(context, cluster);
+    await cluster.createTopic(TOPIC);
+    const residentMiB = async (): Promise<number[]> =>
+      Promise.all(cluster.nodes.map(async (node) => (await node.sample()).rssBytes / MiB));
+    const idle = await residentMiB();
+    const before = await cluster.look();
+    const values = makeValues(VALUES, size);
+    const count = Math.ceil(bytes / size / STEPS);
+    const during: number[] = [];
+    let after: number[] = idle;
+    for (let step = 1; step <= STEPS; step++) {
+      await produceAll(client, { topic: TOPIC, values, count });
+      after = await residentMiB();
+      during.push(...after);
+      const shown = after.map((each) => each.toFixed(0)).join(', ');
+      context.say(`${step} of ${STEPS}: ${((step * count * size) / 1e9).toFixed(2)} GB, ${shown} MiB`);
+    }
+    await cluster.checkTail(TOPIC, count * STEPS);
+    const processes = cluster.useBetween(before, await cluster.look());
+    await delay(REST_MS);
+    const rested = await residentMiB();
+    const spec = { unit: 'MiB', better: 'lower' } as const;
+    const isTarget = bytes >= TARGET_BYTES && nodes === 3;
+    return {
+      durability: durabilityOf(nodes, context.machine.fileSystem),
+      figures: [
+        figureOf({ name: 'idle, a node', ...spec }, idle),
+        figureOf({ name: 'while appending, a node', ...spec }, during),
+        figureOf({ name: 'right after, largest node', ...spec, ...(isTarget && { target: TARGET_MIB }) }, [
+          Math.max(...after),
+        ]),
+        figureOf({ name: `${REST_MS / 1_000} s later, largest node`, ...spec }, [Math.max(...rested)]),
+      ],
+      processes,
+      notes: ['Samples of "a node" are one a node (and step), not one a repeat.'],
+    };
+  },
+});
