@@ -18,11 +18,12 @@ export type MetricName =
   | 'logdrive_build_info'
   | 'logdrive_start_time_seconds'
   | 'logdrive_ready'
+  | 'logdrive_check_ok'
+  | 'logdrive_partitions_led'
   | 'logdrive_event_loop_lag_seconds'
   | 'logdrive_heap_bytes'
   | 'logdrive_resident_memory_bytes'
   | 'logdrive_cpu_seconds_total'
-  | 'logdrive_raft_groups'
   | 'logdrive_raft_leader_changes_total'
   | 'logdrive_raft_peer_up'
   | 'logdrive_raft_peer_rtt_seconds'
@@ -30,9 +31,7 @@ export type MetricName =
   | 'logdrive_peer_bytes_received_total'
   | 'logdrive_peer_sends_refused_total'
   | 'logdrive_peer_handshakes_refused_total'
-  | 'logdrive_wal_appends_total'
   | 'logdrive_wal_flushes_total'
-  | 'logdrive_wal_flush_seconds'
   | 'logdrive_wal_flush_entries'
   | 'logdrive_wal_flush_bytes_total'
   | 'logdrive_wal_torn_ends_total'
@@ -40,7 +39,6 @@ export type MetricName =
   | 'logdrive_wal_repairs_total'
   | 'logdrive_disk_free_bytes'
   | 'logdrive_disk_total_bytes'
-  | 'logdrive_storage_read_only'
   | 'logdrive_append_seconds'
   | 'logdrive_append_records_total'
   | 'logdrive_append_bytes_total'
@@ -57,8 +55,6 @@ export type MetricName =
 
 /** Seconds. A ping between nodes: from the same machine to another continent. */
 const RTT_BUCKETS = [0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1];
-/** Seconds. A flush: from a good NVMe to a disk in trouble. */
-const FLUSH_BUCKETS = [0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5];
 const COUNT_BUCKETS = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024];
 /** Seconds. A request as its client feels it. */
 const LATENCY_BUCKETS = [0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
@@ -68,11 +64,12 @@ export const METRICS: Readonly<Record<MetricName, MetricRow>> = {
   logdrive_build_info: { kind: 'gauge', sentence: 'Always 1; its labels name the version and the node.', labels: ['version', 'node'] },
   logdrive_start_time_seconds: { kind: 'gauge', sentence: 'When this process started, in seconds since the epoch.', labels: [] },
   logdrive_ready: { kind: 'gauge', sentence: '1 while /readyz answers 200, else 0.', labels: [] },
+  logdrive_check_ok: { kind: 'gauge', sentence: '1 for each check of /readyz that holds, else 0.', labels: ['check'] },
+  logdrive_partitions_led: { kind: 'gauge', sentence: 'Partitions this node leads, the catalog included.', labels: [] },
   logdrive_event_loop_lag_seconds: { kind: 'gauge', sentence: 'Longest delay of the event loop since the last scrape.', labels: [] },
   logdrive_heap_bytes: { kind: 'gauge', sentence: 'JavaScript heap in use.', labels: [] },
   logdrive_resident_memory_bytes: { kind: 'gauge', sentence: 'Memory of the process as the operating system sees it.', labels: [] },
   logdrive_cpu_seconds_total: { kind: 'counter', sentence: 'Processor time of the process, user and system.', labels: [] },
-  logdrive_raft_groups: { kind: 'gauge', sentence: 'Raft groups on this node by role.', labels: ['role'] },
   logdrive_raft_leader_changes_total: { kind: 'counter', sentence: 'Times a partition on this node saw a new leader.', labels: [] },
   logdrive_raft_peer_up: { kind: 'gauge', sentence: '1 while the link to the peer is up, else 0.', labels: ['peer'] },
   logdrive_raft_peer_rtt_seconds: { kind: 'histogram', sentence: 'Round trip of a ping on the control lane.', labels: ['peer'], buckets: RTT_BUCKETS },
@@ -80,9 +77,7 @@ export const METRICS: Readonly<Record<MetricName, MetricRow>> = {
   logdrive_peer_bytes_received_total: { kind: 'counter', sentence: 'Bytes received from peers.', labels: ['lane'] },
   logdrive_peer_sends_refused_total: { kind: 'counter', sentence: 'Messages not taken because the peer was down or the lane was full.', labels: ['lane'] },
   logdrive_peer_handshakes_refused_total: { kind: 'counter', sentence: 'Handshakes refused, by either side.', labels: [] },
-  logdrive_wal_appends_total: { kind: 'counter', sentence: 'Entries accepted by the logs of this node.', labels: [] },
   logdrive_wal_flushes_total: { kind: 'counter', sentence: 'Flushes that reached the disk.', labels: [] },
-  logdrive_wal_flush_seconds: { kind: 'histogram', sentence: 'Time of one flush, write and fsync together.', labels: [], buckets: FLUSH_BUCKETS },
   logdrive_wal_flush_entries: { kind: 'histogram', sentence: 'Entries made durable by one flush.', labels: [], buckets: COUNT_BUCKETS },
   logdrive_wal_flush_bytes_total: { kind: 'counter', sentence: 'Bytes of entries made durable.', labels: [] },
   logdrive_wal_torn_ends_total: { kind: 'counter', sentence: 'Torn ends cut when a log was opened.', labels: [] },
@@ -90,7 +85,6 @@ export const METRICS: Readonly<Record<MetricName, MetricRow>> = {
   logdrive_wal_repairs_total: { kind: 'counter', sentence: 'Damaged entries put right from a peer.', labels: [] },
   logdrive_disk_free_bytes: { kind: 'gauge', sentence: 'Free space where the data directory lies.', labels: [] },
   logdrive_disk_total_bytes: { kind: 'gauge', sentence: 'Size of the disk where the data directory lies.', labels: [] },
-  logdrive_storage_read_only: { kind: 'gauge', sentence: '1 while appends are refused because the disk is full, else 0.', labels: [] },
   logdrive_append_seconds: { kind: 'histogram', sentence: 'From the arrival of an append to its answer.', labels: ['face'], buckets: LATENCY_BUCKETS },
   logdrive_append_records_total: { kind: 'counter', sentence: 'Records acknowledged.', labels: ['face'] },
   logdrive_append_bytes_total: { kind: 'counter', sentence: 'Bytes of record batches acknowledged.', labels: ['face'] },

@@ -5,6 +5,7 @@
  *   ready    started, not draining, and every check of the broker holds (a majority, first of all)
  */
 import type { BrokerVerbs, HealthCheck } from '../broker/index.ts';
+import type { Metrics } from '../metrics.ts';
 
 export type Probe = 'livez' | 'readyz' | 'startupz';
 
@@ -28,6 +29,15 @@ export class Health {
 
   isReady(): boolean {
     return this.checks('readyz').every(({ isOk }) => isOk);
+  }
+
+  /** Sets the gauges that say what /readyz says; before each scrape. */
+  report(metrics: Metrics): void {
+    metrics.set('logdrive_ready', this.isReady() ? 1 : 0);
+    for (const { name, isOk } of this.checks('readyz')) metrics.set('logdrive_check_ok', isOk ? 1 : 0, { check: name });
+    const cluster = this.broker?.cluster();
+    const self = cluster?.nodes.find(({ id }) => id === cluster.nodeId);
+    metrics.set('logdrive_partitions_led', self?.partitionsLed ?? 0);
   }
 
   /** What readiness knows, shown under /livez?verbose but not counted: a node without a majority must not be killed. */

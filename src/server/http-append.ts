@@ -33,6 +33,8 @@ export interface AppendWorld {
   readonly nowMs: () => number;
   readonly recordBytesMax: number;
   readonly batchBytesMax: number;
+  /** Called for each record batch that was acknowledged. */
+  readonly onAppended: (result: AppendResult, batchBytes: number) => void;
 }
 
 /** The answer of every form (design 6.1). */
@@ -130,10 +132,12 @@ async function appendRecords(world: AppendWorld, target: AppendTarget, records: 
   return await appendBatch(world, target, batch);
 }
 
-function appendBatch(world: AppendWorld, target: AppendTarget, batch: Uint8Array): Promise<AppendResult> {
+async function appendBatch(world: AppendWorld, target: AppendTarget, batch: Uint8Array): Promise<AppendResult> {
   const { topic, partition, producer, redirect, client } = target;
   const request: AppendRequest = { client, topic: { name: topic }, partition, batch, producer, redirect };
-  return world.broker.append(request);
+  const result = await world.broker.append(request);
+  world.onAppended(result, batch.byteLength);
+  return result;
 }
 
 function checkRecord({ recordBytesMax }: AppendWorld, { key, value, headers = [] }: NewRecord): void {

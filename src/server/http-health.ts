@@ -22,10 +22,7 @@ export function addOperations(app: FastifyInstance, { health, metrics, identity 
       answerProbe(health, probe, request.params.check, request, reply),
     );
   }
-  app.get('/metrics', async (_request, reply) => {
-    metrics.set('logdrive_ready', health.isReady() ? 1 : 0);
-    return reply.type(metrics.contentType).send(await metrics.scrape());
-  });
+  app.get('/metrics', async (_request, reply) => reply.type(metrics.contentType).send(await metrics.scrape()));
   app.get('/version', () => ({ name: 'logdrive', ...identity, node_js: process.version }));
 }
 

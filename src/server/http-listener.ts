@@ -11,7 +11,7 @@ import { METHODS, STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from 'fastify';
-import type { BrokerVerbs, ClientHandle } from '../broker/index.ts';
+import type { AppendResult, BrokerVerbs, ClientHandle } from '../broker/index.ts';
 import type { Env } from '../env.ts';
 import { type Crc32c, LogError } from '../protocol/index.ts';
 import { toldError } from './failures.ts';
@@ -30,6 +30,8 @@ const HEADERS_MS = 10_000;
 /** A whole request; generous, because NDJSON of any length is one. */
 const REQUEST_MS = 300_000;
 const IDLE_MS = 60_000;
+
+const FACE = { face: 'http' };
 
 export interface HttpListenerOptions {
   readonly listen: { readonly host: string; readonly port: number };
@@ -139,10 +141,10 @@ export class HttpListener {
       metrics.observe('logdrive_http_request_seconds', reply.elapsedTime / 1_000, { route });
     });
     this.#app.server.on('connection', (socket: Socket) => {
-      metrics.add('logdrive_connections_total', 1, { face: 'http' });
+      metrics.add('logdrive_connections_total', 1, FACE);
       this.#clients.set(socket, { inflightBytes: 0 });
     });
-    this.#app.server.on('drop', () => metrics.add('logdrive_connections_refused_total', 1, { face: 'http' }));
+    this.#app.server.on('drop', () => metrics.add('logdrive_connections_refused_total', 1, FACE));
   }
 
   #addParsers(): void {
@@ -237,7 +239,13 @@ export class HttpListener {
     const { env, crc32c, metrics } = this.#world;
     const { recordBytesMax, batchBytesMax } = this.#options;
     const startedMs = env.clock.monotonicMs();
-    const world: AppendWorld = { broker, crc32c, nowMs: () => env.clock.nowMs(), recordBytesMax, batchBytesMax };
+    const onAppended = (result: AppendResult, batchBytes: number): void => {
+      metrics.add('logdrive_append_records_total', result.recordCount, FACE);
+      metrics.add('logdrive_append_bytes_total', batchBytes, FACE);
+      if (result.isDuplicate) metrics.add('logdrive_duplicates_total');
+    };
+    const nowMs = (): number => env.clock.nowMs();
+    const world: AppendWorld = { broker, crc32c, nowMs, recordBytesMax, batchBytesMax, onAppended };
     try {
       const target = this.#target(request);
       const type = request.headers['content-type']?.split(';', 1)[0]?.trim().toLowerCase();
@@ -249,12 +257,11 @@ export class HttpListener {
           : type === 'application/x-ndjson'
             ? await appendNdjson(world, target, body ?? emptyBody())
             : await appendRaw(world, target, bytes);
-      metrics.observe('logdrive_append_seconds', (env.clock.monotonicMs() - startedMs) / 1_000, { face: 'http' });
-      metrics.add('logdrive_append_records_total', result.count, { face: 'http' });
+      metrics.observe('logdrive_append_seconds', (env.clock.monotonicMs() - startedMs) / 1_000, FACE);
       return result;
     } catch (error) {
       const told = toldError(error, env.logger);
-      metrics.add('logdrive_append_errors_total', 1, { face: 'http', code: told.code });
+      metrics.add('logdrive_append_errors_total', 1, { ...FACE, code: told.code });
       const { leaderUrl } = told.details;
       if (told.code !== 'NOT_LEADER' || leaderUrl === undefined) throw told;
       // Asked for with Logdrive-Redirect; else the append would have been forwarded.
@@ -286,7 +293,7 @@ export class HttpListener {
     const isNdjson = (request.headers.accept ?? '').includes('application/x-ndjson');
     const { topic } = request.params as topics.TopicParams;
     const answer = await readRecords(broker, topic, request.query as Fields, { isNdjson, signal: read.signal });
-    this.#world.metrics.add('logdrive_read_bytes_total', answer.batchBytes, { face: 'http' });
+    this.#world.metrics.add('logdrive_read_bytes_total', answer.batchBytes, FACE);
     return reply.headers(answer.headers).send(answer.body);
   }
 

@@ -7,7 +7,7 @@
  * topic name or an error text can neither forge a line nor drive a terminal.
  */
 import { type DestinationStream, destination, type Logger as Pino, pino } from 'pino';
-import { PinoPretty } from 'pino-pretty';
+import { prettyFactory } from 'pino-pretty';
 import type { LogFields, Logger } from '../env.ts';
 
 export interface LoggerOptions {
@@ -19,8 +19,15 @@ export interface LoggerOptions {
 
 export function createLogger(options: LoggerOptions): Logger {
   const stream = options.stream ?? destination({ fd: 2, sync: true });
-  const out = options.isPretty ? PinoPretty({ destination: stream, sync: true, ignore: 'pid,hostname' }) : stream;
+  const out = options.isPretty ? prettyStream(stream, options.stream === undefined) : stream;
   return new PinoLogger(pino({ level: options.level, base: null }, out));
+}
+
+function prettyStream(stream: DestinationStream, isStderr: boolean): DestinationStream {
+  const colorize = isStderr && process.stderr.isTTY === true && process.stderr.hasColors();
+  // The factory, not pino-pretty's own stream: that one is a pipe, and a process that ends at once loses what is in it.
+  const format = prettyFactory({ colorize, singleLine: true, ignore: 'pid,hostname', translateTime: 'HH:MM:ss.l' });
+  return { write: (line: string) => void stream.write(format(line)) };
 }
 
 class PinoLogger implements Logger {

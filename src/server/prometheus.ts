@@ -13,7 +13,7 @@ export class PrometheusMetrics implements Metrics {
   readonly #gauges = new Map<MetricName, Gauge>();
   readonly #histograms = new Map<MetricName, Histogram>();
   readonly #loopDelay = monitorEventLoopDelay({ resolution: 10 });
-  readonly #beforeScrape: (() => void | Promise<void>)[] = [];
+  readonly #beforeScrape: (() => void)[] = [];
 
   constructor(identity: { readonly node: string; readonly version: string }) {
     for (const name of Object.keys(METRICS) as MetricName[]) {
@@ -45,14 +45,14 @@ export class PrometheusMetrics implements Metrics {
   }
 
   /** `read` is called before each scrape, to set gauges that nobody pushes. */
-  onScrape(read: () => void | Promise<void>): void {
+  onScrape(read: () => void): void {
     this.#beforeScrape.push(read);
   }
 
   /** The text of one scrape. */
   async scrape(): Promise<string> {
     this.#readProcess();
-    for (const read of this.#beforeScrape) await read();
+    for (const read of this.#beforeScrape) read();
     return await this.#registry.metrics();
   }
 

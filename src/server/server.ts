@@ -15,6 +15,7 @@ import { LogError } from '../protocol/index.ts';
 import type { ClientSocket } from './client-socket.ts';
 import { Health } from './health.ts';
 import { HttpListener } from './http-listener.ts';
+import { type InProcessSocket, openInProcess } from './in-process.ts';
 import { createLogger } from './logger.ts';
 import { nodeEnv } from './node-env.ts';
 import type { OriginRule } from './origin.ts';
@@ -30,7 +31,7 @@ const READY_POLL_MS = 10;
 
 export interface ServerOptions {
   readonly logger?: Logger;
-  /** False: no client port. The node is reached through openSession() alone. */
+  /** False: no client port. The node is reached through openInProcess() alone. */
   readonly isListening?: boolean;
   /** Ends the process after a failed flush (rule W4). Called once, after the last words were logged. */
   readonly exit?: (code: number) => void;
@@ -75,6 +76,7 @@ export class NodeServer {
     this.#env = env;
     this.#options = options;
     this.#metrics = new PrometheusMetrics({ node: config.nodeId, version: VERSION });
+    this.#metrics.onScrape(() => this.#health.report(this.#metrics));
     const own = [config.listen, ...(config.advertise === undefined ? [] : [config.advertise])];
     this.#origin = { origins: config.http.origins, ownNames: own.map((address) => parseAddress(address).host) };
   }
@@ -141,12 +143,15 @@ export class NodeServer {
 
   /** The text of one scrape of /metrics. */
   metrics(): Promise<string> {
-    this.#metrics.set('logdrive_ready', this.#health.isReady() ? 1 : 0);
     return this.#metrics.scrape();
   }
 
-  /** A session on a transport of the caller's, such as the in-process one of the embedded broker. */
-  openSession(socket: ClientSocket): void {
+  /** A connection to this node without a socket; for a client in the same process. */
+  openInProcess(): InProcessSocket {
+    return openInProcess(this.#env.timers, (socket) => this.#openSession(socket));
+  }
+
+  #openSession(socket: ClientSocket): void {
     if (this.#broker === undefined || this.#stopping !== undefined) throw new LogError('CLOSED');
     const options = { ...this.#sessionOptions(), face: 'embedded' as const };
     const session = new Session(socket, this.#broker, this.#env, this.#metrics, options, () => {

@@ -271,6 +271,7 @@ export class Session implements ClientSocketEvents, SubscriptionHost {
         this.#metrics.observe('logdrive_append_seconds', (this.#env.clock.monotonicMs() - startedMs) / 1_000, { face });
         this.#metrics.add('logdrive_append_records_total', recordCount, { face });
         this.#metrics.add('logdrive_append_bytes_total', batchBytes, { face });
+        if (duplicate) this.#metrics.add('logdrive_duplicates_total');
       },
       (error: unknown) => {
         this.#appendsInflight--;

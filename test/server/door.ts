@@ -33,6 +33,7 @@ export async function openDoor(env: Env, options: DoorOptions = {}): Promise<Doo
   const metrics = new PrometheusMetrics(identity);
   const health = new Health();
   health.broker = broker;
+  metrics.onScrape(() => health.report(metrics));
   const origin = { origins: options.origins ?? [], ownNames: ['127.0.0.1', 'logs.internal'] };
   const limits = {
     recordBytesMax: options.recordBytesMax ?? 1024 * 1024,
