@@ -40,7 +40,7 @@ const schema = group({
   listen: text('127.0.0.1:4437', 'Address for clients, HTTP and WebSocket; port 0 takes a free one.', ADDRESS),
   peerListen: text('127.0.0.1:4438', 'Address for the other nodes of the cluster; port 0 takes a free one.', ADDRESS),
   advertise: Type.Optional(
-    Type.String({ pattern: ADDRESS, description: 'Address told to clients when it differs from `listen`.' }),
+    Type.String({ pattern: ADDRESS, description: 'Address told to clients; else that of `listen`.' }),
   ),
   peers: Type.Record(Type.String({ pattern: NODE_ID }), Type.String({ pattern: ADDRESS }), {
     default: {},

@@ -96,7 +96,7 @@ export async function appendNdjson(
 
   try {
     // JSON may spell a byte in six (\u0000); base64 takes 4/3.
-    for await (const text of splitLines(body, 6 * world.recordBytesMax + 65_536)) {
+    for await (const text of splitLines(untilGone(body), 6 * world.recordBytesMax + 65_536)) {
       line++;
       if (text.byteLength > 0) await add(recordOfLine(world, text, line));
     }
@@ -112,6 +112,15 @@ export async function appendNdjson(
   }
   if (results.length === 0) throw new LogError('INVALID', 'there is no record in the body');
   return appended(results);
+}
+
+/** The body; a client that goes away in the middle of it is no defect of ours. */
+async function* untilGone(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  try {
+    yield* body;
+  } catch (error) {
+    throw new LogError('ABORTED', 'the client went away in the middle of its body', { outcome: 'none', cause: error });
+  }
 }
 
 /** @throws LogError with `line`. */

@@ -69,7 +69,8 @@ export class HttpListener {
     this.#world = world;
     this.#options = options;
     this.#app = fastify({
-      http: { maxHeaderSize: HEADER_BYTES_MAX, headersTimeout: HEADERS_MS },
+      // Node looks for late requests this often.
+      http: { maxHeaderSize: HEADER_BYTES_MAX, headersTimeout: HEADERS_MS, connectionsCheckingInterval: 5_000 },
       requestTimeout: REQUEST_MS,
       connectionTimeout: IDLE_MS,
       keepAliveTimeout: IDLE_MS,

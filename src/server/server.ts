@@ -250,9 +250,13 @@ export class NodeServer {
 
   /** host:port as clients are told; the port that was really taken where the configured one is 0. */
   #address(): string {
-    const { host, port } = parseAddress(this.#config.advertise ?? this.#config.listen);
-    const shown = host.includes(':') ? `[${host}]` : host;
-    return `${shown}:${port === 0 ? this.#http?.port : port}`;
+    const { advertise, listen, peers, nodeId } = this.#config;
+    const { host, port } = parseAddress(advertise ?? listen);
+    const own = peers[nodeId];
+    // Nobody can dial "every address"; the host at which peers find this node is the best guess.
+    const isWildcard = host === '0.0.0.0' || host === '::';
+    const told = isWildcard && own !== undefined ? parseAddress(own).host : host;
+    return `${told.includes(':') ? `[${told}]` : told}:${port === 0 ? this.#http?.port : port}`;
   }
 }
 

@@ -95,11 +95,17 @@ describe('appending', () => {
     ['text/plain', 'plain'],
     ['application/octet-stream', '\u0000\n\u0001'],
     ['application/jsonl', '{'],
+    ['text/plain; charset=latin1', 'x'],
   ])('a body of type %s is one record, byte for byte', async (type, body) => {
     const answer = await call('POST', '/v1/topics/orders/records', { body, headers: { 'content-type': type } });
     expect(answer.json).toMatchObject({ offset: 0, lastOffset: 0, count: 1 });
     const [record] = decodeRecords(door.broker.appends[0]?.batch as Uint8Array);
     expect(Buffer.from(record?.value as Uint8Array).toString()).toBe(body);
+  });
+
+  test.each(['foo', 'a/b/c', '/'])('a Content-Type of %s is none: 415', async (type) => {
+    const answer = await call('POST', '/v1/topics/orders/records', { body: 'x', headers: { 'content-type': type } });
+    expectProblem(answer, 415, 'INVALID');
   });
 
   test('no body at all is one empty record', async () => {
@@ -148,6 +154,27 @@ describe('appending', () => {
     const answer = await call('POST', '/v1/topics/orders/records', { body, headers });
     expectProblem(answer, 413, 'TOO_LARGE');
     expect(answer.json).toMatchObject({ line: 2, appended: 1 });
+  });
+
+  test('a client that goes away in the middle of its NDJSON leaves what was appended, and no defect', async () => {
+    const world = realWorld();
+    const own = await openDoor(world.env);
+    doors.push(own);
+    own.broker.addTopic('orders');
+    const socket = connect(own.port, '127.0.0.1');
+    const line = `${JSON.stringify({ value: 'x'.repeat(700_000) })}\n`;
+    const head = 'POST /v1/topics/orders/records HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-ndjson\r\n';
+    socket.write(`${head}Content-Length: 100000000\r\n\r\n${line}${line}{"val`);
+    await until('a batch is in', () => own.broker.appends.length === 1);
+    socket.destroy();
+    let text = '';
+    await until('the failure is counted', () => {
+      void own.metrics.scrape().then((scraped) => {
+        text = scraped;
+      });
+      return text.includes('logdrive_append_errors_total{face="http",code="ABORTED"} 1');
+    });
+    expect(world.logger.lines.filter(({ level }) => level === 'error')).toEqual([]);
   });
 
   test('producer headers make the tuple: hex as it is, other text hashed', async () => {

@@ -4,7 +4,7 @@ import type { PeerHandler, PeerMethod } from '../../src/broker/index.ts';
 import { crc32cPortable, LogError } from '../../src/protocol/index.ts';
 import { encodePeerHead, type PeerFrameKind, PeerFrameReader } from '../../src/server/peer-frame.ts';
 import { PeerLinks } from '../../src/server/peer-links.ts';
-import { realWorld, until } from './world.ts';
+import { handWorld, realWorld, type TestWorld, until } from './world.ts';
 
 /** A broker's side of the links that remembers everything. */
 class Handler implements PeerHandler {
@@ -44,7 +44,7 @@ class Handler implements PeerHandler {
 interface Node {
   readonly links: PeerLinks;
   readonly handler: Handler;
-  readonly world: ReturnType<typeof realWorld>;
+  readonly world: Omit<TestWorld, 'time'>;
 }
 
 const closers: (() => Promise<void> | void)[] = [];
@@ -53,8 +53,12 @@ afterEach(async () => {
 });
 
 /** A node that listens on a free port, or the one given; not attached yet. */
-async function node(id: string, peers: Record<string, string>, port = 0): Promise<Node> {
-  const world = realWorld();
+async function node(
+  id: string,
+  peers: Record<string, string>,
+  port = 0,
+  world: Omit<TestWorld, 'time'> = realWorld(),
+): Promise<Node> {
   const listen = { host: '127.0.0.1', port };
   const links = await PeerLinks.open(world.env, world.metrics, { nodeId: id, peers, listen, crc32c: crc32cPortable });
   closers.push(() => links.close());
@@ -253,6 +257,42 @@ describe('a link that ends', () => {
     await until('up', () => first.links.isUp('n2') && second.links.isUp('n1'));
     relay.pairs[1]?.client.destroy();
     await until('down', () => first.handler.events.includes('down n2') && second.handler.events.includes('down n1'));
+  });
+
+  test('silence ends it: a peer that is stopped, or a cable that is cut, closes no socket', async () => {
+    const second = await node('n2', { n1: '127.0.0.1:1' });
+    const relay = new Relay(second.links.port);
+    const world = handWorld();
+    const first = await node('n1', { n2: `127.0.0.1:${await relay.listen()}` }, 0, world);
+    second.links.attach(second.handler);
+    first.links.attach(first.handler);
+    await until('up', () => first.links.isUp('n2') && second.links.isUp('n1'));
+    // While the other side answers, time alone does nothing.
+    for (let i = 1; i <= 5; i++) {
+      world.time.advance(1_000);
+      const rtts = (): number => world.metrics.get('logdrive_raft_peer_rtt_seconds', { peer: 'n2' });
+      await until('pong', () => rtts() === i);
+    }
+    expect(first.handler.events).toEqual(['up n2']);
+    for (const { client, server } of relay.pairs) {
+      client.pause();
+      server.pause();
+    }
+    world.time.advance(3_000);
+    expect(first.handler.events).toEqual(['up n2']);
+    world.time.advance(1_000);
+    expect(first.handler.events).toEqual(['up n2', 'down n2']);
+  });
+
+  test('a stall of this node is not taken for silence of the other', async () => {
+    const second = await node('n2', { n1: '127.0.0.1:1' });
+    const world = handWorld();
+    const first = await node('n1', { n2: `127.0.0.1:${second.links.port}` }, 0, world);
+    second.links.attach(second.handler);
+    first.links.attach(first.handler);
+    await until('up', () => first.links.isUp('n2') && second.links.isUp('n1'));
+    world.time.stall(60_000);
+    expect(first.links.isUp('n2')).toBe(true);
   });
 
   test('a node that starts anew on its port is found again', async () => {

@@ -90,6 +90,16 @@ export class HandTimers implements Timers, Clock {
     this.#nowMs = endMs;
   }
 
+  /** As after a pause of the process: what fell due meanwhile is called once, late. */
+  stall(ms: number): void {
+    this.#nowMs += ms;
+    for (const timer of this.#due.filter(({ atMs }) => atMs <= this.#nowMs)) {
+      if (timer.periodMs === undefined) this.#due = this.#due.filter((each) => each !== timer);
+      else timer.atMs = this.#nowMs + timer.periodMs;
+      timer.fn();
+    }
+  }
+
   #add(timer: { atMs: number; periodMs: number | undefined; fn: () => void }): TimerHandle {
     this.#due.push(timer);
     return {
