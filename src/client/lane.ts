@@ -1,0 +1,516 @@
+/**
+ * The one way records travel to a partition: a pipeline of sealed batches under one producer id. Several are in flight;
+ * they are answered, and if need be sent again, so that the log holds each of them once and in this order (P3, P7).
+ *
+ *     detached --submit--> attaching --connected--> sending --refusal or loss--> settling --all answered--> resting
+ *        ^                     ^                       |                                                      |
+ *        |                     '------------------------------------- after a delay --------------------------'
+ *        '---- nothing left ---------------------------'          halted: an outcome is unknown for good
+ *
+ * The rules, each of which guards against a loss, a copy or a swap:
+ * - A batch keeps its epoch and sequence for as long as it may be in the log; only then does the server recognise it.
+ * - After a refusal nothing new is sent until everything in flight was answered. Batches behind a refused one come back
+ *   as SEQUENCE_GAP; then all are sent again, from the oldest on.
+ * - A batch that surely is not in the log and never will be leaves a hole in the sequence. The rest goes on under the
+ *   next epoch from 0, never under new numbers of the same epoch: a late copy of an old attempt would fit into those.
+ * - When the fate of a batch stays unknown, everything behind it stops: halted, until the application says resume().
+ */
+import type { TimerHandle } from '../env.ts';
+import { type AckMessage, assert, LogError, type ProducerTuple } from '../protocol/index.ts';
+import { Backoff } from './backoff.ts';
+import type { Connection } from './connection.ts';
+import type { NodePool } from './node-pool.ts';
+import { abortedError, closedError } from './operation.ts';
+import type { Settings } from './options.ts';
+import type { Platform } from './platform.ts';
+import { asLogError } from './requests.ts';
+import type { PartitionRef, TopicDirectory } from './topic-directory.ts';
+
+/** What lanes need of the client. */
+export interface LaneHost {
+  readonly platform: Platform;
+  readonly settings: Settings;
+  readonly pool: NodePool;
+  readonly directory: TopicDirectory;
+}
+
+export interface LaneIdentity {
+  /** 32 hex digits. */
+  readonly producerId: string;
+  readonly epoch: number;
+}
+
+/** A batch that will not change any more. Exactly one of the two is called, once, unless the lane is abandoned. */
+export interface SealedBatch {
+  readonly bytes: Uint8Array;
+  readonly recordCount: number;
+  onAck(ack: AckMessage): void;
+  onFailure(error: LogError): void;
+}
+
+interface Pending {
+  readonly batch: SealedBatch;
+  sequence: number;
+  /** Which attempt is under way; answers to earlier ones are ignored. 0: none. */
+  attempt: number;
+  /** Some attempt was made in this epoch. */
+  wasSent: boolean;
+  /** An attempt ended without a verdict: it may be in the log. */
+  mayBeDone: boolean;
+  /** Monotonic: it fails at this time unless the lane made progress since. */
+  deadlineMs: number;
+  /** Decided, and waiting until nothing older is open. */
+  verdict: LogError | undefined;
+  /** Of the last attempt. */
+  lastError: LogError | undefined;
+}
+
+type LaneState = 'detached' | 'attaching' | 'sending' | 'settling' | 'resting' | 'halted' | 'closed';
+
+/** Share of an operation's time that one attempt may take at the server. */
+const ATTEMPT_SHARE = 1 / 2;
+/** A producer the server has forgotten, again and again, is no accident any more. */
+const GAPS_MAX = 3;
+
+export class Lane {
+  readonly #host: LaneHost;
+  readonly #ref: PartitionRef;
+  readonly #producerId: string;
+  readonly #maxInFlight: number;
+  /** Batches were answered: there is room, and maybe nothing in flight. */
+  readonly #onProgress: () => void;
+  readonly #backoff: Backoff;
+  /** Not answered for good, oldest first. Invariant: sequences follow each other. */
+  readonly #pending: Pending[] = [];
+  #state: LaneState = 'detached';
+  #epoch: number;
+  /** The next batch's. */
+  #nextSequence = 0;
+  #nextAttempt = 1;
+  #inFlight = 0;
+  #connection: Connection | undefined;
+  /** Finish what is in flight, then look for the leader again. */
+  #isMoving = false;
+  /** What is known of the leader led nowhere. */
+  #isStale = false;
+  #avoid: string | undefined;
+  #term = 0;
+  /** SEQUENCE_GAPs of the oldest batch since the last ack. */
+  #gaps = 0;
+  /** The server does not know this producer any more: begin a new epoch once all is answered. */
+  #isForgotten = false;
+  #retryAfterMs = 0;
+  #lastProgressMs = 0;
+  /** The one that will say when it has room. */
+  #fullConnection: Connection | undefined;
+  #rest: TimerHandle | undefined;
+  #deadline: TimerHandle | undefined;
+  #halt: LogError | undefined;
+
+  constructor(host: LaneHost, ref: PartitionRef, identity: LaneIdentity, maxInFlight: number, onProgress: () => void) {
+    this.#host = host;
+    this.#ref = ref;
+    this.#producerId = identity.producerId;
+    this.#epoch = identity.epoch;
+    this.#maxInFlight = maxInFlight;
+    this.#onProgress = onProgress;
+    this.#backoff = new Backoff(host.platform.random, host.settings.backoff);
+  }
+
+  /** Batches submitted and not answered. */
+  get pendingCount(): number {
+    return this.#pending.length;
+  }
+
+  /** Batches sent and not answered. */
+  get inFlight(): number {
+    return this.#inFlight;
+  }
+
+  /** Why nothing more is taken: an outcome that stayed unknown. */
+  get halt(): LogError | undefined {
+    return this.#halt;
+  }
+
+  submit(batch: SealedBatch): void {
+    const refusal = this.#state === 'closed' ? closedError('producer') : this.#halt;
+    if (refusal !== undefined) {
+      batch.onFailure(heldBack(refusal));
+      return;
+    }
+    const nowMs = this.#nowMs();
+    if (this.#pending.length === 0) this.#lastProgressMs = nowMs;
+    this.#pending.push({
+      batch,
+      sequence: this.#nextSequence,
+      attempt: 0,
+      wasSent: false,
+      mayBeDone: false,
+      deadlineMs: nowMs + this.#host.settings.requestTimeoutMs,
+      verdict: undefined,
+      lastError: undefined,
+    });
+    this.#nextSequence += batch.recordCount;
+    if (this.#deadline === undefined) this.#armDeadline();
+    if (this.#state === 'detached') this.#attach();
+    else if (this.#state === 'sending') this.#pump();
+  }
+
+  /** Goes on after an unknown outcome, under the next epoch: late copies of what was given up are fenced by it. */
+  resume(): void {
+    if (this.#state !== 'halted') return;
+    this.#halt = undefined;
+    this.#state = 'detached';
+    this.#restartEpoch();
+  }
+
+  /** Gives up on a batch whose caller does not wait any more. Its fate is 'none' only if it was never sent. */
+  abandon(batch: SealedBatch): void {
+    const pending = this.#pending.find((candidate) => candidate.batch === batch);
+    if (pending === undefined) return;
+    pending.verdict = abortedError('none');
+    if (pending.attempt !== 0) this.#forgetAttempt(pending);
+    this.#concludeHead();
+  }
+
+  /** Fails what is open: outcome unknown for what may be in the log. */
+  close(error: LogError): void {
+    if (this.#state === 'closed') return;
+    this.#state = 'closed';
+    this.#rest?.cancel();
+    this.#deadline?.cancel();
+    this.#failAll(error);
+  }
+
+  #nowMs(): number {
+    return this.#host.platform.clock.monotonicMs();
+  }
+
+  // Connection.
+
+  #attach(): void {
+    this.#state = 'attaching';
+    this.#connection = undefined;
+    const { pool, directory } = this.#host;
+    const operation = pool.begin();
+    directory
+      .connectToLeader(this.#ref, this.#isStale, this.#avoid, operation)
+      .then(
+        (connection) => this.#onAttached(connection),
+        (error: unknown) => this.#onUnattached(asLogError(error)),
+      )
+      .finally(() => pool.end(operation));
+  }
+
+  #onAttached(connection: Connection): void {
+    if (this.#state !== 'attaching') return;
+    this.#connection = connection;
+    this.#isMoving = false;
+    this.#isStale = false;
+    this.#state = 'sending';
+    this.#pump();
+  }
+
+  #onUnattached(error: LogError): void {
+    if (this.#state !== 'attaching') return;
+    for (const pending of this.#pending) pending.lastError = error;
+    if (!error.retriable || !this.#host.settings.retries) {
+      for (const pending of this.#pending) pending.verdict ??= error;
+      this.#state = 'detached';
+      this.#concludeHead();
+      return;
+    }
+    this.#takeRest();
+  }
+
+  #takeRest(): void {
+    this.#state = 'resting';
+    const delayMs = this.#backoff.next(this.#retryAfterMs);
+    this.#retryAfterMs = 0;
+    this.#rest = this.#host.platform.timers.after(delayMs, () => {
+      this.#rest = undefined;
+      if (this.#pending.length === 0) this.#state = 'detached';
+      else this.#attach();
+    });
+  }
+
+  // Sending.
+
+  /** Sends what may be sent, in order. */
+  #pump(): void {
+    const connection = this.#connection;
+    assert(connection !== undefined, 'a lane that sends has a connection');
+    if (!connection.isReady) this.#isMoving = true;
+    if (this.#isMoving) {
+      if (this.#inFlight > 0) return;
+      if (this.#pending.length === 0) this.#state = 'detached';
+      else this.#attach();
+      return;
+    }
+    for (const pending of this.#pending) {
+      if (this.#inFlight >= this.#maxInFlight || pending.verdict !== undefined) return;
+      if (pending.attempt !== 0) continue;
+      if (!connection.hasRoomFor(pending.batch.bytes.length)) {
+        this.#waitForRoom(connection);
+        return;
+      }
+      this.#send(connection, pending);
+    }
+  }
+
+  #waitForRoom(connection: Connection): void {
+    if (this.#fullConnection === connection) return;
+    this.#fullConnection = connection;
+    connection.whenRoom(() => {
+      if (this.#fullConnection === connection) this.#fullConnection = undefined;
+      if (this.#state === 'sending') this.#pump();
+    });
+  }
+
+  #send(connection: Connection, pending: Pending): void {
+    const attempt = this.#nextAttempt++;
+    pending.attempt = attempt;
+    pending.wasSent = true;
+    this.#inFlight++;
+    const producer: ProducerTuple = { id: this.#producerId, epoch: this.#epoch, sequence: pending.sequence };
+    connection.append(
+      {
+        topic: { id: this.#ref.topicId },
+        partition: this.#ref.partition,
+        producer,
+        redirect: false,
+        timeoutMs: Math.max(1, Math.round(this.#host.settings.requestTimeoutMs * ATTEMPT_SHARE)),
+      },
+      pending.batch.bytes,
+      {
+        onAck: (ack) => {
+          if (pending.attempt === attempt) this.#onAck(pending, ack);
+        },
+        onNack: (error) => {
+          if (pending.attempt === attempt) this.#onNack(pending, error);
+        },
+      },
+    );
+  }
+
+  #forgetAttempt(pending: Pending): void {
+    pending.attempt = 0;
+    pending.mayBeDone = true;
+    this.#inFlight--;
+  }
+
+  // Answers.
+
+  #onAck(pending: Pending, ack: AckMessage): void {
+    pending.attempt = 0;
+    this.#inFlight--;
+    const problem = ackProblem(pending.batch, this.#ref, ack);
+    if (problem !== undefined) {
+      pending.mayBeDone = true;
+      pending.verdict = problem;
+      this.#settle();
+      return;
+    }
+    if (pending === this.#pending[0]) this.#pending.shift();
+    else this.#pending.splice(this.#pending.indexOf(pending), 1);
+    this.#lastProgressMs = this.#nowMs();
+    this.#backoff.reset();
+    this.#avoid = undefined;
+    this.#gaps = 0;
+    if (ack.term !== this.#term) this.#onTerm(ack.term);
+    pending.batch.onAck(ack);
+    this.#afterAnswer();
+    this.#onProgress();
+  }
+
+  #onNack(pending: Pending, error: LogError): void {
+    pending.attempt = 0;
+    this.#inFlight--;
+    pending.lastError = error;
+    if (error.outcome === 'unknown') pending.mayBeDone = true;
+    this.#retryAfterMs = Math.max(this.#retryAfterMs, error.details.retryAfterMs ?? 0);
+    if (!this.#host.settings.retries) pending.verdict = error;
+    else if (error.code === 'SEQUENCE_GAP') this.#onGap(pending, error);
+    else if (error.code === 'TOPIC_NOT_FOUND') this.#isStale = true;
+    else if (!error.retriable) pending.verdict = error;
+    if (isAboutPlace(error)) {
+      this.#isStale = true;
+      this.#avoid = this.#connection?.nodeId;
+    }
+    this.#settle();
+  }
+
+  /**
+   * Behind a batch that was refused a gap is what must come. For the oldest one it means that the server has forgotten
+   * this producer (it was silent for long): go on under a new epoch, unless the batch may be in the log already.
+   */
+  #onGap(pending: Pending, error: LogError): void {
+    if (pending !== this.#pending[0]) return;
+    this.#gaps++;
+    if (pending.mayBeDone || this.#gaps > GAPS_MAX) pending.verdict = error;
+    else this.#isForgotten = true;
+  }
+
+  /** Something was refused: nothing new until the rest is answered. */
+  #settle(): void {
+    if (this.#state === 'sending') this.#state = 'settling';
+    this.#afterAnswer();
+  }
+
+  #afterAnswer(): void {
+    if (this.#state === 'sending') this.#pump();
+    else if (this.#state === 'settling' && this.#inFlight === 0) this.#onSettled();
+  }
+
+  #onSettled(): void {
+    if (this.#isForgotten) this.#restartEpoch();
+    this.#state = 'detached';
+    this.#concludeHead();
+    if (this.#state === 'detached' && this.#pending.length > 0) this.#takeRest();
+  }
+
+  /** Another leader answered than the one that was known: once nothing is in flight, go there directly. */
+  #onTerm(term: number): void {
+    this.#term = term;
+    const known = this.#host.directory.known(this.#ref.topic)?.partitions[this.#ref.partition];
+    if (known === undefined || known.term >= term) return;
+    this.#host.directory.refresh(this.#ref.topic).then(
+      (topic) => {
+        const leader = topic.partitions[this.#ref.partition]?.leader;
+        if (leader === undefined || leader === this.#connection?.nodeId || this.#state !== 'sending') return;
+        this.#isMoving = true;
+        this.#pump();
+      },
+      // Only a shortcut: without it the node that is connected goes on forwarding.
+      () => {},
+    );
+  }
+
+  // Ends.
+
+  /** Tells the oldest batches whose fate is decided, as long as the oldest one is. */
+  #concludeHead(): void {
+    for (let head = this.#pending[0]; head?.verdict !== undefined; head = this.#pending[0]) {
+      const { verdict } = head;
+      if (head.mayBeDone || verdict.outcome === 'unknown') {
+        this.#haltOn(withOutcome(verdict, 'unknown'));
+        return;
+      }
+      this.#pending.shift();
+      // Nothing behind it can be in the log: its sequence never came. So the rest may be numbered anew; in a new epoch if
+      // copies with the old numbers can be under way, and there are none of what comes after a batch that was never sent.
+      if (head.wasSent) this.#restartEpoch();
+      else this.#renumberFrom(head.sequence);
+      head.batch.onFailure(verdict);
+      this.#onProgress();
+    }
+    if (this.#state === 'settling' && this.#inFlight === 0) this.#onSettled();
+    else if (this.#state === 'sending') this.#pump();
+  }
+
+  #haltOn(error: LogError): void {
+    this.#halt = error;
+    this.#state = 'halted';
+    this.#rest?.cancel();
+    this.#deadline?.cancel();
+    this.#deadline = undefined;
+    this.#failAll(error);
+    this.#onProgress();
+  }
+
+  #failAll(error: LogError): void {
+    const pendings = this.#pending.splice(0);
+    this.#inFlight = 0;
+    for (const pending of pendings) {
+      const mayBeDone = pending.mayBeDone || pending.attempt !== 0;
+      pending.attempt = 0;
+      const shown = pending.verdict ?? error;
+      pending.batch.onFailure(mayBeDone ? withOutcome(shown, 'unknown') : heldBack(shown));
+    }
+  }
+
+  /** What is open is surely not in the log: the next epoch begins with it. */
+  #restartEpoch(): void {
+    this.#isForgotten = false;
+    this.#epoch++;
+    this.#inFlight = 0;
+    for (const pending of this.#pending) {
+      pending.attempt = 0;
+      pending.wasSent = false;
+      pending.mayBeDone = false;
+    }
+    this.#renumberFrom(0);
+  }
+
+  #renumberFrom(sequence: number): void {
+    this.#nextSequence = sequence;
+    for (const pending of this.#pending) {
+      pending.sequence = this.#nextSequence;
+      this.#nextSequence += pending.batch.recordCount;
+    }
+  }
+
+  #armDeadline(): void {
+    const head = this.#pending[0];
+    this.#deadline = undefined;
+    if (head === undefined) return;
+    const { requestTimeoutMs } = this.#host.settings;
+    const dueMs = Math.max(head.deadlineMs, this.#lastProgressMs + requestTimeoutMs);
+    this.#deadline = this.#host.platform.timers.after(Math.max(1, dueMs - this.#nowMs()), () => this.#onDeadline());
+  }
+
+  /** Time is up for what is older than the limit, if nothing was answered for as long. */
+  #onDeadline(): void {
+    this.#deadline = undefined;
+    const nowMs = this.#nowMs();
+    const { requestTimeoutMs } = this.#host.settings;
+    if (nowMs - this.#lastProgressMs >= requestTimeoutMs) {
+      for (const pending of this.#pending) {
+        if (pending.deadlineMs > nowMs) break;
+        if (pending.attempt !== 0) this.#forgetAttempt(pending);
+        pending.verdict ??= timeUp(pending.lastError, requestTimeoutMs);
+      }
+      this.#concludeHead();
+    }
+    if (this.#deadline === undefined && this.#pending.length > 0) this.#armDeadline();
+  }
+}
+
+/** Failures that say: not here. */
+function isAboutPlace(error: LogError): boolean {
+  return ['NOT_LEADER', 'NO_LEADER', 'CONNECTION', 'DRAINING', 'TIMEOUT', 'NOT_YET'].includes(error.code);
+}
+
+/** The answer must be to this very batch (L7). */
+function ackProblem(batch: SealedBatch, ref: PartitionRef, ack: AckMessage): LogError | undefined {
+  const isOurs =
+    ack.topicId === ref.topicId && ack.partition === ref.partition && ack.recordCount === batch.recordCount;
+  if (isOurs) return undefined;
+  return new LogError(
+    'INTERNAL',
+    `A batch of ${batch.recordCount} records for ${ref.topic}/${ref.partition} (topic ${ref.topicId}) was answered ` +
+      `with ${ack.recordCount} for topic ${ack.topicId}/${ack.partition}.`,
+  );
+}
+
+function timeUp(lastError: LogError | undefined, timeoutMs: number): LogError {
+  if (lastError !== undefined && lastError.code !== 'SEQUENCE_GAP') return withOutcome(lastError, 'none');
+  return new LogError('TIMEOUT', `Nothing was acknowledged within ${timeoutMs} ms.`, {
+    outcome: 'none',
+    cause: lastError,
+  });
+}
+
+function withOutcome(error: LogError, outcome: 'none' | 'unknown'): LogError {
+  if (error.outcome === outcome) return error;
+  return new LogError(error.code, error.message, { outcome, details: error.details, cause: error });
+}
+
+/** For what was never sent because of a failure before it. */
+export function heldBack(cause: LogError): LogError {
+  return new LogError(cause.code, `Not sent, because of a failure before it: ${cause.message}`, {
+    outcome: 'none',
+    details: cause.details,
+    cause,
+  });
+}

@@ -1,0 +1,322 @@
+/**
+ * The nodes a client knows and its connections to them, one each. Whoever needs a connection asks for one with a wish
+ * (this node, rather not that one) and gets the best that can be had before its deadline; failures of one node are
+ * remembered, so that it is not tried again by everybody at once.
+ *
+ * One connection is kept up while the client lives, also when nobody asks for one.
+ */
+import type { TimerHandle } from '../env.ts';
+import { LogError, type NodeInfo, type WelcomeMessage } from '../protocol/index.ts';
+import { Backoff } from './backoff.ts';
+import { Connection, type ConnectionEvents } from './connection.ts';
+import { closedError, Operation } from './operation.ts';
+import type { Settings } from './options.ts';
+import type { Platform } from './platform.ts';
+import { serverUrls } from './server-url.ts';
+
+/** Share of an operation's time after which silence ends a connection that owes an answer is twice this. */
+const PROBE_SHARE = 1 / 8;
+/** The same, for waiting for a wished node while another one is ready. */
+const DETOUR_SHARE = 1 / 8;
+
+export interface Wish {
+  /** Node id; undefined: no preference. */
+  readonly node?: string | undefined;
+  /** Any of these, if `node` is not given or cannot be had. */
+  readonly oneOf?: readonly string[] | undefined;
+  /** Node to use only when there is no other. */
+  readonly avoid?: string | undefined;
+}
+
+export interface PoolEvents {
+  onConnected(connection: Connection): void;
+  onLeaving(connection: Connection, reason: string): void;
+  /** A connection that was ready ended. */
+  onLost(connection: Connection, error: LogError): void;
+}
+
+/** One address. */
+interface Place {
+  readonly url: string;
+  readonly isSeed: boolean;
+  /** Known once welcomed, or from the cluster map. */
+  nodeId: string | undefined;
+  connection: Connection | undefined;
+  /** While it opens. Never rejects: undefined when it failed. */
+  opening: Promise<Connection | undefined> | undefined;
+  readonly backoff: Backoff;
+  /** Monotonic; not tried before. */
+  retryAtMs: number;
+  lastError: LogError | undefined;
+}
+
+export class NodePool {
+  readonly #platform: Platform;
+  readonly #settings: Settings;
+  readonly #events: PoolEvents;
+  /** By URL; seeds first, in the order given. */
+  readonly #places = new Map<string, Place>();
+  #nodes: readonly NodeInfo[] = [];
+  #clusterId: string | undefined;
+  #limits: WelcomeMessage | undefined;
+  #keeper: TimerHandle | undefined;
+  readonly #keeperBackoff: Backoff;
+  /** Told to go away: they finish what they have and belong to no place any more. */
+  readonly #leaving = new Set<Connection>();
+  readonly #operations = new Set<Operation>();
+  #isClosed = false;
+
+  constructor(platform: Platform, settings: Settings, seeds: readonly string[], events: PoolEvents) {
+    this.#platform = platform;
+    this.#settings = settings;
+    this.#events = events;
+    this.#keeperBackoff = new Backoff(platform.random, settings.backoff);
+    for (const url of seeds) this.#place(url, true, undefined);
+  }
+
+  get nodes(): readonly NodeInfo[] {
+    return this.#nodes;
+  }
+
+  get clusterId(): string | undefined {
+    return this.#clusterId;
+  }
+
+  /** Limits as the last node told them; undefined before the first WELCOME. */
+  get limits(): WelcomeMessage | undefined {
+    return this.#limits;
+  }
+
+  get hasReady(): boolean {
+    return [...this.#places.values()].some((place) => place.connection?.isReady === true);
+  }
+
+  /** Newer word of the cluster. */
+  learnNodes(nodes: readonly NodeInfo[]): void {
+    if (nodes.length === 0) return;
+    this.#nodes = nodes;
+    if (!this.#settings.discover) return;
+    for (const node of nodes) {
+      const url = knownUrl(node);
+      if (url !== undefined && !this.#placesOf(node.id).some(({ isSeed }) => isSeed)) this.#place(url, false, node.id);
+    }
+  }
+
+  /** An operation with the client's time limit, which also ends when the client closes. */
+  begin(signal?: AbortSignal, timeoutMs: number = this.#settings.requestTimeoutMs): Operation {
+    const operation = new Operation(this.#platform, timeoutMs, signal);
+    this.#operations.add(operation);
+    if (this.#isClosed) operation.stop(closedError('client'));
+    return operation;
+  }
+
+  end(operation: Operation): void {
+    operation.done();
+    this.#operations.delete(operation);
+  }
+
+  /**
+   * A ready connection, the best for the wish that can be had in time.
+   * @throws LogError CONNECTION, outcome none, when none can be had; what stopped the operation otherwise.
+   */
+  async acquire(wish: Wish, operation: Operation): Promise<Connection> {
+    for (;;) {
+      if (this.#isClosed) throw closedError('client');
+      const places = this.#ranked(wish);
+      for (const place of places) {
+        const connection = await this.#tryPlace(place, operation);
+        if (connection !== undefined) return connection;
+        if (operation.stopped !== undefined) throw this.#unreachable(operation.stopped);
+      }
+      const error = this.#unreachable(undefined);
+      if (!this.#settings.retries || isVerdict(places)) throw error;
+      const waitMs = Math.min(...places.map(({ retryAtMs }) => retryAtMs)) - this.#platform.clock.monotonicMs();
+      try {
+        await operation.sleep(Math.max(1, waitMs));
+      } catch (stopped) {
+        throw this.#unreachable(stopped as LogError);
+      }
+    }
+  }
+
+  close(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#keeper?.cancel();
+    for (const operation of this.#operations) operation.stop(closedError('client'));
+    this.#operations.clear();
+    const connections = [...this.#places.values()].flatMap(({ connection }) => connection ?? []);
+    for (const connection of [...connections, ...this.#leaving]) connection.close('is left because the client closes');
+  }
+
+  #place(url: string, isSeed: boolean, nodeId: string | undefined): Place {
+    let place = this.#places.get(url);
+    if (place === undefined) {
+      const backoff = new Backoff(this.#platform.random, this.#settings.backoff);
+      place = {
+        url,
+        isSeed,
+        nodeId,
+        connection: undefined,
+        opening: undefined,
+        backoff,
+        retryAtMs: 0,
+        lastError: undefined,
+      };
+      this.#places.set(url, place);
+    }
+    place.nodeId ??= nodeId;
+    return place;
+  }
+
+  #placesOf(nodeId: string): Place[] {
+    return [...this.#places.values()].filter((place) => place.nodeId === nodeId);
+  }
+
+  /** All places, best first. */
+  #ranked(wish: Wish): Place[] {
+    const isUp = new Map(this.#nodes.map((node) => [node.id, node.isUp]));
+    const rank = (place: Place): number => {
+      const id = place.nodeId;
+      let points = 0;
+      if (id !== undefined && id === wish.avoid) points += 100;
+      if (place.connection?.isReady !== true) points += 4;
+      if (id !== undefined && isUp.get(id) === false) points += 2;
+      if (id !== undefined && wish.node === id) points -= 50;
+      else if (id !== undefined && wish.oneOf?.includes(id) === true) points -= 20;
+      return points;
+    };
+    // Stable: places of one rank keep the order the application gave.
+    return [...this.#places.values()]
+      .map((place) => ({ place, points: rank(place) }))
+      .sort((a, b) => a.points - b.points)
+      .map(({ place }) => place);
+  }
+
+  async #tryPlace(place: Place, operation: Operation): Promise<Connection | undefined> {
+    if (place.connection?.isReady === true) return place.connection;
+    // Its GOAWAY or its failure is recent: somewhere else first.
+    if (place.opening === undefined && place.retryAtMs > this.#platform.clock.monotonicMs()) return undefined;
+    place.opening ??= this.#open(place);
+    const waits: Promise<Connection | undefined>[] = [place.opening];
+    // A node that hangs must not use up the whole time while another one could forward.
+    const patience = this.hasReady ? operation.remainingMs * DETOUR_SHARE : Number.POSITIVE_INFINITY;
+    let timer: TimerHandle | undefined;
+    if (patience !== Number.POSITIVE_INFINITY) {
+      waits.push(
+        new Promise((resolve) => {
+          timer = this.#platform.timers.after(patience, () => resolve(undefined));
+        }),
+      );
+    }
+    try {
+      const connection = await operation.race(Promise.race(waits));
+      return connection?.isReady === true ? connection : undefined;
+    } catch {
+      // Stopped: the caller looks at the operation and says why.
+      return undefined;
+    } finally {
+      timer?.cancel();
+    }
+  }
+
+  #open(place: Place): Promise<Connection | undefined> {
+    const { clientId, token, connectTimeoutMs, heartbeatMs, requestTimeoutMs } = this.#settings;
+    const probeMs = Math.max(1, requestTimeoutMs * PROBE_SHARE);
+    return new Promise((resolve) => {
+      const events: ConnectionEvents = {
+        onReady: (connection) => {
+          this.#onReady(place, connection);
+          resolve(connection);
+        },
+        onLeaving: (connection, reason) => this.#onLeaving(place, connection, reason),
+        onClosed: (connection, error) => {
+          this.#onClosed(place, connection, error);
+          resolve(undefined);
+        },
+      };
+      const options = { clientId, token, connectTimeoutMs, heartbeatMs, probeMs };
+      place.connection = new Connection(this.#platform, place.url, options, events);
+    });
+  }
+
+  #onReady(place: Place, connection: Connection): void {
+    const { welcome } = connection;
+    place.opening = undefined;
+    place.nodeId = welcome.nodeId;
+    place.lastError = undefined;
+    place.retryAtMs = 0;
+    place.backoff.reset();
+    this.#keeperBackoff.reset();
+    this.#clusterId = welcome.clusterId ?? this.#clusterId;
+    this.#limits = welcome;
+    this.learnNodes(welcome.nodes);
+    this.#events.onConnected(connection);
+  }
+
+  #onLeaving(place: Place, connection: Connection, reason: string): void {
+    // The node is about to stop: it is no place to come back to at once.
+    place.retryAtMs = this.#platform.clock.monotonicMs() + this.#settings.backoff.minDelayMs;
+    // A later attempt opens a connection of its own; this one finishes what it has.
+    place.connection = undefined;
+    place.opening = undefined;
+    this.#leaving.add(connection);
+    this.#events.onLeaving(connection, reason);
+    this.#keepOne();
+  }
+
+  #onClosed(place: Place, connection: Connection, error: LogError): void {
+    if (this.#leaving.delete(connection)) return;
+    place.connection = undefined;
+    place.opening = undefined;
+    place.lastError = error;
+    const waitMs = place.backoff.next(error.details.retryAfterMs);
+    place.retryAtMs = Math.max(place.retryAtMs, this.#platform.clock.monotonicMs() + waitMs);
+    if (connection.nodeId !== undefined) this.#events.onLost(connection, error);
+    this.#keepOne();
+  }
+
+  /** Brings back one connection when the last one is gone. */
+  #keepOne(): void {
+    if (this.#isClosed || !this.#settings.retries || this.#limits === undefined || this.hasReady) return;
+    if (this.#keeper !== undefined) return;
+    this.#keeper = this.#platform.timers.after(this.#keeperBackoff.next(), () => {
+      const operation = this.begin(undefined, Number.POSITIVE_INFINITY);
+      this.acquire({}, operation)
+        .catch(() => {
+          // Closed, or refused by every node: the next operation says so to whoever asks.
+        })
+        .finally(() => {
+          this.#keeper = undefined;
+          this.end(operation);
+        });
+    });
+  }
+
+  #unreachable(stopped: LogError | undefined): LogError {
+    if (stopped !== undefined && stopped.code !== 'TIMEOUT') return stopped;
+    const errors = [...this.#places.values()].map(({ lastError }) => lastError).filter((error) => error !== undefined);
+    const verdict = errors.find((error) => error.code !== 'CONNECTION');
+    const cause = verdict ?? errors[0] ?? stopped;
+    if (verdict !== undefined) return new LogError(verdict.code, verdict.message, { outcome: 'none', cause });
+    const urls = [...this.#places.keys()].join(', ');
+    const why = errors.length === 0 ? 'No answer yet.' : errors.map((error) => error.message).join(' ');
+    return new LogError('CONNECTION', `No node could be reached (${urls}). ${why}`, { outcome: 'none', cause });
+  }
+}
+
+/** Every node answered, and none will take us however often we ask: FORBIDDEN, UNSUPPORTED. */
+function isVerdict(places: readonly Place[]): boolean {
+  return places.every(({ lastError }) => lastError !== undefined && !lastError.retriable);
+}
+
+/** The address a node gives for itself, in the spelling of our own. */
+function knownUrl(node: NodeInfo): string | undefined {
+  if (node.url === undefined) return undefined;
+  try {
+    return serverUrls(node.url)[0];
+  } catch {
+    // A node may announce what this client cannot dial; others forward to it.
+    return undefined;
+  }
+}

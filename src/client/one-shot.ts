@@ -1,0 +1,149 @@
+/**
+ * append() and appendBatch(): one batch each, sent at once, safe to be sent again. For that each carries a producer
+ * tuple of a small pool of hidden producers, one lane each with one batch in flight, so that calls neither wait for each
+ * other nor fail each other; order among calls that overlap is not promised. Pooled, not fresh for each call: every id
+ * costs a row in the partition's replicated table, and a flood of new ones would push out the rows of real producers.
+ */
+import { type AckMessage, encodeRecordBatch, LogError } from '../protocol/index.ts';
+import { Fifo } from './fifo.ts';
+import { Lane, type LaneHost, type SealedBatch } from './lane.ts';
+import { abortedError, closedError } from './operation.ts';
+import { randomProducerId } from './producer-options.ts';
+import type { RecordScratch } from './record.ts';
+import type { PartitionRef } from './topic-directory.ts';
+
+/** Hidden producers, and so one-shot appends under way, per partition. */
+const SLOTS_MAX = 64;
+/** Bytes of one-shot appends that wait for a slot. */
+const WAITING_BYTES_MAX = 32 * 1024 * 1024;
+
+interface Call {
+  readonly bytes: Uint8Array;
+  readonly recordCount: number;
+  readonly signal: AbortSignal | undefined;
+  readonly resolve: (ack: AckMessage) => void;
+  readonly reject: (error: LogError) => void;
+}
+
+export class OneShotAppends {
+  readonly #host: LaneHost;
+  /** By topic id and partition. */
+  readonly #pools = new Map<string, SlotPool>();
+
+  constructor(host: LaneHost) {
+    this.#host = host;
+  }
+
+  append(ref: PartitionRef, records: readonly RecordScratch[], signal: AbortSignal | undefined): Promise<AckMessage> {
+    const { clock, crc32c } = this.#host.platform;
+    const bytes = encodeRecordBatch(records, { nowMs: clock.nowMs(), crc32c });
+    const limitBytes = this.#host.pool.limits?.batchBytesMax ?? Number.POSITIVE_INFINITY;
+    if (bytes.length > limitBytes) {
+      throw new LogError('TOO_LARGE', `A record batch of ${bytes.length} bytes is over ${limitBytes}.`, {
+        details: { limitBytes, actualBytes: bytes.length },
+      });
+    }
+    const key = `${ref.topicId}/${ref.partition}`;
+    let pool = this.#pools.get(key);
+    if (pool === undefined) {
+      pool = new SlotPool(this.#host, ref);
+      this.#pools.set(key, pool);
+    }
+    return pool.append(bytes, records.length, signal);
+  }
+
+  close(): void {
+    for (const pool of this.#pools.values()) pool.close();
+    this.#pools.clear();
+  }
+}
+
+class SlotPool {
+  readonly #host: LaneHost;
+  readonly #ref: PartitionRef;
+  readonly #free: Lane[] = [];
+  readonly #lanes: Lane[] = [];
+  readonly #waiting = new Fifo<Call>();
+  #waitingBytes = 0;
+
+  constructor(host: LaneHost, ref: PartitionRef) {
+    this.#host = host;
+    this.#ref = ref;
+  }
+
+  append(bytes: Uint8Array, recordCount: number, signal: AbortSignal | undefined): Promise<AckMessage> {
+    return new Promise((resolve, reject) => {
+      const call = { bytes, recordCount, signal, resolve, reject };
+      const lane = this.#free.pop() ?? this.#newLane();
+      if (lane === undefined) this.#wait(call);
+      else if (!this.#start(lane, call)) this.#free.push(lane);
+    });
+  }
+
+  close(): void {
+    const error = closedError('client');
+    for (const { reject } of this.#waiting.takeAll())
+      reject(new LogError(error.code, error.message, { outcome: 'none' }));
+    for (const lane of this.#lanes) lane.close(error);
+  }
+
+  #newLane(): Lane | undefined {
+    if (this.#lanes.length >= SLOTS_MAX) return undefined;
+    const identity = { producerId: randomProducerId(this.#host.platform), epoch: 0 };
+    const lane = new Lane(this.#host, this.#ref, identity, 1, () => {});
+    this.#lanes.push(lane);
+    return lane;
+  }
+
+  #wait(call: Call): void {
+    const actualBytes = this.#waitingBytes + call.bytes.length;
+    if (actualBytes > WAITING_BYTES_MAX) {
+      call.reject(
+        new LogError('OVERLOADED', `${this.#waitingBytes} bytes of appends wait for their turn.`, {
+          details: { limitBytes: WAITING_BYTES_MAX, actualBytes },
+        }),
+      );
+      return;
+    }
+    this.#waitingBytes = actualBytes;
+    this.#waiting.push(call);
+  }
+
+  /** False: its caller gave up before it began. */
+  #start(lane: Lane, call: Call): boolean {
+    if (call.signal?.aborted === true) {
+      call.reject(abortedError('none'));
+      return false;
+    }
+    const onAbort = (): void => lane.abandon(batch);
+    const end = (): void => {
+      call.signal?.removeEventListener('abort', onAbort);
+      // A fate that stays unknown is for the caller of that append to judge; the next call is another matter.
+      if (lane.halt !== undefined) lane.resume();
+      this.#next(lane);
+    };
+    const batch: SealedBatch = {
+      bytes: call.bytes,
+      recordCount: call.recordCount,
+      onAck: (ack) => {
+        call.resolve(ack);
+        end();
+      },
+      onFailure: (error) => {
+        call.reject(error);
+        end();
+      },
+    };
+    call.signal?.addEventListener('abort', onAbort, { once: true });
+    lane.submit(batch);
+    return true;
+  }
+
+  #next(lane: Lane): void {
+    for (let call = this.#waiting.shift(); call !== undefined; call = this.#waiting.shift()) {
+      this.#waitingBytes -= call.bytes.length;
+      if (this.#start(lane, call)) return;
+    }
+    this.#free.push(lane);
+  }
+}

@@ -1,0 +1,112 @@
+/** Records as applications see them, on the way in and on the way out, and what an append answers. */
+import type { NewRecord as EncodedRecord, RecordHeader } from '../protocol/index.ts';
+import { LogError } from '../protocol/index.ts';
+import type { Codec } from './codec.ts';
+
+export interface NewRecord<V, K = Uint8Array> {
+  readonly value: V;
+  readonly key?: K;
+  /** An array when a key is to appear twice. Text is sent as UTF-8. */
+  readonly headers?: Readonly<Record<string, string | Uint8Array>> | readonly RecordHeader[];
+  /** Ms since the epoch; the time of the call when absent. Data, not order. */
+  readonly timestamp?: number;
+  /** Default: by the hash of the key, else in turn. */
+  readonly partition?: number;
+}
+
+/** Key, value and header values are views of the received batch: copy what is to be kept for long. */
+export interface LogRecord<V, K = Uint8Array> {
+  readonly topic: string;
+  readonly partition: number;
+  readonly offset: number;
+  /** Ms since the epoch: the record's own. */
+  readonly timestamp: number;
+  readonly key: K | undefined;
+  readonly value: V;
+  readonly headers: readonly RecordHeader[];
+}
+
+/** Answer to one appended record: fsynced on a majority, at this offset for ever. */
+export interface Ack {
+  readonly topic: string;
+  readonly partition: number;
+  /** undefined: a duplicate so old that only the fact that it is in the log is remembered. */
+  readonly offset: number | undefined;
+  /** When the leader appended it, in ms since the epoch. */
+  readonly timestamp: number;
+  readonly term: number;
+  /** True: the record was in the log already, from an earlier attempt or an earlier run with the same producer id. */
+  readonly duplicate: boolean;
+}
+
+/** Answer to a batch: its records lie at offset .. lastOffset without a hole. */
+export interface BatchAck extends Ack {
+  readonly lastOffset: number | undefined;
+  readonly count: number;
+}
+
+const ENCODER = new TextEncoder();
+
+/** The record's parts as bytes, to be filled once per record and reused: adding a record to a batch copies them. */
+export interface RecordScratch extends EncodedRecord {
+  value: Uint8Array;
+  key: Uint8Array | undefined;
+  headers?: readonly RecordHeader[];
+  timestampMs?: number;
+}
+
+/** Encodes into `scratch`. @throws LogError INVALID when the codec or the record is at fault. */
+export function encodeInto<V, K>(scratch: RecordScratch, record: NewRecord<V, K>, codec: Codec<V, K>): void {
+  const { key, headers, timestamp } = record;
+  try {
+    scratch.value = codec.encodeValue(record.value);
+    scratch.key =
+      key === undefined || key === null ? undefined : (codec.encodeKey?.(key) ?? (key as unknown as Uint8Array));
+  } catch (cause) {
+    throw new LogError('INVALID', `The codec (${codec.contentType}) could not encode a record.`, { cause });
+  }
+  if (!(scratch.value instanceof Uint8Array) || !(scratch.key === undefined || scratch.key instanceof Uint8Array)) {
+    throw new LogError('INVALID', `The codec (${codec.contentType}) makes Uint8Arrays of values and keys.`);
+  }
+  if (headers === undefined) delete scratch.headers;
+  else scratch.headers = encodeHeaders(headers);
+  if (timestamp === undefined) delete scratch.timestampMs;
+  else scratch.timestampMs = timestamp;
+}
+
+/** A copy that shares no bytes with the caller's buffers. Not slice(): on a Buffer that is a view. */
+export function ownedCopy(record: RecordScratch): RecordScratch {
+  const copy: RecordScratch = {
+    value: new Uint8Array(record.value),
+    key: record.key === undefined ? undefined : new Uint8Array(record.key),
+  };
+  if (record.headers !== undefined) {
+    copy.headers = record.headers.map(({ key, value }) => ({ key, value: new Uint8Array(value) }));
+  }
+  if (record.timestampMs !== undefined) copy.timestampMs = record.timestampMs;
+  return copy;
+}
+
+/** Bytes of a record as its limit counts them: key, value and headers. */
+export function payloadBytes(record: EncodedRecord): number {
+  let total = (record.value?.length ?? 0) + (record.key?.length ?? 0);
+  for (const header of record.headers ?? []) total += header.key.length + header.value.length;
+  return total;
+}
+
+/** @throws LogError TOO_LARGE that names the limit, instead of letting the whole batch be refused. */
+export function checkRecordBytes(record: EncodedRecord, limitBytes: number): void {
+  const actualBytes = payloadBytes(record);
+  if (actualBytes <= limitBytes) return;
+  throw new LogError('TOO_LARGE', `A record of ${actualBytes} bytes is over ${limitBytes}.`, {
+    details: { limitBytes, actualBytes },
+  });
+}
+
+function encodeHeaders(headers: NonNullable<NewRecord<unknown>['headers']>): readonly RecordHeader[] {
+  if (Array.isArray(headers)) return headers as readonly RecordHeader[];
+  return Object.entries(headers as Readonly<Record<string, string | Uint8Array>>).map(([key, value]) => ({
+    key,
+    value: typeof value === 'string' ? ENCODER.encode(value) : value,
+  }));
+}

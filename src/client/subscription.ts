@@ -1,0 +1,354 @@
+/**
+ * A subscription: partitions merged into one iteration, each of them in order. Batches come from partition-reader.ts,
+ * checked and in order; this file turns them into records for the application and knows how far it has got.
+ *
+ * One consumer at a time: two loops over one subscription share its records between them.
+ */
+import { LogError } from '../protocol/index.ts';
+import type { Codec } from './codec.ts';
+import { decodeBatch, type RecordBatch } from './decode.ts';
+import { abortedError, closedError } from './operation.ts';
+import { integer } from './options.ts';
+import { PartitionReader, type ReaderHost } from './partition-reader.ts';
+import type { ReceivedBatch } from './received-data.ts';
+import type { LogRecord } from './record.ts';
+import { batchIterator, RecordIterator } from './record-iterator.ts';
+import { asLogError, type Requests } from './requests.ts';
+import { checkedCount, type StartAt, wireStartAt } from './start-at.ts';
+
+export interface SubscribeOptions {
+  /** Default 'earliest'. */
+  readonly from?: StartAt;
+  /** Ends the iteration there: at an offset, or at the leader's tail as it is when the subscription starts. */
+  readonly to?: 'tail' | { readonly offset: number };
+  /** Default: all. */
+  readonly partitions?: readonly number[];
+  /** Bytes received and not yet handed to the application, over all partitions. */
+  readonly maxBufferedBytes?: number;
+  /** What to do when retention removed the next record before it was read. */
+  readonly onTrimmed?: 'error' | 'earliest';
+  /** Aborting it closes the subscription; the iteration throws ABORTED. */
+  readonly signal?: AbortSignal;
+}
+
+export const SUBSCRIBE_DEFAULTS: Required<Pick<SubscribeOptions, 'from' | 'maxBufferedBytes' | 'onTrimmed'>> = {
+  from: 'earliest',
+  maxBufferedBytes: 4 * 1024 * 1024,
+  onTrimmed: 'error',
+};
+
+/** Offsets by partition. */
+export type Position = ReadonlyMap<number, number>;
+
+export interface Subscription<V, K = Uint8Array> extends AsyncIterable<LogRecord<V, K>>, AsyncDisposable {
+  /** Whole batches: the fastest way to read. Leaving the loop closes the subscription. */
+  batches(): AsyncIterable<RecordBatch<V, K>>;
+  /** Records as a web stream; cancelling it closes the subscription. */
+  readonly readable: ReadableStream<LogRecord<V, K>>;
+  /** Resolves when the application has been handed everything that was committed when a node last spoke. */
+  caughtUp(): Promise<Position>;
+  /** The next offset the application will be handed, by partition; without those whose start is not resolved yet. */
+  readonly position: Position;
+  /** One past the last committed record as far as is known, by partition. */
+  readonly tail: Position;
+  /** Records from position to tail, over all partitions. */
+  readonly lag: number;
+  /** Goes on elsewhere, in one partition or all; also after the iteration threw. */
+  seek(at: StartAt, partition?: number): void;
+  /** Hands out nothing until resume(); what is on its way fills the buffer, then the nodes stop sending. */
+  pause(): void;
+  resume(): void;
+  close(): Promise<void>;
+}
+
+export interface SubscriptionHost extends ReaderHost {
+  readonly requests: Requests;
+  onSubscriptionOpened(subscription: OpenSubscription): void;
+  onSubscriptionClosed(subscription: OpenSubscription): void;
+}
+
+export interface OpenSubscription {
+  /** Ends it; a waiting iteration ends with `error`, or plainly without one. */
+  end(error: LogError | undefined): void;
+}
+
+/** A batch taken for the application, and whom to tell how far it got. */
+export interface Taken {
+  readonly reader: PartitionReader;
+  readonly batch: ReceivedBatch;
+  /** Of the subscription: a seek since then makes the rest of it void. */
+  readonly generation: number;
+}
+
+const BUFFERED_BYTES_MIN = 64 * 1024;
+const BUFFERED_BYTES_MAX = 64 * 1024 * 1024;
+
+export class TopicSubscription<V, K> implements Subscription<V, K>, OpenSubscription {
+  readonly #host: SubscriptionHost;
+  readonly #topicName: string;
+  readonly #codec: Codec<V, K>;
+  readonly #options: SubscribeOptions;
+  readonly #maxBufferedBytes: number;
+  readonly #onAbort = (): void => this.end(abortedError('none'));
+  #readers: PartitionReader[] = [];
+  /** Where the search for the next batch begins: after the partition that gave the last one. */
+  #turn = 0;
+  #generation = 0;
+  #isOpen = false;
+  #isPaused = false;
+  #isClosed = false;
+  /** Thrown by the iteration, until a seek. */
+  #failure: LogError | undefined;
+  /** A seek that came before the partitions were known. */
+  #from: StartAt;
+  /** Those who wait for a batch or for caughtUp(). */
+  #watchers: (() => void)[] = [];
+  #readable: ReadableStream<LogRecord<V, K>> | undefined;
+
+  constructor(host: SubscriptionHost, topicName: string, codec: Codec<V, K>, options: SubscribeOptions) {
+    this.#host = host;
+    this.#topicName = topicName;
+    this.#codec = codec;
+    this.#options = options;
+    this.#from = options.from ?? SUBSCRIBE_DEFAULTS.from;
+    // Checked now: a mistake in the call is thrown by the call.
+    wireStartAt(this.#from);
+    if (typeof options.to === 'object') checkedCount(options.to.offset, 'The end of a subscription');
+    for (const partition of options.partitions ?? []) checkedCount(partition, 'A partition');
+    this.#maxBufferedBytes = integer(
+      'maxBufferedBytes',
+      options.maxBufferedBytes ?? SUBSCRIBE_DEFAULTS.maxBufferedBytes,
+      BUFFERED_BYTES_MIN,
+      BUFFERED_BYTES_MAX,
+    );
+    host.onSubscriptionOpened(this);
+    if (options.signal?.aborted === true) {
+      this.end(abortedError('none'));
+      return;
+    }
+    options.signal?.addEventListener('abort', this.#onAbort, { once: true });
+    void this.#open();
+  }
+
+  get position(): Position {
+    return this.#byPartition((reader) => reader.position);
+  }
+
+  get tail(): Position {
+    return this.#byPartition((reader) => reader.tail);
+  }
+
+  get lag(): number {
+    return this.#readers.reduce(
+      (sum, { tail, position }) =>
+        sum + (tail === undefined || position === undefined ? 0 : Math.max(0, tail - position)),
+      0,
+    );
+  }
+
+  get readable(): ReadableStream<LogRecord<V, K>> {
+    if (this.#readable === undefined) {
+      const records = this[Symbol.asyncIterator]();
+      this.#readable = new ReadableStream<LogRecord<V, K>>(
+        {
+          pull: async (controller) => {
+            const result = await records.next();
+            if (result.done === true) controller.close();
+            else controller.enqueue(result.value);
+          },
+          cancel: () => this.close(),
+        },
+        // Nothing is taken ahead of the reader: what is taken counts as seen.
+        { highWaterMark: 0 },
+      );
+    }
+    return this.#readable;
+  }
+
+  [Symbol.asyncIterator](): AsyncIterator<LogRecord<V, K>> {
+    return new RecordIterator(this, this.#topicName, this.#codec);
+  }
+
+  batches(): AsyncIterable<RecordBatch<V, K>> {
+    return { [Symbol.asyncIterator]: () => batchIterator(this, (taken) => this.#decode(taken)) };
+  }
+
+  async caughtUp(): Promise<Position> {
+    await this.#until(
+      () => this.#isOpen && this.#readers.every(({ isCaughtUp, isFinished }) => isCaughtUp || isFinished),
+    );
+    return this.position;
+  }
+
+  seek(at: StartAt, partition?: number): void {
+    const start = wireStartAt(at);
+    if (this.#isClosed) throw closedError('subscription');
+    const hadFailed = this.#failure !== undefined;
+    this.#failure = undefined;
+    this.#generation++;
+    if (!this.#isOpen) {
+      this.#from = at;
+      if (hadFailed) void this.#open();
+      return;
+    }
+    for (const reader of this.#readers) {
+      if (partition === undefined || reader.partition === partition) reader.seek(start);
+      // A batch that was handed out and not finished is void now: what is left of it is asked for again.
+      else reader.seek(reader.position === undefined ? start : { kind: 'offset', offset: reader.position });
+    }
+    this.onChange();
+  }
+
+  pause(): void {
+    this.#isPaused = true;
+  }
+
+  resume(): void {
+    this.#isPaused = false;
+    this.onChange();
+  }
+
+  close(): Promise<void> {
+    this.end(undefined);
+    return Promise.resolve();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  end(error: LogError | undefined): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#failure = error;
+    this.#options.signal?.removeEventListener('abort', this.#onAbort);
+    for (const reader of this.#readers) reader.stop();
+    this.#host.onSubscriptionClosed(this);
+    this.onChange();
+  }
+
+  /** The iteration throws `error` from now on; seek() starts again. */
+  fail(error: LogError): void {
+    if (this.#isClosed || this.#failure !== undefined) return;
+    this.#failure = error;
+    for (const reader of this.#readers) reader.stop();
+    this.onChange();
+  }
+
+  // For the iterators.
+
+  /** Whether what was taken may still be handed out. */
+  isCurrent(taken: Taken): boolean {
+    return taken.generation === this.#generation && !this.#isPaused && !this.#isClosed && this.#failure === undefined;
+  }
+
+  /** Whether what was taken is void for good. */
+  isVoid(taken: Taken): boolean {
+    return taken.generation !== this.#generation;
+  }
+
+  get isPaused(): boolean {
+    return this.#isPaused;
+  }
+
+  /** The next batch that is there already. */
+  takeNow(): Taken | undefined {
+    if (this.#isPaused || this.#isClosed || this.#failure !== undefined) return undefined;
+    for (let tried = 0; tried < this.#readers.length; tried++) {
+      const reader = this.#readers[(this.#turn + tried) % this.#readers.length]!;
+      const batch = reader.take();
+      if (batch === undefined) continue;
+      this.#turn = (this.#turn + tried + 1) % this.#readers.length;
+      return { reader, batch, generation: this.#generation };
+    }
+    return undefined;
+  }
+
+  /** Resolves when it is worth asking again; false: the iteration is over. Throws what it failed with. */
+  async changed(isReached: () => boolean): Promise<boolean> {
+    await this.#until(() => this.#isOver() || isReached(), true);
+    return !this.#isOver();
+  }
+
+  hasBatch(): boolean {
+    return !this.#isPaused && this.#readers.some((reader) => reader.hasBatch);
+  }
+
+  onChange(): void {
+    if (this.#watchers.length === 0) return;
+    const watchers = this.#watchers;
+    this.#watchers = [];
+    for (const watch of watchers) watch();
+  }
+
+  // Inside.
+
+  /** Nothing will come any more, and that is no failure. */
+  #isOver(): boolean {
+    if (this.#isClosed) return true;
+    return this.#isOpen && this.#readers.every((reader) => reader.isFinished);
+  }
+
+  #until(isReached: () => boolean, isIteration = false): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const watch = (): void => {
+        if (this.#failure !== undefined) reject(this.#failure);
+        else if (isReached()) resolve();
+        else if (this.#isClosed && !isIteration) reject(closedError('subscription'));
+        else this.#watchers.push(watch);
+      };
+      watch();
+    });
+  }
+
+  #byPartition(of: (reader: PartitionReader) => number | undefined): Position {
+    const map = new Map<number, number>();
+    for (const reader of this.#readers) {
+      const offset = of(reader);
+      if (offset !== undefined) map.set(reader.partition, offset);
+    }
+    return map;
+  }
+
+  #decode(taken: Taken): RecordBatch<V, K> {
+    const { reader, batch } = taken;
+    return decodeBatch(batch, reader, this.#topicName, this.#codec);
+  }
+
+  async #open(): Promise<void> {
+    try {
+      const topic = await this.#host.directory.lookup(this.#topicName);
+      const all = topic.partitions.map(({ partition }) => partition);
+      const partitions = [...new Set(this.#options.partitions ?? all)];
+      const missing = partitions.find((partition) => !all.includes(partition));
+      if (missing !== undefined) {
+        throw new LogError('PARTITION_NOT_FOUND', `Topic "${this.#topicName}" has no partition ${missing}.`, {
+          details: { topic: this.#topicName, partition: missing },
+        });
+      }
+      const ends = await Promise.all(partitions.map((partition) => this.#endOffset(topic.id, partition)));
+      if (this.#isClosed) return;
+      const windowBytes = Math.max(BUFFERED_BYTES_MIN, Math.floor(this.#maxBufferedBytes / partitions.length));
+      const onTrimmed = this.#options.onTrimmed ?? SUBSCRIBE_DEFAULTS.onTrimmed;
+      const events = { onChange: () => this.onChange(), onFailure: (error: LogError) => this.fail(error) };
+      this.#readers = partitions.map((partition, at) => {
+        const ref = { topic: topic.name, topicId: topic.id, partition };
+        const options = { windowBytes, onTrimmed, endOffset: ends[at] };
+        return new PartitionReader(this.#host, ref, wireStartAt(this.#from), options, events);
+      });
+      this.#isOpen = true;
+      for (const reader of this.#readers) reader.open();
+    } catch (error) {
+      this.fail(asLogError(error));
+    }
+  }
+
+  async #endOffset(topicId: number, partition: number): Promise<number | undefined> {
+    const { to } = this.#options;
+    if (to === undefined) return undefined;
+    if (to !== 'tail') return to.offset;
+    // The leader's: a replica's own tail may lag behind what this application appended itself.
+    const { body } = await this.#host.requests.ask({ kind: 'tail', topic: { id: topicId }, partition }, 'tail');
+    return body.tail;
+  }
+}
