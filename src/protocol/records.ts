@@ -13,8 +13,8 @@
  *     headers           key length, key (UTF-8), value length (-1 reads as empty), value
  *
  * The bytes come from whoever could write to the topic and no broker has looked at them, so every length is checked
- * against the bytes that are left before it is used, and counts against the fewest bytes their items can take before
- * anything is allocated for them.
+ * against the bytes that are left before it is used, and no count makes room for anything: what is allocated is what
+ * the bytes were seen to hold.
  */
 import { LogError } from './errors.ts';
 import { NUMBER_MAX } from './limits.ts';
@@ -34,8 +34,6 @@ export interface DecodedRecord {
   readonly headers: readonly RecordHeader[];
 }
 
-/** Length, attributes, two deltas, two lengths and a header count, a byte each. */
-const RECORD_BYTES_MIN = 7;
 const HEADER_BYTES_MIN = 2;
 const VARINT_BYTES_MAX = 10;
 const NO_HEADERS: readonly RecordHeader[] = Object.freeze([]);
@@ -54,9 +52,6 @@ export function decodeRecords(batch: Uint8Array): DecodedRecord[] {
   }
   checkAttributes(header.attributes);
   const cursor = new Cursor(batch, BATCH_OVERHEAD_BYTES, batch.length);
-  if (header.recordCount * RECORD_BYTES_MIN > cursor.left) {
-    throw new LogError('INVALID', `A record batch claims ${header.recordCount} records in ${cursor.left} bytes.`);
-  }
   const records: DecodedRecord[] = [];
   let nextDelta = 0;
   for (let count = header.recordCount; count > 0; count--) {

@@ -45,6 +45,7 @@ class NumberReader extends LibraryReader {
 
   constructor(bytes: Uint8Array) {
     super(bytes);
+    // The library's default, unless somebody else in the process changed it.
     this.discardUnknown = true;
   }
 

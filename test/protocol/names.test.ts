@@ -12,9 +12,9 @@ describe('topicNameProblem', () => {
   test.each([
     ['', /empty/],
     ['x'.repeat(TOPIC_NAME_BYTES_MAX + 1), /200/],
-    ['.', /dot/],
-    ['..', /dot/],
-    ['.hidden', /dot/],
+    ['.', /begin with a dot/],
+    ['..', /begin with a dot/],
+    ['.hidden', /begin with a dot/],
     ['a/b', /only/],
     ['a\\b', /only/],
     ['%2e%2e', /only/],

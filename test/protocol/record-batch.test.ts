@@ -72,6 +72,24 @@ describe('a record batch', () => {
   });
 });
 
+describe('readBatchHeader', () => {
+  test('refuses more records than offsets, which even compaction cannot leave', () => {
+    expect(codeOf(() => readBatchHeader(altered((view) => view.setInt32(57, 4))))).toBe('INVALID');
+    expect(readBatchHeader(altered((view) => view.setInt32(57, 2))).recordCount).toBe(2);
+  });
+
+  test('refuses a base offset whose last record would be past 2^53', () => {
+    const at = (offset: number) => {
+      const batch = GOLDEN.slice();
+      patchBatch(batch, offset, 1);
+      return () => readBatchHeader(batch);
+    };
+    // The offset after the last one has to be a number too: it is the next position.
+    expect(at(Number.MAX_SAFE_INTEGER - 3)().baseOffset).toBe(Number.MAX_SAFE_INTEGER - 3);
+    for (const under of [0, 1, 2]) expect(codeOf(at(Number.MAX_SAFE_INTEGER - under))).toBe('INVALID');
+  });
+});
+
 describe('checkProducedBatch', () => {
   test('takes a good batch, up to the byte of the limit', () => {
     expect(checkProducedBatch(GOLDEN, { batchBytesMax: GOLDEN.length }, crc32cPortable).recordCount).toBe(3);
@@ -191,6 +209,16 @@ describe('splitBatches', () => {
 
   test('finds none in nothing', () => {
     expect(splitBatches(new Uint8Array(0))).toEqual([]);
+  });
+
+  test('does not go round and round on a batch that says it has no bytes, or fewer', () => {
+    for (const length of [-12, -13, -100, -0x8000_0000, 0, 48]) {
+      const batch = altered((view) => view.setInt32(8, length));
+      expect(
+        codeOf(() => splitBatches(Uint8Array.of(...GOLDEN, ...batch))),
+        `length ${length}`,
+      ).toBe('INVALID');
+    }
   });
 
   test('refuses bytes that end inside a batch or between two', () => {

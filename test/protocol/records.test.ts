@@ -116,6 +116,8 @@ describe('decodeRecords', () => {
     ['a header without a key', [0x10, 0, 0, 0, 1, 0, 0x02, 0x01, 0], 1],
     ['a header past the end', [0x10, 0, 0, 0, 1, 0, 0x02, 0x20, 0], 1],
     ['a timestamp past 2^53', [0x1a, 0, 0xfe, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x1f, 0, 1, 0, 0], 1],
+    // -(2^53 + 1): rounded, the sum with the base would be in range again, and wrong.
+    ['a timestamp delta past 2^53', [0x1a, 0, 0x81, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x20, 0, 1, 0, 0], 1],
     ['a negative offset delta', [0x0c, 0, 0, 1, 1, 0, 0], 1],
     ['bytes after the last record', [0x0c, 0, 0, 0, 1, 0, 0, 0], 1],
     ['fewer records than claimed', [0x0c, 0, 0, 0, 1, 0, 0], 2],
@@ -211,6 +213,13 @@ describe('RecordBatchBuilder', () => {
       value,
       headers: [],
     });
+  });
+
+  test('does not keep a large buffer alive behind a small batch', () => {
+    const builder = new RecordBatchBuilder({ bytesMax: 1_000_000, recordsMax: 100 });
+    builder.tryAdd({ value: Uint8Array.of(1) }, 1);
+    const small = builder.build(crc32c);
+    expect(small.buffer.byteLength).toBeLessThanOrEqual(small.length * 2);
   });
 
   test('is spent once built, and has nothing to build when empty', () => {
