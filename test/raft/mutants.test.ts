@@ -1,5 +1,5 @@
 /**
- * The paper tests name the change that makes each of them fail. Here those lines are kept true: each must name text
+ * The tests of paper and thesis name the change that makes each of them fail. Here those lines are kept true: each must name text
  * that stands exactly once in its file. With RAFT_MUTANTS=1 every change is made, in a copy of the room outside this
  * checkout, and its test must fail there.
  */
@@ -11,10 +11,12 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
-const PAPER = join(ROOT, 'test/raft/paper.test.ts');
+const FILES = ['paper.test.ts', 'thesis.test.ts'];
 const IS_FULL = process.env.RAFT_MUTANTS === '1';
 
 interface Mutant {
+  /** The file of the test that must fail. */
+  readonly test: string;
   readonly title: string;
   readonly file: string;
   readonly from: string;
@@ -22,26 +24,29 @@ interface Mutant {
 }
 
 /** `test('title', () => {` followed by one or more comments `// Mutant, file: `from` -> `to``; \n means a line break. */
-function mutantsOf(source: string): Mutant[] {
+function mutantsOf(testFile: string): Mutant[] {
   const mutants: Mutant[] = [];
   let title = '';
-  for (const line of source.split('\n')) {
+  for (const line of sourceOf(testFile).split('\n')) {
     title = /^ {2}test\((['"])(.*)\1, /.exec(line)?.[2] ?? title;
     const match = /^ {4}\/\/ Mutant, ([a-z-]+\.ts): `(.*)` -> `(.*)`$/.exec(line);
     if (match === null) continue;
     const [, file, from, to] = match.map((part) => part.replaceAll('\\n', '\n'));
-    mutants.push({ title, file: file!, from: from!, to: to! });
+    mutants.push({ test: testFile, title, file: file!, from: from!, to: to! });
   }
   return mutants;
 }
 
-const source = readFileSync(PAPER, 'utf8');
-const mutants = mutantsOf(source);
+function sourceOf(testFile: string): string {
+  return readFileSync(join(ROOT, 'test/raft', testFile), 'utf8');
+}
 
-describe('the mutants named in paper.test.ts', () => {
+const mutants = FILES.flatMap(mutantsOf);
+
+describe('the mutants named beside the tests', () => {
   test('are named by every test', () => {
-    const titles = source.match(/^ {2}test\(/gm) ?? [];
-    expect(new Set(mutants.map(({ title }) => title)).size).toBe(titles.length);
+    const tests = FILES.flatMap((file) => sourceOf(file).match(/^ {2}test\(/gm) ?? []);
+    expect(new Set(mutants.map(({ title }) => title)).size).toBe(tests.length);
   });
 
   test.each(mutants)('$file still says what is to be changed for: $title', ({ file, from }) => {
@@ -53,7 +58,8 @@ describe('the mutants named in paper.test.ts', () => {
 function tryAll(): void {
   const folder = mkdtempSync(join(tmpdir(), 'raft-mutants-'));
 
-  test.each(mutants)('$file: $title', { timeout: 60_000 }, ({ title, file, from, to }) => {
+  test.each(mutants)('$file: $title', { timeout: 60_000 }, (mutant) => {
+    const { title, file, from, to } = mutant;
     rmSync(folder, { recursive: true });
     for (const room of ['src/raft', 'test/raft']) {
       mkdirSync(join(folder, room), { recursive: true });
@@ -66,7 +72,8 @@ function tryAll(): void {
       readFileSync(mutated, 'utf8').replace(from, () => to),
     );
     const name = title.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
-    const args = ['node_modules/vitest/vitest.mjs', 'run', '--root', folder, 'test/raft/paper.test.ts', '-t', name];
+    const testFile = `test/raft/${mutant.test}`;
+    const args = ['node_modules/vitest/vitest.mjs', 'run', '--root', folder, testFile, '-t', name];
     const env = { ...process.env, NO_COLOR: '1', FORCE_COLOR: '0' };
     const { status, stdout } = spawnSync(process.execPath, args, { cwd: folder, encoding: 'utf8', env });
     // The test itself, not the loading of the file.

@@ -34,10 +34,13 @@ interface Faults {
   readonly campaign: number;
   readonly trim: number;
   readonly withdrawVote: number;
-  /** Chance that a step flushes: low values keep much unflushed. */
+  /** Chance that a step makes hard states durable, and entries: low values keep much unflushed. */
+  readonly save: number;
   readonly flush: number;
 }
 
+/** Leaders come and go quickly: most of what can go wrong goes wrong when they change. */
+const HURRIED = { electionTicksMin: 10, electionTicksMax: 20, heartbeatTicks: 2 };
 /** Messages on the wire; more are lost, as a full queue would. */
 const WIRE_MAX = 400;
 
@@ -71,7 +74,7 @@ export class Chaos {
         send: (parcel: Parcel) => this.#send(parcel),
         trace: (node: NodeId, text: string) => this.#trace(node, text),
       };
-      const node = new SimNode(optionsFor(id, this.#ids, { random, ...shape }), world);
+      const node = new SimNode(optionsFor(id, this.#ids, { random, ...HURRIED, ...shape }), world);
       this.#nodes.set(id, node);
       node.start();
     }
@@ -95,18 +98,19 @@ export class Chaos {
     const prng = this.#prng;
     const maybe = (most: number): number => (prng.chance(0.5) ? prng.next() * most : 0);
     return {
-      loss: maybe(0.3),
+      loss: maybe(0.2),
       duplication: maybe(0.2),
       reordering: maybe(1),
       refusal: maybe(0.1),
-      crash: maybe(0.01),
-      cut: maybe(0.01),
+      crash: maybe(0.03),
+      cut: maybe(0.02),
       linkDown: maybe(0.01),
       transfer: maybe(0.01),
       campaign: maybe(0.01),
       trim: maybe(0.02),
       withdrawVote: maybe(0.003),
-      flush: 0.05 + prng.next() * 0.5,
+      save: 0.1 + prng.next() * 0.5,
+      flush: 0.03 + prng.next() * prng.next() * 0.6,
     };
   }
 
@@ -133,14 +137,14 @@ export class Chaos {
 
   #step(): void {
     const prng = this.#prng;
-    if (prng.chance(0.25)) for (const node of this.#up) if (prng.chance(0.9)) node.tick();
-    for (let i = prng.below(6); i > 0; i -= 1) this.#deliverOne();
+    if (prng.chance(0.35)) for (const node of this.#up) if (prng.chance(0.9)) node.tick();
+    for (let i = prng.below(8); i > 0; i -= 1) this.#deliverOne();
     for (const node of this.#up) {
       if (prng.chance(0.7)) node.serveRead();
-      if (prng.chance(this.#faults.flush)) node.flushHardStates();
+      if (prng.chance(this.#faults.save)) node.flushHardStates();
       if (prng.chance(this.#faults.flush)) node.flushWrites(prng.below(node.disk.pendingWrites + 1));
     }
-    if (prng.chance(0.2)) this.#proposeSomewhere();
+    if (prng.chance(0.3)) this.#proposeSomewhere();
     this.#misbehave();
   }
 
@@ -164,19 +168,21 @@ export class Chaos {
   #misbehave(): void {
     const prng = this.#prng;
     const faults = this.#faults;
-    const node = this.#nodes.get(prng.pick(this.#ids))!;
+    const node = this.#victim();
     const peer = prng.pick(this.#ids);
     if (!node.isUp) {
-      if (prng.chance(0.02)) node.start();
+      if (prng.chance(0.05)) node.start();
       return;
     }
-    if (prng.chance(faults.crash)) {
+    // Just before a flush is when a crash hurts most.
+    const isBadMoment = node.disk.pendingHardStates > 0;
+    if (prng.chance(isBadMoment ? faults.crash * 5 : faults.crash)) {
       this.#crashes += 1;
       node.crash(prng.below(node.disk.pendingHardStates + 1), prng.below(node.disk.pendingWrites + 1));
       return;
     }
     if (prng.chance(faults.cut)) this.#cutSomething();
-    if (prng.chance(0.005)) this.#cut.clear();
+    if (prng.chance(0.01)) this.#cut.clear();
     if (prng.chance(faults.linkDown)) node.turn((raft) => raft.peerDown(peer));
     if (prng.chance(faults.transfer)) node.turn((raft) => raft.transferTo(peer));
     if (prng.chance(faults.campaign)) node.turn((raft) => raft.campaign());
@@ -185,9 +191,17 @@ export class Chaos {
     if (prng.chance(0.01)) node.turn((raft) => raft.setMayVote(true));
   }
 
+  /** Anybody, leaders first: most rules are about what becomes of their entries. */
+  #victim(): SimNode {
+    const leaders = this.#up.filter((node) => node.raft.role === 'leader');
+    if (leaders.length > 0 && this.#prng.chance(0.3)) return this.#prng.pick(leaders);
+    return this.#nodes.get(this.#prng.pick(this.#ids))!;
+  }
+
   #cutSomething(): void {
     const prng = this.#prng;
-    const side = this.#ids.filter(() => prng.chance(0.5));
+    const victim = this.#victim().id;
+    const side = prng.chance(0.5) ? [victim] : this.#ids.filter(() => prng.chance(0.5));
     const isOneWay = prng.chance(0.3);
     for (const a of side) {
       for (const b of this.#ids) {
