@@ -74,8 +74,8 @@ interface WaitingRecord {
   readonly waiter: Waiter | undefined;
 }
 
-/** Records that wait may hold as many bytes again as the buffer; above that even onFull 'wait' refuses. */
-const WAITING_SHARE = 1;
+/** With the records that wait for room, up to twice maxBufferedBytes are held; above that everything is refused. */
+const BUFFERED_SHARE_MAX = 2;
 const EMPTY = new Uint8Array(0);
 
 export class TopicProducer<V, K> implements Producer<V, K>, OpenProducer {
@@ -256,9 +256,8 @@ export class TopicProducer<V, K> implements Producer<V, K>, OpenProducer {
   #wait(record: RecordScratch, partition: number | undefined, waiter: Waiter | undefined): void {
     const bytes = recordBytes(record);
     const { onFull, maxBufferedBytes } = this.#settings;
-    const isFull = this.#bufferedBytes >= maxBufferedBytes;
-    const mayWait = waiter === undefined || onFull === 'wait' || !isFull;
-    if (!mayWait || this.#waitingBytes + bytes > maxBufferedBytes * WAITING_SHARE) {
+    const isRefused = waiter !== undefined && onFull === 'reject' && this.bufferedBytes >= maxBufferedBytes;
+    if (isRefused || this.bufferedBytes + bytes > maxBufferedBytes * BUFFERED_SHARE_MAX) {
       throw new LogError('OVERLOADED', `${this.bufferedBytes} bytes of this producer wait to be acknowledged.`, {
         details: { limitBytes: maxBufferedBytes, actualBytes: this.bufferedBytes + bytes },
       });
