@@ -200,6 +200,12 @@ async function parse(words: readonly string[], process: Process): Promise<void> 
     .version(version)
     .help()
     .alias('help', 'h')
+    .updateStrings({
+      'Not enough non-option arguments: got %s, need at least %s': {
+        one: 'a word is missing: see the usage with --help (%s of %s)',
+        other: 'a word is missing: see the usage with --help (%s of %s)',
+      },
+    })
     .wrap(110)
     .exitProcess(false)
     .fail(false);

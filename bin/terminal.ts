@@ -35,6 +35,10 @@ export class Terminal {
     return this.#talk.isTTY === true && !this.#options.isQuiet;
   }
 
+  get isVerbose(): boolean {
+    return this.#options.isVerbose;
+  }
+
   /** A line for people, on stderr; silenced by --quiet. */
   say(line: string): void {
     if (!this.#options.isQuiet) this.complain(line);
