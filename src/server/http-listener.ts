@@ -104,11 +104,6 @@ export class HttpListener {
     return typeof address === 'object' && address !== null ? address.port : 0;
   }
 
-  /** For tests without a socket. */
-  get app(): FastifyInstance {
-    return this.#app;
-  }
-
   /** Requests that only wait come back now. */
   endWaiting(): void {
     for (const read of this.#reads) read.abort();

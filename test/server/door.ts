@@ -48,7 +48,6 @@ export async function openDoor(env: Env, options: DoorOptions = {}): Promise<Doo
   await http.listen((request, socket, head) => ws.onUpgrade(request, socket, head));
   const close = async (): Promise<void> => {
     ws.close();
-    http.app.server.closeAllConnections();
     await http.close();
     metrics.close();
   };
