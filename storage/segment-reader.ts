@@ -22,6 +22,7 @@ import {
 import { FRAME_HEADER_BYTES, FRAME_MAGIC, frameSeed, parseFrameHeader } from './frame.ts';
 import { IndexTable, MARK_EVERY_BYTES, type Mark } from './index-table.ts';
 import type { LogContext } from './log-context.ts';
+import { SEGMENT_HEADER_BYTES } from './segment-header.ts';
 import { type Fault, type ScanResult, scanSegment } from './segment-scan.ts';
 import type { StoredSegment } from './stored-segment.ts';
 import type { ByteCount, ChainSum, EntryHeader, LogEntry, LogIndex } from './types.ts';
@@ -62,9 +63,8 @@ export class SegmentReader {
   async read(segment: StoredSegment, from: LogIndex, bytesMax: ByteCount): Promise<LogEntry[]> {
     const place = this.#places.get(from);
     const isKnown = place?.segmentId === segment.segmentId;
-    const mark = isKnown ? undefined : (await this.#marks(segment)).byIndex(from);
-    const start = isKnown ? place.position : mark?.position;
-    if (start === undefined) throw corrupt('no mark leads to an entry', segment, segment.dataEnd, from);
+    const mark = isKnown ? undefined : ((await this.#marks(segment)).byIndex(from) ?? startOf(segment));
+    const start = mark?.position ?? place!.position;
     return this.#context.handles.use(segment.path, async (file) => {
       const slack = isKnown ? ENTRY_PROBE_BYTES + FRAME_HEADER_BYTES : WALK_BYTES;
       const walk = new Walk(segment, this.#context, file, start, bytesMax + slack);
@@ -90,7 +90,7 @@ export class SegmentReader {
 
   /** The header of one entry. */
   async find(segment: StoredSegment, index: LogIndex): Promise<Found> {
-    const mark = (await this.#marks(segment)).byIndex(index);
+    const mark = (await this.#marks(segment)).byIndex(index) ?? startOf(segment);
     return this.#first(segment, mark, index, (header) => header.index === index);
   }
 
@@ -100,8 +100,8 @@ export class SegmentReader {
     markOf: (marks: IndexTable) => Mark | undefined,
     isFound: (header: EntryHeader) => boolean,
   ): Promise<Found> {
-    const mark = markOf(await this.#marks(segment));
-    return this.#first(segment, mark, mark?.index ?? segment.before.index + 1, isFound);
+    const mark = markOf(await this.#marks(segment)) ?? startOf(segment);
+    return this.#first(segment, mark, mark.index, isFound);
   }
 
   /** Judges a whole segment, all of which is proven. */
@@ -135,11 +135,10 @@ export class SegmentReader {
 
   async #first(
     segment: StoredSegment,
-    mark: Mark | undefined,
+    mark: Mark,
     sought: LogIndex,
     isFound: (header: EntryHeader) => boolean,
   ): Promise<Found> {
-    if (mark === undefined) throw corrupt('no mark leads to an entry', segment, segment.dataEnd, sought);
     return this.#context.handles.use(segment.path, async (file) => {
       const walk = new Walk(segment, this.#context, file, mark.position, WALK_BYTES, mark.frame);
       for (let index = mark.index; index <= segment.last.index; index++) {
@@ -204,6 +203,12 @@ async function readIndex(segment: StoredSegment, file: File): Promise<readonly M
   const bytes = new Uint8Array(footer.indexBytes);
   const indexCount = await file.read(footer.indexPosition, bytes);
   return decodeIndex(bytes.subarray(0, indexCount), segment.segmentId, segment.path);
+}
+
+/** Where a segment's first entry is looked for when no mark leads to it: the marks were made while it was damaged. */
+function startOf({ before }: StoredSegment): Mark {
+  const { index, nextOffset, appendTimeMs } = before;
+  return { index: index + 1, baseOffset: nextOffset, appendTimeMs, position: SEGMENT_HEADER_BYTES, frame: 0 };
 }
 
 function sizeOf(found: Found): ByteCount {

@@ -70,12 +70,13 @@ export class Broker implements BrokerVerbs {
   #gossipDueMs = 0;
   #isGossipDue = false;
 
-  /** Opens what is on disk and begins to tick. Does not wait for peers: readiness() tells when it serves. */
+  /** Begins to open what is on disk, and to tick. Waits for neither, since opening damaged logs may wait for peers:
+   *  readiness() tells when it serves. */
   static async start(options: BrokerOptions, world: BrokerWorld): Promise<Broker> {
     const broker = new Broker(options, world);
     world.peers.attach(broker.#peerHandler());
     await broker.#upkeep.measureSpace();
-    if (world.directory.clusterId !== undefined) await broker.#join();
+    if (world.directory.clusterId !== undefined) void broker.#join();
     broker.#ticker = world.env.timers.every(options.tickMs, () => broker.#tick());
     return broker;
   }
@@ -194,6 +195,11 @@ export class Broker implements BrokerVerbs {
       },
       { name: 'cluster', isOk: clusterId !== undefined, detail: clusterId ?? 'not part of a cluster yet' },
       {
+        name: 'logs',
+        isOk: clusterId === undefined || this.#host.opening.length === 0,
+        detail: `${this.#host.opening.length} partitions are being opened`,
+      },
+      {
         name: 'leaders',
         isOk: groups.length > 0 && leaderless.length === 0,
         detail: `${leaderless.length} of ${groups.length} hosted partitions have no leader`,
@@ -236,11 +242,12 @@ export class Broker implements BrokerVerbs {
     return `damaged groups: ${damaged.join(', ') || 'none'}; stopped groups: ${broken.join(', ') || 'none'}`;
   }
 
+  /** The catalog first: it tells which other logs there should be. A failure is named by the host. */
   async #join(): Promise<void> {
     await this.#host.openCatalog();
+    if (this.#host.get(CATALOG_GROUP) === undefined) return;
     await this.#host.removeStrays();
     this.#applied(CATALOG_GROUP);
-    await this.#host.settled();
   }
 
   #tick(): void {
@@ -406,8 +413,11 @@ export class Broker implements BrokerVerbs {
       return `node ${peer.nodeId} belongs to cluster ${peer.clusterId}, this one to ${clusterId}`;
     }
     const { nodes } = this.#host.catalog;
-    // While the catalog is being opened nobody can be judged; the link is tried again.
-    if (nodes.length === 0) return 'this node is still recovering its catalog';
+    if (nodes.length === 0) {
+      // Until the catalog is open the members are not known. Who carries the cluster's id was a member when it was
+      // given; it may have to supply entries of the catalog itself. Others try again.
+      return peer.clusterId === clusterId ? true : 'this node is still recovering its catalog';
+    }
     const member = nodes.find(({ id }) => id === peer.nodeId);
     if (member === undefined) return `node ${peer.nodeId} is not a member of cluster ${clusterId}`;
     if (member.diskUuid === peer.diskUuid) return true;
@@ -458,7 +468,7 @@ export class Broker implements BrokerVerbs {
   }
 
   async #onFetchEntry({ groupId, index }: FetchEntryCall): Promise<Uint8Array[]> {
-    const entry = await this.#host.get(groupId)?.readEntry(index);
+    const entry = await this.#host.readEntry(groupId, index);
     return encodeCall({}, entry === undefined ? [] : [entry.headerBytes, entry.payload]);
   }
 }

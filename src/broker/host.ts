@@ -5,6 +5,7 @@
 
 import {
   type CacheBudget,
+  type LogEntry,
   type LogEvent,
   Partition,
   type PartitionOptions,
@@ -13,6 +14,8 @@ import {
 import { LogError } from '../protocol/index.ts';
 import { CATALOG_GROUP, Catalog } from './catalog.ts';
 import type { BrokerOptions, BrokerWorld } from './options.ts';
+
+type ReadEntry = (index: number) => Promise<LogEntry | undefined>;
 
 export interface HostEvents {
   /** Role, term or leader of a hosted group changed. */
@@ -27,8 +30,8 @@ export interface HostEvents {
 
 type Hosted =
   | { readonly kind: 'open'; readonly partition: Partition }
-  /** Opening or closing; verbs wait for the outcome like for a leader. */
-  | { readonly kind: 'busy' }
+  /** Being opened, which may wait for peers to supply damaged entries; what is sound is supplied to them meanwhile. */
+  | { readonly kind: 'opening'; readonly readEntry: ReadEntry | undefined }
   | { readonly kind: 'broken'; readonly error: Error };
 
 /** Messages of a group that is not open here yet, e.g. the first vote in a partition that was just made. */
@@ -78,6 +81,13 @@ export class Host {
     return hosted?.kind === 'open' ? hosted.partition : undefined;
   }
 
+  /** One committed entry, for a peer whose copy is damaged; undefined when this node cannot supply it. */
+  async readEntry(groupId: number, index: number): Promise<LogEntry | undefined> {
+    const hosted = this.#hosted.get(groupId);
+    if (hosted?.kind === 'open') return hosted.partition.readEntry(index);
+    return hosted?.kind === 'opening' ? hosted.readEntry?.(index) : undefined;
+  }
+
   /** Why a hosted group cannot be used. */
   breakage(groupId: number): Error | undefined {
     const hosted = this.#hosted.get(groupId);
@@ -88,8 +98,18 @@ export class Host {
     for (const hosted of this.#hosted.values()) if (hosted.kind === 'open') yield hosted.partition;
   }
 
+  /** Groups that cannot be opened. */
   get broken(): readonly number[] {
-    return [...this.#hosted].filter(([, hosted]) => hosted.kind === 'broken').map(([groupId]) => groupId);
+    return this.#groupsOf('broken');
+  }
+
+  /** Groups that are being opened. */
+  get opening(): readonly number[] {
+    return this.#groupsOf('opening');
+  }
+
+  #groupsOf(kind: Hosted['kind']): number[] {
+    return [...this.#hosted].filter(([, hosted]) => hosted.kind === kind).map(([groupId]) => groupId);
   }
 
   /** A raft message of any group. */
@@ -112,6 +132,11 @@ export class Host {
 
   peerDown(peer: string): void {
     for (const partition of this.open()) partition.peerDown(peer);
+  }
+
+  /** Damage known in any open partition is mended as far as peers can supply it. */
+  async mendAll(): Promise<void> {
+    for (const partition of this.open()) await partition.mendAll();
   }
 
   setFull(isFull: boolean): void {
@@ -160,7 +185,7 @@ export class Host {
   }
 
   #open(groupId: number, voters: readonly string[]): Promise<void> {
-    this.#hosted.set(groupId, { kind: 'busy' });
+    this.#hosted.set(groupId, { kind: 'opening', readEntry: undefined });
     return this.#enqueue(groupId, async () => {
       if (this.#isClosed) return;
       const isCatalog = groupId === CATALOG_GROUP;
@@ -207,6 +232,10 @@ export class Host {
     return Partition.open(options, this.#partitionWorld, {
       onStatus: (status) => this.#events.onStatus(groupId, status),
       onApplied: () => this.#events.onApplied(groupId),
+      onReplaying: (readEntry) => {
+        if (this.#hosted.get(groupId)?.kind === 'opening') this.#hosted.set(groupId, { kind: 'opening', readEntry });
+      },
+      isStopping: () => this.#isClosed,
       onLogEvent: (event) => this.#events.onLogEvent(groupId, event),
       onTrouble: (what, error) => logger.error({ group: groupId, err: error }, what),
     });

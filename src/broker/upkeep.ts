@@ -23,6 +23,7 @@ export interface UpkeepParts {
 const RETENTION_PERIOD_MS = 1_000;
 const SPACE_PERIOD_MS = 1_000;
 const BALANCE_PERIOD_MS = 2_000;
+const MEND_PERIOD_MS = 1_000;
 /** A peer is given back its leaderships once it has been up this long: one that flaps does not move them about. */
 const SETTLED_MS = 3_000;
 /** Below min(1 GiB, 5 % of the disk) appends are refused, so that hard states and trims always find room (W23). */
@@ -35,7 +36,9 @@ export class Upkeep {
   #retentionDueMs = 0;
   #spaceDueMs = 0;
   #balanceDueMs = 0;
+  #mendDueMs = 0;
   #isMeasuring = false;
+  #isMending = false;
 
   constructor(parts: UpkeepParts) {
     this.#parts = parts;
@@ -59,11 +62,23 @@ export class Upkeep {
       this.#balanceDueMs = nowMs + BALANCE_PERIOD_MS;
       this.#balance(nowMs);
     }
+    const { logger } = this.#parts.env;
+    if (nowMs >= this.#mendDueMs && !this.#isMending) {
+      this.#mendDueMs = nowMs + MEND_PERIOD_MS;
+      this.#mend().catch((error: unknown) => logger.error({ err: error }, 'mending damaged entries failed'));
+    }
     if (nowMs >= this.#spaceDueMs && !this.#isMeasuring) {
       this.#spaceDueMs = nowMs + SPACE_PERIOD_MS;
-      this.measureSpace().catch((error: unknown) =>
-        this.#parts.env.logger.error({ err: error }, 'cannot tell how full the disk is'),
-      );
+      this.measureSpace().catch((error: unknown) => logger.error({ err: error }, 'cannot tell how full the disk is'));
+    }
+  }
+
+  async #mend(): Promise<void> {
+    this.#isMending = true;
+    try {
+      await this.#parts.host.mendAll();
+    } finally {
+      this.#isMending = false;
     }
   }
 

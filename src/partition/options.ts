@@ -51,6 +51,11 @@ export interface PartitionEvents {
   onStatus(status: RaftStatus): void;
   /** Entries were applied: high watermark, log start or machine state may have moved. */
   onApplied(): void;
+  /** The log is open and its state being brought up to date, which may wait for peers: until then, committed entries
+   *  for peers are read like this. */
+  onReplaying(readEntry: (index: LogIndex) => Promise<LogEntry | undefined>): void;
+  /** The node is stopping: nothing waits for peers any more. */
+  isStopping(): boolean;
   /** What the log did, for metrics and the log of the node. */
   onLogEvent(event: LogEvent): void;
   /** Something failed that the partition goes on without; to be logged. */

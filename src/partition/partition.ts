@@ -24,16 +24,16 @@ import { type AppendOutcome, AppendQueue } from './append-queue.ts';
 import { CommitFeed, type FeedWaiter, type WakeReason } from './commit-feed.ts';
 import { encodeControl } from './control.ts';
 import { Drive } from './drive.ts';
+import { Mender } from './mender.ts';
 import type { PartitionEvents, PartitionOptions, PartitionWorld } from './options.ts';
 import { decodePeerMessage, type PeerMessage } from './peer-codec.ts';
-import { PendingEntries } from './pending-entries.ts';
+import type { PendingEntries } from './pending-entries.ts';
 import { type ReadOutcome, Reads } from './reads.ts';
+import { replay } from './replay.ts';
 import { Replicator } from './replicator.ts';
 import { Snapshots } from './snapshots.ts';
 import { PartitionState } from './state.ts';
 import { TailCache } from './tail-cache.ts';
-
-const REPLAY_BYTES = 1024 * 1024;
 
 export interface PartitionStatus extends RaftStatus {
   readonly earliest: Offset;
@@ -48,7 +48,6 @@ export interface PartitionStatus extends RaftStatus {
 
 export class Partition {
   readonly #options: PartitionOptions;
-  readonly #world: PartitionWorld;
   readonly #events: PartitionEvents;
   readonly #log: Log;
   readonly #raft: Raft;
@@ -60,8 +59,7 @@ export class Partition {
   readonly #queue: AppendQueue;
   readonly #reads: Reads;
   readonly #snapshots: Snapshots;
-  /** Repairs under way, by index: readers of one damaged entry share one. */
-  readonly #repairs = new Map<LogIndex, Promise<boolean>>();
+  readonly #mender: Mender;
   /** The node is short of space, by its own measure. */
   #isNodeFull = false;
   /** A write failed for want of space; the log refuses entries until it finds some. */
@@ -101,23 +99,36 @@ export class Partition {
     const state = new PartitionState(options.createMachine?.());
     const snapshot = log.latestSnapshot;
     if (snapshot !== undefined) state.restore(snapshot, snapshot.state);
-    const pending = await replay(log, state);
-    partition = new Partition(options, world, events, { log, state, pending });
-    return partition;
+    const mender = new Mender({ log, groupId: options.groupId, world, events });
+    events.onReplaying((index) => readCommitted(log, index, log.commitHint));
+    try {
+      const { timers } = world.env;
+      const pending = await replay({ log, state, mender, timers, isStopping: () => events.isStopping() });
+      partition = new Partition(options, world, events, { log, state, pending, mender });
+      return partition;
+    } catch (error) {
+      await log.close();
+      throw error;
+    }
   }
 
   private constructor(
     options: PartitionOptions,
     world: PartitionWorld,
     events: PartitionEvents,
-    opened: { readonly log: Log; readonly state: PartitionState; readonly pending: PendingEntries },
+    opened: {
+      readonly log: Log;
+      readonly state: PartitionState;
+      readonly pending: PendingEntries;
+      readonly mender: Mender;
+    },
   ) {
-    const { log, state, pending } = opened;
+    const { log, state, pending, mender } = opened;
     this.#options = options;
-    this.#world = world;
     this.#events = events;
     this.#log = log;
     this.#state = state;
+    this.#mender = mender;
     this.#pending = pending;
     const cache = new TailCache(world.cacheBudget);
     this.#cache = cache;
@@ -164,7 +175,7 @@ export class Partition {
       timers,
       mayTakeEntries: () => this.#mayTakeEntries,
     });
-    this.#reads = new Reads({ log, state, cache, repair: (index) => this.#repair(index) });
+    this.#reads = new Reads({ log, state, cache, repair: (index) => this.#mend(index) });
     this.#snapshots = new Snapshots({
       log,
       state,
@@ -303,8 +314,15 @@ export class Partition {
 
   /** One committed entry, for a peer whose copy is damaged. */
   async readEntry(index: LogIndex): Promise<LogEntry | undefined> {
-    if (index < this.#log.firstIndex || index > this.#state.appliedIndex) return undefined;
-    return this.#cache.get(index) ?? (await this.#log.read(index, 1))[0];
+    const cached = index <= this.#state.appliedIndex ? this.#cache.get(index) : undefined;
+    return cached ?? readCommitted(this.#log, index, this.#state.appliedIndex);
+  }
+
+  /** Mends what is known to be damaged, as far as peers can supply it. */
+  async mendAll(): Promise<void> {
+    if (this.#log.damage.length === 0 || this.#isClosed) return;
+    await this.#mender.mendAll();
+    if (!this.#isClosed) this.#limitRights();
   }
 
   segments(): ReturnType<Log['segments']> {
@@ -410,36 +428,16 @@ export class Partition {
 
   #readFailed(error: unknown): void {
     const index = error instanceof StorageError && error.code === 'CORRUPT' ? error.index : undefined;
-    if (index !== undefined) void this.#repair(index);
-    else this.#events.onTrouble('reading entries for a follower failed', error);
+    if (index === undefined) this.#events.onTrouble('reading entries for a follower failed', error);
+    else void this.#mend(index);
   }
 
-  #repair(index: LogIndex): Promise<boolean> {
-    const running = this.#repairs.get(index);
-    if (running !== undefined) return running;
-    const repair = this.#fetchAndRepair(index).finally(() => this.#repairs.delete(index));
-    this.#repairs.set(index, repair);
-    return repair;
-  }
-
-  /** Damage in a committed entry is mended with the same entry from any peer; nothing else on disk changes. */
-  async #fetchAndRepair(index: LogIndex): Promise<boolean> {
+  async #mend(index: LogIndex): Promise<boolean> {
+    // A replica that knows of damage does not campaign while it lasts.
     this.#limitRights();
-    if (index > this.#state.appliedIndex) return false;
-    const entry = await this.#world.fetchEntry(this.groupId, index);
-    if (entry === undefined || this.#isClosed || entry.header.term !== this.#log.termAt(index)) {
-      this.#events.onTrouble(`entry ${index} is damaged and no peer could supply it`, undefined);
-      return false;
-    }
-    try {
-      await this.#log.repair(entry);
-    } catch (error) {
-      this.#events.onTrouble(`repairing entry ${index} failed`, error);
-      return false;
-    }
-    this.#world.metrics.add('logdrive_wal_repairs_total');
-    this.#limitRights();
-    return true;
+    const isMended = await this.#mender.mend(index);
+    if (!this.#isClosed) this.#limitRights();
+    return isMended;
   }
 
   /** What a damaged or full replica may still do (design decision 7). */
@@ -451,21 +449,16 @@ export class Partition {
   }
 }
 
-/** Entries above the state: pending, and applied as far as they are known committed. */
-async function replay(log: Log, state: PartitionState): Promise<PendingEntries> {
-  const pending = new PendingEntries();
-  for (let next = state.appliedIndex + 1; next <= log.lastIndex; ) {
-    for (const entry of await log.read(next, REPLAY_BYTES)) {
-      next = entry.header.index + 1;
-      if (entry.header.index <= log.commitHint) {
-        state.apply(entry.header, entry.payload);
-      } else {
-        state.producers.appended(entry.header);
-        pending.push(entry);
-      }
-    }
+/** One sound entry at or below `committed`; undefined when this log cannot supply it. */
+async function readCommitted(log: Log, index: LogIndex, committed: LogIndex): Promise<LogEntry | undefined> {
+  if (index < log.firstIndex || index > committed) return undefined;
+  try {
+    return (await log.read(index, 1))[0];
+  } catch (error) {
+    // Damaged here as well, or trimmed meanwhile: another peer may have it.
+    if (error instanceof StorageError && (error.code === 'CORRUPT' || error.code === 'TRIMMED')) return undefined;
+    throw error;
   }
-  return pending;
 }
 
 function createRaft(options: PartitionOptions, world: PartitionWorld, log: Log, state: PartitionState): Raft {

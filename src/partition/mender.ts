@@ -1,0 +1,68 @@
+/**
+ * Damaged entries put back from peers (design 5 "Repair", rule R19): asked for by index, from any peer, with or without
+ * a leader. A peer supplies only what it knows committed, and an entry fits only where its term, size and chain fit
+ * (storage checks), so nothing can be put in a place it does not belong. Nothing else on disk changes.
+ *
+ * Entries of one damaged region go back in index order: each one's size says where the next begins.
+ */
+import { type Damage, type Log, type LogIndex, StorageError } from '../../storage/index.ts';
+import type { PartitionEvents, PartitionWorld } from './options.ts';
+
+export interface MenderParts {
+  readonly log: Log;
+  readonly groupId: number;
+  readonly world: Pick<PartitionWorld, 'fetchEntry' | 'metrics'>;
+  readonly events: Pick<PartitionEvents, 'onTrouble'>;
+}
+
+export class Mender {
+  readonly #parts: MenderParts;
+  /** One repair at a time; a second caller waits for its turn and mostly finds nothing left to do. */
+  #work: Promise<unknown> = Promise.resolve();
+
+  constructor(parts: MenderParts) {
+    this.#parts = parts;
+  }
+
+  /** Mends up to and including `index`, as far as that lies in a damaged region. False: no peer could supply it. */
+  mend(index: LogIndex): Promise<boolean> {
+    const mending = this.#work.then(() => this.#mendUpTo(index));
+    this.#work = mending;
+    return mending;
+  }
+
+  /** Mends everything known to be damaged, as far as peers can supply it. */
+  async mendAll(): Promise<void> {
+    for (const { lastIndex } of [...this.#parts.log.damage]) if (!(await this.mend(lastIndex))) return;
+  }
+
+  async #mendUpTo(index: LogIndex): Promise<boolean> {
+    for (let found = this.#covering(index); found !== undefined; found = this.#covering(index)) {
+      if (!(await this.#mendOne(found))) return false;
+    }
+    return true;
+  }
+
+  #covering(index: LogIndex): Damage | undefined {
+    return this.#parts.log.damage.find(({ firstIndex, lastIndex }) => firstIndex <= index && index <= lastIndex);
+  }
+
+  async #mendOne({ firstIndex: index, file, position }: Damage): Promise<boolean> {
+    const { log, groupId, world, events } = this.#parts;
+    const where = `entry ${index} (byte ${position} of ${file})`;
+    const entry = await world.fetchEntry(groupId, index);
+    if (entry === undefined) {
+      events.onTrouble(`${where} is damaged and no peer could supply it`, undefined);
+      return false;
+    }
+    try {
+      await log.repair(entry);
+    } catch (error) {
+      if (!(error instanceof StorageError)) throw error;
+      events.onTrouble(`${where} is damaged and what a peer supplied did not fit`, error);
+      return false;
+    }
+    world.metrics.add('logdrive_wal_repairs_total');
+    return true;
+  }
+}

@@ -1,0 +1,164 @@
+/** Damaged bytes on one replica, on all, and in the end of a log: never served, never cut, mended from a peer (P10). */
+import { afterEach, describe, expect, test } from 'vitest';
+import { LogError } from '../../src/protocol/index.ts';
+import { batchOf, SimCluster } from './support/sim-cluster.ts';
+
+const THREE = ['n1', 'n2', 'n3'] as const;
+const RECORDS = 40;
+const clusters: SimCluster[] = [];
+
+afterEach(async () => {
+  for (const cluster of clusters.splice(0)) {
+    for (const [id, node] of cluster.nodes) if (node.broker !== undefined) await cluster.crash(id);
+  }
+});
+
+/** A topic of several sealed segments, on brokers whose caches hold next to nothing. */
+async function filled(): Promise<SimCluster> {
+  const cluster = new SimCluster(THREE, { segmentBytes: 65_536, cacheBytesMax: 1 });
+  clusters.push(cluster);
+  await cluster.startAll();
+  await cluster.ready();
+  await cluster.createTopic('t');
+  for (let i = 0; i < RECORDS; i += 1) {
+    const batch = batchOf([`${i}-${'x'.repeat(6_000)}`]);
+    const request = { client: { inflightBytes: 0 }, topic: { name: 't' }, partition: 0, batch, producer: undefined };
+    await cluster.wait(cluster.broker('n1').append({ ...request, redirect: false }));
+  }
+  await cluster.time.advance(500);
+  return cluster;
+}
+
+/** The first segment file of the topic's log on a node. */
+async function firstSegment(cluster: SimCluster, id: string): Promise<string> {
+  const directory = '/data/logs/0000000001';
+  const items = await cluster.node(id).disk.list(directory);
+  return `${directory}/${items.find(({ name }) => name.endsWith('.segment'))!.name}`;
+}
+
+async function flip(cluster: SimCluster, id: string, path: string, position: number): Promise<void> {
+  const file = await cluster.node(id).disk.open(path, 'write');
+  const byte = new Uint8Array(1);
+  await file.read(position, byte);
+  byte[0]! ^= 0x10;
+  await file.write(position, [byte]);
+  await file.close();
+}
+
+async function contents(cluster: SimCluster, id: string, path: string): Promise<Uint8Array> {
+  const file = await cluster.node(id).disk.open(path, 'read');
+  const bytes = new Uint8Array(await file.bytes());
+  await file.read(0, bytes);
+  await file.close();
+  return bytes;
+}
+
+async function readAll(cluster: SimCluster, on: string): Promise<number> {
+  let offset = 0;
+  for (;;) {
+    const start = { kind: 'offset', offset } as const;
+    const request = { topic: { name: 't' }, partition: 0, start, bytesMax: 1, waitMs: 0, level: 'any' } as const;
+    const { nextOffset } = await cluster.wait(cluster.broker(on).read(request));
+    if (nextOffset === offset) return offset;
+    offset = nextOffset;
+  }
+}
+
+describe('damage in a sealed segment', () => {
+  test.each([
+    ['a payload', 20_000],
+    ['another payload', 50_001],
+  ])('of %s on one replica is mended from a peer when it is read, and the file is as it was', async (_, position) => {
+    const cluster = await filled();
+    const path = await firstSegment(cluster, 'n2');
+    const before = await contents(cluster, 'n2', path);
+    await flip(cluster, 'n2', path, position);
+    expect(await contents(cluster, 'n2', path)).not.toEqual(before);
+    expect(await readAll(cluster, 'n2')).toBe(RECORDS);
+    expect(await contents(cluster, 'n2', path)).toEqual(before);
+    expect(cluster.node('n2').lines.some(({ message }) => message.includes('damaged'))).toBe(true);
+  });
+
+  test('at different places on every replica still heals', async () => {
+    const cluster = await filled();
+    const before = new Map<string, Uint8Array>();
+    for (const [at, id] of THREE.entries()) {
+      const path = await firstSegment(cluster, id);
+      before.set(id, await contents(cluster, id, path));
+      await flip(cluster, id, path, 10_000 + at * 13_000);
+    }
+    for (const id of THREE) expect(await readAll(cluster, id)).toBe(RECORDS);
+    for (const id of THREE)
+      expect(await contents(cluster, id, await firstSegment(cluster, id))).toEqual(before.get(id));
+  });
+
+  test('of the same entry on every replica is named, not skipped, and everything else is served', async () => {
+    const cluster = await filled();
+    for (const id of THREE) await flip(cluster, id, await firstSegment(cluster, id), 20_000);
+    const failure = await cluster.wait(
+      readAll(cluster, 'n2').then(
+        () => undefined,
+        (error: unknown) => error,
+      ),
+    );
+    expect(LogError.is(failure) && failure.code).toBe('STORAGE_CORRUPT');
+    expect((failure as LogError).details.file).toContain('.segment');
+    const start = { kind: 'offset', offset: 20 } as const;
+    const later = { topic: { name: 't' }, partition: 0, start, bytesMax: 1, waitMs: 0, level: 'any' } as const;
+    expect((await cluster.wait(cluster.broker('n2').read(later))).nextOffset).toBeGreaterThan(20);
+  });
+
+  test('does not make the node unready, nor stop it from following', async () => {
+    const cluster = await filled();
+    await flip(cluster, 'n2', await firstSegment(cluster, 'n2'), 20_000);
+    await cluster.crash('n2');
+    await cluster.start('n2');
+    await cluster.ready();
+    expect(await readAll(cluster, 'n2')).toBe(RECORDS);
+  });
+});
+
+describe('damage in the end of a log, which a replica must know to take part', () => {
+  async function lastSegment(cluster: SimCluster, id: string): Promise<{ path: string; bytes: number }> {
+    const directory = '/data/logs/0000000001';
+    const items = await cluster.node(id).disk.list(directory);
+    const path = `${directory}/${items.findLast(({ name }) => name.endsWith('.segment'))!.name}`;
+    return { path, bytes: (await cluster.node(id).disk.stat(path))!.bytes };
+  }
+
+  test('on one replica is mended from its peers before it takes part', async () => {
+    const cluster = await filled();
+    await cluster.crash('n2');
+    const { path } = await lastSegment(cluster, 'n2');
+    const before = await contents(cluster, 'n2', path);
+    await flip(cluster, 'n2', path, 8_000);
+    await cluster.start('n2');
+    await cluster.ready();
+    await cluster.time.advance(2_000);
+    expect(await readAll(cluster, 'n2')).toBe(RECORDS);
+    expect((await contents(cluster, 'n2', path)).subarray(0, before.length - 4_096)).toEqual(
+      before.subarray(0, before.length - 4_096),
+    );
+  });
+
+  test('at different places on every replica heals although none of them can lead at first', async () => {
+    const cluster = await filled();
+    for (const id of THREE) await cluster.crash(id);
+    for (const [at, id] of THREE.entries())
+      await flip(cluster, id, (await lastSegment(cluster, id)).path, 6_000 + at * 7_000);
+    await cluster.startAll();
+    await cluster.until(
+      () =>
+        THREE.every((id) =>
+          cluster
+            .broker(id)
+            .readiness()
+            .every(({ isOk }) => isOk),
+        ),
+      'all ready',
+      60_000,
+    );
+    await cluster.time.advance(2_000);
+    for (const id of THREE) expect(await readAll(cluster, id)).toBe(RECORDS);
+  });
+});
