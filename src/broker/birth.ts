@@ -67,7 +67,8 @@ export class Birth {
       await this.#parts.peers.call(peer, 'birth', encodeCall(call), { timeoutMs: CALL_TIMEOUT_MS });
       return true;
     } catch (error) {
-      this.#parts.env.logger.warn({ peer, err: error }, 'telling a node about the cluster failed; it is told again');
+      // Most often two members tell it at once, and it is writing already.
+      this.#parts.env.logger.debug({ peer, err: error }, 'telling a node about the cluster failed; it is told again');
       return false;
     }
   }

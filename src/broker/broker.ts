@@ -43,6 +43,7 @@ import type {
 } from './verbs.ts';
 
 const CALL_TIMEOUT_MS = 2_000;
+const TELL_AGAIN_MS = 200;
 /** How long draining waits for other nodes to take the leaderships over. */
 const HAND_OVER_MS = 5_000;
 /** News of leaders is repeated this often, in case some was lost. */
@@ -162,7 +163,7 @@ export class Broker implements BrokerVerbs {
     const self: NodeDescription = {
       id: nodeId,
       url: clientUrl,
-      peerAddress: '',
+      peerAddress: this.#options.peerAddress,
       diskUuid: directory.diskUuid,
       version,
       isUp: true,
@@ -188,11 +189,6 @@ export class Broker implements BrokerVerbs {
     const leaderless = groups.filter(({ status }) => status.leader === undefined);
     const { clusterId } = this.#world.directory;
     return [
-      {
-        name: 'draining',
-        isOk: !this.#isDraining,
-        detail: this.#isDraining ? 'this node is shutting down' : 'not shutting down',
-      },
       { name: 'cluster', isOk: clusterId !== undefined, detail: clusterId ?? 'not part of a cluster yet' },
       {
         name: 'logs',
@@ -282,7 +278,7 @@ export class Broker implements BrokerVerbs {
       const isMember = nodes.some((node) => node.id === id && node.diskUuid === peer?.diskUuid);
       if (peer === undefined || peer.clusterId !== undefined || !isMember) continue;
       void this.#birth.tell(id, founding).then((isTold) => {
-        if (!isTold && this.#world.peers.isUp(id)) this.#untold.add(id);
+        if (!isTold) this.#world.env.timers.after(TELL_AGAIN_MS, () => this.#untold.add(id));
       });
     }
   }

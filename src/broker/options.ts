@@ -13,6 +13,8 @@ export interface BrokerOptions {
   readonly version: string;
   /** Where clients reach this node: ws://host:port/v1/ws; undefined without a listener. */
   readonly clientUrl: string | undefined;
+  /** Where its peers reach it: host:port. */
+  readonly peerAddress: string;
   readonly tickMs: number;
   readonly timing: RaftTiming;
   readonly segmentBytes: number;

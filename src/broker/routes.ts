@@ -34,13 +34,15 @@ export class Routes {
     this.#timers = timers;
   }
 
-  /** @throws LogError TOPIC_NOT_FOUND, or NO_LEADER before the catalog is there to ask. */
+  /** @throws LogError NO_LEADER before the catalog is there to ask. */
+  expectMember(): void {
+    if (this.#host.get(CATALOG_GROUP) !== undefined) return;
+    throw this.noLeader('This node is not part of a cluster yet, or still recovering.');
+  }
+
+  /** @throws LogError TOPIC_NOT_FOUND, NO_LEADER */
   topic(ref: TopicRef): CatalogTopic {
-    if (this.#host.get(CATALOG_GROUP) === undefined) {
-      throw new LogError('NO_LEADER', 'This node is not part of a cluster yet, or still recovering.', {
-        details: { retryAfterMs: NO_LEADER_RETRY_MS },
-      });
-    }
+    this.expectMember();
     const catalog = this.#host.catalog;
     const topic = 'name' in ref ? catalog.topic(ref.name) : catalog.topicById(ref.id);
     if (topic !== undefined) return topic;

@@ -48,6 +48,7 @@ export class Topics {
   async create(request: CreateTopicRequest): Promise<TopicDescription> {
     const { host, routes } = this.#parts;
     const { name, partitions, retention } = request;
+    routes.expectMember();
     const nodes = host.catalog.nodes.length;
     const replicas = request.replicas ?? Math.min(REPLICAS_DEFAULT, nodes);
     const problem = topicNameProblem(name);
@@ -55,7 +56,7 @@ export class Topics {
     if (!isCount(partitions, PARTITIONS_PER_TOPIC_MAX)) {
       throw invalid(`A topic has 1 to ${PARTITIONS_PER_TOPIC_MAX} partitions, not ${partitions}.`);
     }
-    if (nodes > 0 && !isCount(replicas, nodes)) {
+    if (!isCount(replicas, nodes)) {
       throw invalid(`A partition has 1 to ${nodes} replicas in this cluster of ${nodes}, not ${replicas}.`);
     }
     if (!isBound(retention.maxBytes) || !isBound(retention.maxAgeMs)) {
@@ -78,6 +79,7 @@ export class Topics {
   }
 
   async delete(name: string): Promise<void> {
+    this.#parts.routes.expectMember();
     const outcome = await this.#change({ kind: 'delete-topic', name }, this.#deadline());
     if (outcome === 'not-found') {
       throw new LogError('TOPIC_NOT_FOUND', `There is no topic "${name}".`, { details: { topic: name } });
@@ -92,6 +94,7 @@ export class Topics {
 
   /** Offsets are as this node's replicas know them; 0 where it has none. */
   list(): readonly TopicDescription[] {
+    this.#parts.routes.expectMember();
     return this.#parts.host.catalog.topics().map((topic) => this.#description(topic, new Map()));
   }
 

@@ -233,6 +233,7 @@ export class NodeServer {
       bootstrap,
       version: VERSION,
       clientUrl: this.clientUrl,
+      peerAddress: peers[nodeId] ?? this.#config.peerListen,
       tickMs: raft.tickMs,
       timing: {
         heartbeatTicks: ticks(raft.heartbeatMs),

@@ -299,16 +299,15 @@ export class Session implements ClientSocketEvents, SubscriptionHost {
     this.#requests.add(request);
     this.#readsInflightBytes += readBytes;
     answerRequest(this.broker, body, request.signal)
-      .then(
-        (answer) => {
-          if (answer.payload.length > 0) this.onRead(answer.payload.reduce((sum, batch) => sum + batch.byteLength, 0));
-          this.send(0, { kind: 'response', requestId, body: answer.body }, answer.payload);
-        },
-        (error: unknown) => {
-          const failure = failureOf(this.toldError(error));
-          this.send(0, { kind: 'response', requestId, body: { kind: 'failure', failure } });
-        },
-      )
+      .then((answer) => {
+        if (answer.payload.length > 0) this.onRead(answer.payload.reduce((sum, batch) => sum + batch.byteLength, 0));
+        this.send(0, { kind: 'response', requestId, body: answer.body }, answer.payload);
+      })
+      // Also an answer that does not fit into a frame, such as a very long list of topics.
+      .catch((error: unknown) => {
+        const failure = failureOf(this.toldError(error));
+        this.send(0, { kind: 'response', requestId, body: { kind: 'failure', failure } });
+      })
       .finally(() => {
         this.#requests.delete(request);
         this.#readsInflightBytes -= readBytes;

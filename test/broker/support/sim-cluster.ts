@@ -83,6 +83,7 @@ export class SimCluster {
       bootstrap: true,
       version: '0.0.0-test',
       clientUrl: `ws://${id}/v1/ws`,
+      peerAddress: id,
       tickMs: 10,
       timing: { electionTicksMin: 20, electionTicksMax: 40, heartbeatTicks: 4 },
       segmentBytes: 64 * 1024 * 1024,
