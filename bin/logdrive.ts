@@ -133,6 +133,12 @@ const COMMANDS: readonly LazyCommand[] = [
   },
 ];
 
+/** The one sentence of yargs' own that people meet often and that tells them nothing. Its types know no plurals. */
+const TOO_FEW_WORDS = 'a word is missing: see --help (got %s of %s)';
+const PARSER_STRINGS = {
+  'Not enough non-option arguments: got %s, need at least %s': { one: TOO_FEW_WORDS, other: TOO_FEW_WORDS },
+} as unknown as Record<string, string>;
+
 interface Process {
   readonly terminal: Terminal;
   readonly env: Readonly<Record<string, string | undefined>>;
@@ -200,12 +206,7 @@ async function parse(words: readonly string[], process: Process): Promise<void> 
     .version(version)
     .help()
     .alias('help', 'h')
-    .updateStrings({
-      'Not enough non-option arguments: got %s, need at least %s': {
-        one: 'a word is missing: see the usage with --help (%s of %s)',
-        other: 'a word is missing: see the usage with --help (%s of %s)',
-      },
-    })
+    .updateStrings(PARSER_STRINGS)
     .wrap(110)
     .exitProcess(false)
     .fail(false);

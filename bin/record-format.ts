@@ -6,18 +6,11 @@
  *   %K key bytes (-1: no key)   %S value bytes   %h headers as k=v,k=v   %% a percent sign   \n \t \r \0 \\ \xHH
  */
 import { isUtf8 } from 'node:buffer';
+import type { LogRecord } from '../src/client/index.ts';
 import { UsageError } from './exit.ts';
 import { unescapeBytes } from './values.ts';
 
-export interface ConsumedRecord {
-  readonly topic: string;
-  readonly partition: number;
-  readonly offset: number;
-  readonly timestampMs: number;
-  readonly key: Uint8Array | undefined;
-  readonly value: Uint8Array;
-  readonly headers: readonly { readonly key: string; readonly value: Uint8Array }[];
-}
+export type ConsumedRecord = LogRecord<Uint8Array>;
 
 /** Hands the bytes of one record to `write`, which may keep them. */
 export type RecordFormat = (record: ConsumedRecord, write: (bytes: Uint8Array) => void) => void;
@@ -46,7 +39,7 @@ function jsonOf(record: ConsumedRecord): Record<string, unknown> {
     topic: record.topic,
     partition: record.partition,
     offset: record.offset,
-    timestamp: record.timestampMs,
+    timestamp: record.timestamp,
     ...(record.key === undefined ? { key: null } : bytesField('key', record.key)),
     ...bytesField('value', record.value),
     headers: jsonOfHeaders(record.headers),
@@ -69,7 +62,7 @@ function number(of: (record: ConsumedRecord) => number): RecordFormat {
 const DIRECTIVES: Readonly<Record<string, RecordFormat>> = {
   o: number((record) => record.offset),
   p: number((record) => record.partition),
-  T: number((record) => record.timestampMs),
+  T: number((record) => record.timestamp),
   S: number((record) => record.value.length),
   K: number((record) => record.key?.length ?? -1),
   t: (record, write) => write(Buffer.from(record.topic)),

@@ -123,7 +123,7 @@ async function writeRecords(invocation: Invocation, subscription: Subscription<U
   let left = plan.countMax ?? Number.POSITIVE_INFINITY;
   for await (const batch of subscription.batches()) {
     for (const record of batch.records) {
-      plan.format({ ...record, timestampMs: record.timestamp }, write);
+      plan.format(record, write);
       if (--left === 0) return;
     }
     if (out.isFull) await out.flushed();

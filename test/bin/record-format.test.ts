@@ -6,7 +6,7 @@ const record: ConsumedRecord = {
   topic: 'orders',
   partition: 2,
   offset: 41,
-  timestampMs: 1_700_000_000_123,
+  timestamp: 1_700_000_000_123,
   key: Buffer.from('k1'),
   value: Buffer.from('hello'),
   headers: [

@@ -59,7 +59,17 @@ const ROOMS: readonly Room[] = [
     rooms: ['broker', 'partition', 'storage', 'protocol', 'config', 'env', 'metrics'],
     packages: ['node:*', 'ws', 'fastify', 'prom-client', 'pino', 'pino-pretty'],
   },
-  { name: 'client', at: 'src/client/', rooms: ['protocol', 'env'], packages: [], homes: { 'socket-node.ts': ['ws'] } },
+  {
+    name: 'client',
+    at: 'src/client/',
+    rooms: ['protocol', 'env'],
+    packages: [],
+    homes: {
+      'socket-node.ts': ['ws'],
+      // The real clock, timers, chance and checksum of Node; platform-browser.ts has those of a browser.
+      'platform-node.ts': ['node:crypto', 'node:module', '@node-rs/crc32'],
+    },
+  },
   { name: 'embedded', at: 'src/index.ts', rooms: ['server', 'client'], packages: [] },
   // The doorstep shows errors and limits as the protocol's table has them.
   {
