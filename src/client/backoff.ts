@@ -13,6 +13,14 @@ export interface BackoffOptions {
   readonly factor: number;
 }
 
+/** Within one operation no single wait may use up most of its time. */
+const OPERATION_SHARE = 1 / 8;
+
+export function operationBackoff(random: Random, options: BackoffOptions, timeoutMs: number): Backoff {
+  const maxDelayMs = Math.max(options.minDelayMs, Math.min(options.maxDelayMs, timeoutMs * OPERATION_SHARE));
+  return new Backoff(random, { ...options, maxDelayMs });
+}
+
 export class Backoff {
   readonly #random: Random;
   readonly #options: BackoffOptions;

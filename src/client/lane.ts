@@ -17,7 +17,7 @@
  */
 import type { TimerHandle } from '../env.ts';
 import { type AckMessage, assert, LogError, type ProducerTuple } from '../protocol/index.ts';
-import { Backoff } from './backoff.ts';
+import { type Backoff, operationBackoff } from './backoff.ts';
 import type { Connection } from './connection.ts';
 import type { NodePool } from './node-pool.ts';
 import { abortedError, closedError } from './operation.ts';
@@ -114,7 +114,8 @@ export class Lane {
     this.#epoch = identity.epoch;
     this.#maxInFlight = maxInFlight;
     this.#onProgress = onProgress;
-    this.#backoff = new Backoff(host.platform.random, host.settings.backoff);
+    const { backoff, requestTimeoutMs } = host.settings;
+    this.#backoff = operationBackoff(host.platform.random, backoff, requestTimeoutMs);
   }
 
   /** Batches submitted and not answered. */
@@ -406,6 +407,11 @@ export class Lane {
     }
     if (this.#state === 'settling' && this.#inFlight === 0) this.#onSettled();
     else if (this.#state === 'sending') this.#pump();
+    else if (this.#state === 'resting' && this.#pending.length === 0) {
+      // The next batch is another operation, with all of its time before it.
+      this.#rest?.cancel();
+      this.#state = 'detached';
+    }
   }
 
   #haltOn(error: LogError): void {

@@ -2,14 +2,8 @@
  * The batch being filled for one partition: records are encoded as they come, and the promises of those who wait for an
  * ack lie beside them. A record whose sender does not wait (enqueue) leaves no object behind.
  */
-import {
-  type AckMessage,
-  type Crc32c,
-  type NewRecord as EncodedRecord,
-  type LogError,
-  RecordBatchBuilder,
-} from '../protocol/index.ts';
-import type { Ack } from './record.ts';
+import { type AckMessage, type Crc32c, type LogError, RecordBatchBuilder } from '../protocol/index.ts';
+import type { Ack, RecordScratch } from './record.ts';
 
 /** Who waits for one record's ack. */
 export interface Waiter {
@@ -37,9 +31,9 @@ export class OpenBatch {
   }
 
   /** False: the batch is full. @throws LogError TOO_LARGE for a record that no batch of this size could hold. */
-  tryAdd(record: EncodedRecord, nowMs: number, waiter: Waiter | undefined): boolean {
+  tryAdd(record: RecordScratch, waiter: Waiter | undefined): boolean {
     const index = this.#builder.recordCount;
-    if (!this.#builder.tryAdd(record, nowMs)) return false;
+    if (!this.#builder.tryAdd(record, record.timestampMs)) return false;
     if (waiter !== undefined) {
       this.#indexes.push(index);
       this.#resolves.push(waiter.resolve);

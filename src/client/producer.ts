@@ -17,7 +17,15 @@ import { abortedError, closedError } from './operation.ts';
 import { partitionOfKey, StickyPartition } from './partitioner.ts';
 import { type ProducerOptions, type ProducerSettings, producerIdOf, producerSettings } from './producer-options.ts';
 import { AckFeed, recordSink } from './producer-streams.ts';
-import { type Ack, checkRecordBytes, encodeInto, type NewRecord, ownedCopy, type RecordScratch } from './record.ts';
+import {
+  type Ack,
+  checkRecordBytes,
+  encodeInto,
+  type NewRecord,
+  newScratch,
+  ownedCopy,
+  type RecordScratch,
+} from './record.ts';
 import { asLogError } from './requests.ts';
 
 export interface Producer<V, K = Uint8Array> extends AsyncDisposable {
@@ -76,14 +84,13 @@ interface WaitingRecord {
 
 /** With the records that wait for room, up to twice maxBufferedBytes are held; above that everything is refused. */
 const BUFFERED_SHARE_MAX = 2;
-const EMPTY = new Uint8Array(0);
 
 export class TopicProducer<V, K> implements Producer<V, K>, OpenProducer {
   readonly #host: ProducerHost;
   readonly #topicName: string;
   readonly #codec: Codec<V, K>;
   readonly #settings: ProducerSettings;
-  readonly #scratch: RecordScratch = { value: EMPTY, key: undefined };
+  readonly #scratch: RecordScratch = newScratch();
   #topic: TopicInfo | undefined;
   #isOpening = false;
   #partitions: PartitionState[] = [];
@@ -233,7 +240,7 @@ export class TopicProducer<V, K> implements Producer<V, K>, OpenProducer {
   #take(record: NewRecord<V, K>, waiter: Waiter | undefined): void {
     this.#checkOpen();
     const scratch = this.#scratch;
-    encodeInto(scratch, record, this.#codec);
+    encodeInto(scratch, record, this.#codec, this.#host.platform.clock.nowMs());
     const topic = this.#topic;
     if (topic !== undefined && this.#waiting.length === 0 && this.#bufferedBytes < this.#settings.maxBufferedBytes) {
       this.#add(scratch, record.partition, waiter);
@@ -327,14 +334,13 @@ export class TopicProducer<V, K> implements Producer<V, K>, OpenProducer {
     const limits = this.#host.pool.limits;
     if (limits !== undefined) checkRecordBytes(record, limits.recordBytesMax);
     const state = this.#choose(record, partition);
-    const nowMs = this.#host.platform.clock.nowMs();
     let open = state.open !== undefined && state.open.recordCount > 0 ? state.open : this.#openBatch(state, record);
     let before = open.bytes;
-    if (!open.tryAdd(record, nowMs, waiter)) {
+    if (!open.tryAdd(record, waiter)) {
       this.#seal(state);
       open = this.#openBatch(state, record);
       before = open.bytes;
-      open.tryAdd(record, nowMs, waiter);
+      open.tryAdd(record, waiter);
     }
     // The first record of a batch brings its header along.
     this.#bufferedBytes += open.bytes - (open.recordCount === 1 ? 0 : before);

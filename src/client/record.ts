@@ -47,17 +47,32 @@ export interface BatchAck extends Ack {
 
 const ENCODER = new TextEncoder();
 
-/** The record's parts as bytes, to be filled once per record and reused: adding a record to a batch copies them. */
+const NO_HEADERS: readonly RecordHeader[] = Object.freeze([]);
+
+/** The record's parts as bytes. Always of one shape: filled anew for every record of a producer's hot path. */
 export interface RecordScratch extends EncodedRecord {
   value: Uint8Array;
   key: Uint8Array | undefined;
-  headers?: readonly RecordHeader[];
-  timestampMs?: number;
+  headers: readonly RecordHeader[];
+  timestampMs: number;
 }
 
-/** Encodes into `scratch`. @throws LogError INVALID when the codec or the record is at fault. */
-export function encodeInto<V, K>(scratch: RecordScratch, record: NewRecord<V, K>, codec: Codec<V, K>): void {
-  const { key, headers, timestamp } = record;
+export function newScratch(): RecordScratch {
+  return { value: new Uint8Array(0), key: undefined, headers: NO_HEADERS, timestampMs: 0 };
+}
+
+/**
+ * Encodes into `scratch`.
+ * @param nowMs For a record without a timestamp.
+ * @throws LogError INVALID when the codec or the record is at fault.
+ */
+export function encodeInto<V, K>(
+  scratch: RecordScratch,
+  record: NewRecord<V, K>,
+  codec: Codec<V, K>,
+  nowMs: number,
+): void {
+  const { key, headers } = record;
   try {
     scratch.value = codec.encodeValue(record.value);
     scratch.key =
@@ -68,34 +83,29 @@ export function encodeInto<V, K>(scratch: RecordScratch, record: NewRecord<V, K>
   if (!(scratch.value instanceof Uint8Array) || !(scratch.key === undefined || scratch.key instanceof Uint8Array)) {
     throw new LogError('INVALID', `The codec (${codec.contentType}) makes Uint8Arrays of values and keys.`);
   }
-  if (headers === undefined) delete scratch.headers;
-  else scratch.headers = encodeHeaders(headers);
-  if (timestamp === undefined) delete scratch.timestampMs;
-  else scratch.timestampMs = timestamp;
+  scratch.headers = headers === undefined ? NO_HEADERS : encodeHeaders(headers);
+  scratch.timestampMs = record.timestamp ?? nowMs;
 }
 
 /** A copy that shares no bytes with the caller's buffers. Not slice(): on a Buffer that is a view. */
-export function ownedCopy(record: RecordScratch): RecordScratch {
-  const copy: RecordScratch = {
-    value: new Uint8Array(record.value),
-    key: record.key === undefined ? undefined : new Uint8Array(record.key),
+export function ownedCopy({ value, key, headers, timestampMs }: RecordScratch): RecordScratch {
+  return {
+    value: new Uint8Array(value),
+    key: key === undefined ? undefined : new Uint8Array(key),
+    headers: headers.map((header) => ({ key: header.key, value: new Uint8Array(header.value) })),
+    timestampMs,
   };
-  if (record.headers !== undefined) {
-    copy.headers = record.headers.map(({ key, value }) => ({ key, value: new Uint8Array(value) }));
-  }
-  if (record.timestampMs !== undefined) copy.timestampMs = record.timestampMs;
-  return copy;
 }
 
 /** Bytes of a record as its limit counts them: key, value and headers. */
-export function payloadBytes(record: EncodedRecord): number {
-  let total = (record.value?.length ?? 0) + (record.key?.length ?? 0);
-  for (const header of record.headers ?? []) total += header.key.length + header.value.length;
+function payloadBytes(record: RecordScratch): number {
+  let total = record.value.length + (record.key?.length ?? 0);
+  for (const header of record.headers) total += header.key.length + header.value.length;
   return total;
 }
 
 /** @throws LogError TOO_LARGE that names the limit, instead of letting the whole batch be refused. */
-export function checkRecordBytes(record: EncodedRecord, limitBytes: number): void {
+export function checkRecordBytes(record: RecordScratch, limitBytes: number): void {
   const actualBytes = payloadBytes(record);
   if (actualBytes <= limitBytes) return;
   throw new LogError('TOO_LARGE', `A record of ${actualBytes} bytes is over ${limitBytes}.`, {

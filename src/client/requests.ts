@@ -5,7 +5,7 @@
  * What has an effect is sent again only when it surely had none yet, or when doing it twice is the same as once.
  */
 import { LogError, type RequestBody, type ResponseBody } from '../protocol/index.ts';
-import { Backoff } from './backoff.ts';
+import { operationBackoff } from './backoff.ts';
 import type { Answer } from './connection.ts';
 import type { NodePool, Wish } from './node-pool.ts';
 import type { Operation } from './operation.ts';
@@ -53,7 +53,8 @@ export class Requests {
   }
 
   async #askUntilDone(body: RequestBody, wish: Wish, operation: Operation): Promise<Answer> {
-    const backoff = new Backoff(this.#platform.random, this.#settings.backoff);
+    const { backoff: delays, requestTimeoutMs } = this.#settings;
+    const backoff = operationBackoff(this.#platform.random, delays, requestTimeoutMs);
     let lastError: LogError | undefined;
     let avoid = wish.avoid;
     let mayBeDone = false;

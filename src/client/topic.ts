@@ -15,6 +15,7 @@ import {
   encodeInto,
   type LogRecord,
   type NewRecord,
+  newScratch,
   type RecordScratch,
 } from './record.ts';
 import { type StartAt, wireStartAt } from './start-at.ts';
@@ -215,8 +216,8 @@ export class ClientTopic<V, K> implements Topic<V, K> {
   }
 
   #encode(record: NewRecord<V, K>): RecordScratch {
-    const encoded: RecordScratch = { value: new Uint8Array(0), key: undefined };
-    encodeInto(encoded, record, this.#codec);
+    const encoded = newScratch();
+    encodeInto(encoded, record, this.#codec, this.#host.platform.clock.nowMs());
     const limits = this.#host.pool.limits;
     if (limits !== undefined) checkRecordBytes(encoded, limits.recordBytesMax);
     return encoded;

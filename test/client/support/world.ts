@@ -3,8 +3,8 @@
  * come from a seed, and messages are delivered in turns. Nothing here waits for real time.
  */
 
+import { createHash } from 'node:crypto';
 import type { Platform } from '../../../src/client/platform.ts';
-import { sha256 } from '../../../src/client/sha256.ts';
 import type { SocketLike } from '../../../src/client/socket.ts';
 import type { TimerHandle } from '../../../src/env.ts';
 import { crc32cPortable } from '../../../src/protocol/index.ts';
@@ -43,7 +43,8 @@ export class World {
         bytes: (count) => Uint8Array.from({ length: count }, () => this.next() * 256),
       },
       crc32c: crc32cPortable,
-      sha256,
+      // Not the one over Web Crypto: that one answers from a thread, in real time.
+      sha256: (bytes) => Promise.resolve(new Uint8Array(createHash('sha256').update(bytes).digest())),
       openSocket: (url) => this.openSocket(url),
       agent: 'test',
     };
