@@ -16,7 +16,7 @@ export interface LogTimers {
 }
 
 export interface LogOptions {
-  /** A segment is sealed before a flush would take it beyond this. 64 MiB; at least 64 KiB. */
+  /** A segment is sealed before a flush would take it beyond this. 64 MiB; at least 8 KiB. */
   readonly segmentBytes?: ByteCount;
   /** Entries collected in one flush frame. 4 MiB; at least 4 KiB. One larger entry is written by itself. */
   readonly flushBytesMax?: ByteCount;
@@ -45,7 +45,7 @@ export function limitsOf(options: LogOptions): LogLimits {
   const segmentBytes = options.segmentBytes ?? 64 * 1024 * 1024;
   const flushBytesMax = options.flushBytesMax ?? 4 * 1024 * 1024;
   const idleProofMs = options.idleProofMs ?? 20;
-  assert(segmentBytes >= 64 * 1024 && segmentBytes <= 2 ** 40, `segmentBytes ${segmentBytes}`);
+  assert(segmentBytes >= 8 * 1024 && segmentBytes <= 2 ** 40, `segmentBytes ${segmentBytes}`);
   assert(flushBytesMax >= 4096 && flushBytesMax <= 64 * 1024 * 1024, `flushBytesMax ${flushBytesMax}`);
   assert(idleProofMs >= 1 && idleProofMs <= 60_000, `idleProofMs ${idleProofMs}`);
   return { segmentBytes, flushBytesMax, idleProofMs };
