@@ -71,7 +71,11 @@ describe('results on disk', () => {
 describe('a printed result', () => {
   test('names durability, machine, disk, options, and whether the target is met', () => {
     const use = {
-      ...{ name: 'n1', cpuSeconds: 1.5, elapsedSeconds: 3, rssBytes: 90 * 1024 ** 2, rssBytesPeak: 99 * 1024 ** 2 },
+      name: 'n1',
+      cpuSeconds: 1.5,
+      elapsedSeconds: 3,
+      rssBytes: 90 * 1024 ** 2,
+      rssBytesPeak: 99 * 1024 ** 2,
       flushes: { count: 100, entries: 250, bytes: 102_400, seconds: 0.05, byEntries: [] },
     };
     const text = renderResult(resultOf([speed([100, 300, 200], 150), delay([1])], { processes: [use] }));

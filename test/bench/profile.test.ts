@@ -2,7 +2,10 @@ import { describe, expect, test } from 'vitest';
 import { type CpuProfile, summarize } from '../../bench/profile.ts';
 
 const frame = (functionName: string): CpuProfile['nodes'][number]['callFrame'] => ({
-  ...{ functionName, url: '', lineNumber: 0, columnNumber: 0 },
+  functionName,
+  url: '',
+  lineNumber: 0,
+  columnNumber: 0,
 });
 
 /** main -> encode -> encode (recursive) -> copy; and idle. */
