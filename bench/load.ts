@@ -1,34 +1,36 @@
 /** The producing half of several scenarios: as many records as asked through the SDK, all of them acknowledged. */
-import { type Client, connect, type ProducerOptions } from '../src/client/index.ts';
+import { type Client, connect, type Producer, type ProducerOptions } from '../src/client/index.ts';
 import type { BenchCluster } from './bench-cluster.ts';
 import type { BenchContext } from './scenario.ts';
 
 /** Values a load goes round; enough that no cache of a processor holds them all for large records. */
 export const VALUES = 1_024;
 
-export async function connectTo(context: BenchContext, cluster: BenchCluster): Promise<Client> {
+export async function connectTo(context: Pick<BenchContext, 'cleanup'>, cluster: BenchCluster): Promise<Client> {
   const client = await connect(cluster.servers, { requestTimeoutMs: 30_000 });
   context.cleanup.defer('the client', () => client.close());
   return client;
 }
 
-/**
- * Resolves with the milliseconds from the first record handed to the SDK to the last acknowledgement. One producer
- * keeps as much in flight as its options and its buffer let it.
- */
-export async function produceAll(
+/** A producer that has found the leader of its topic, with one record acknowledged: what follows is steady work. */
+export async function openProducer(
   client: Client,
-  load: { readonly topic: string; readonly values: readonly Uint8Array[]; readonly count: number },
+  load: { readonly topic: string; readonly values: readonly Uint8Array[] },
   options: ProducerOptions = {},
-): Promise<number> {
-  const { topic, values, count } = load;
-  const producer = client.topic(topic).producer(options);
-  const begunMs = performance.now();
+): Promise<Producer<Uint8Array, Uint8Array>> {
+  const producer = client.topic(load.topic).producer(options);
+  await producer.send({ value: load.values[0]! });
+  return producer;
+}
+
+/** Resolves when `count` more records are acknowledged; as much is in flight as the producer's options allow. */
+export async function produceAll(
+  producer: Producer<Uint8Array, Uint8Array>,
+  values: readonly Uint8Array[],
+  count: number,
+): Promise<void> {
   for (let n = 0; n < count; n++) {
     if (!producer.enqueue({ value: values[n % values.length]! })) await producer.drained();
   }
   await producer.flush();
-  const elapsedMs = performance.now() - begunMs;
-  await producer.close();
-  return elapsedMs;
 }

@@ -5,7 +5,7 @@
 
 import type { Client } from '../../src/client/index.ts';
 import { BenchCluster, durabilityOf, type Look } from '../bench-cluster.ts';
-import { connectTo, produceAll, VALUES } from '../load.ts';
+import { connectTo, openProducer, produceAll, VALUES } from '../load.ts';
 import { makeValues } from '../payload.ts';
 import { figureOf } from '../result.ts';
 import { defineScenario, type Scenario } from '../scenario.ts';
@@ -19,7 +19,7 @@ export const consume: Scenario = defineScenario({
   sentence: 'A subscription from the start to the tail: records a second.',
   options: {
     size: { default: 100, least: 1, sentence: 'bytes of a record' },
-    records: { default: 2_000_000, least: 1, sentence: 'records in the topic' },
+    records: { default: 2_000_000, least: 2, sentence: 'records in the topic' },
     nodes: { default: 3, least: 1, sentence: 'nodes of the cluster' },
     repeats: { default: 5, least: 1, sentence: 'repeats, after one that is not counted' },
   },
@@ -27,7 +27,10 @@ export const consume: Scenario = defineScenario({
     const cluster = await BenchCluster.start(context, { nodes });
     const client = await connectTo(context, cluster);
     await cluster.createTopic(TOPIC);
-    await produceAll(client, { topic: TOPIC, values: makeValues(VALUES, size), count: records });
+    const values = makeValues(VALUES, size);
+    const producer = await openProducer(client, { topic: TOPIC, values });
+    await produceAll(producer, values, records - 1);
+    await producer.close();
     await cluster.checkTail(TOPIC, records);
     await Promise.all(cluster.nodes.map((node) => cluster.caughtUp(node, TOPIC, records)));
     context.say(`${records} records are in the topic`);

@@ -1,7 +1,7 @@
 /** Resident memory of the nodes: idle, while much is appended, right after, and after a rest. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { BenchCluster, durabilityOf } from '../bench-cluster.ts';
-import { connectTo, produceAll, VALUES } from '../load.ts';
+import { connectTo, openProducer, produceAll, VALUES } from '../load.ts';
 import { makeValues } from '../payload.ts';
 import { figureOf } from '../result.ts';
 import { defineScenario, type Scenario } from '../scenario.ts';
@@ -31,16 +31,17 @@ export const memory: Scenario = defineScenario({
     const before = await cluster.look();
     const values = makeValues(VALUES, size);
     const count = Math.ceil(bytes / size / STEPS);
+    const producer = await openProducer(client, { topic: TOPIC, values });
     const during: number[] = [];
     let after: number[] = idle;
     for (let step = 1; step <= STEPS; step++) {
-      await produceAll(client, { topic: TOPIC, values, count });
+      await produceAll(producer, values, count);
       after = await residentMiB();
       during.push(...after);
       const shown = after.map((each) => each.toFixed(0)).join(', ');
       context.say(`${step} of ${STEPS}: ${((step * count * size) / 1e9).toFixed(2)} GB, ${shown} MiB`);
     }
-    await cluster.checkTail(TOPIC, count * STEPS);
+    await cluster.checkTail(TOPIC, 1 + count * STEPS);
     const processes = cluster.useBetween(before, await cluster.look());
     await delay(REST_MS);
     const rested = await residentMiB();

@@ -1,7 +1,7 @@
 /** How many records a second the cluster acknowledges, each flushed on a majority, when producers batch. */
 import type { ProducerOptions } from '../../src/client/index.ts';
 import { BenchCluster, durabilityOf, type Look } from '../bench-cluster.ts';
-import { connectTo, produceAll, VALUES } from '../load.ts';
+import { connectTo, openProducer, produceAll, VALUES } from '../load.ts';
 import { makeValues } from '../payload.ts';
 import { figureOf } from '../result.ts';
 import { defineScenario, type Scenario } from '../scenario.ts';
@@ -17,7 +17,7 @@ export const produce: Scenario = defineScenario({
     records: { default: 1_000_000, least: 1, sentence: 'records a repeat, over all producers' },
     producers: { default: 1, least: 1, sentence: 'producers, all in one client process' },
     inflight: { default: 0, least: 0, sentence: 'batches in flight a producer; 0: as the SDK does' },
-    batch: { default: 0, least: 0, sentence: 'bytes of a batch at most; 0: as the SDK does' },
+    batch: { default: 0, least: 0, sentence: 'records of a batch at most; 0: as the SDK does' },
     nodes: { default: 3, least: 1, sentence: 'nodes of the cluster' },
     repeats: { default: 5, least: 1, sentence: 'repeats, after one that is not counted' },
   },
@@ -28,7 +28,7 @@ export const produce: Scenario = defineScenario({
     const client = await connectTo(context, cluster);
     const settings: ProducerOptions = {
       ...(inflight > 0 && { maxInFlight: inflight }),
-      ...(batch > 0 && { maxBatchBytes: batch }),
+      ...(batch > 0 && { maxBatchRecords: batch }),
     };
     const each = Math.ceil(records / producers);
     const samples: number[] = [];
@@ -38,12 +38,14 @@ export const produce: Scenario = defineScenario({
       await cluster.createTopic(topic);
       // The first repeat runs in cold code, on every node and here.
       if (repeat === 1) before = await cluster.look();
-      const begunMs = performance.now();
-      await Promise.all(
-        Array.from({ length: producers }, () => produceAll(client, { topic, values, count: each }, settings)),
+      const open = await Promise.all(
+        Array.from({ length: producers }, () => openProducer(client, { topic, values }, settings)),
       );
+      const begunMs = performance.now();
+      await Promise.all(open.map((producer) => produceAll(producer, values, each)));
       const perSecond = (each * producers * 1_000) / (performance.now() - begunMs);
-      await cluster.checkTail(topic, each * producers);
+      await Promise.all(open.map((producer) => producer.close()));
+      await cluster.checkTail(topic, (1 + each) * producers);
       context.say(`${repeat === 0 ? 'warm-up' : `repeat ${repeat}`}: ${Math.round(perSecond)} records/s`);
       if (repeat > 0) samples.push(perSecond);
     }
