@@ -3,6 +3,7 @@
  *
  *   <path>/lock        who holds the directory (lock.ts)
  *   <path>/identity    node id, disk UUID, cluster id (identity.ts)
+ *   <path>/reserve     bytes to give up when the disk is full (space-reserve.ts)
  *   <path>/logs/<group id, 10 digits>/
  *       manifest, hard-state, <segment id, 16 digits>.segment, snapshot-<index, 16 digits>
  *
@@ -20,6 +21,7 @@ import { Log } from './log.ts';
 import type { LogContext } from './log-context.ts';
 import { type LogOptions, limitsOf } from './options.ts';
 import { createLogFiles, recover } from './recovery.ts';
+import { SpaceReserve } from './space-reserve.ts';
 import type { GroupId } from './types.ts';
 
 export interface DataDirectoryOptions {
@@ -61,6 +63,7 @@ export class DataDirectory {
   readonly #lock: DiskLock;
   readonly #scheduler: FlushScheduler;
   readonly #handles: HandleCache;
+  readonly #reserve: SpaceReserve;
   readonly #logs = new Map<GroupId, Log | 'opening'>();
   #identity: Identity;
   #isClosed = false;
@@ -73,6 +76,7 @@ export class DataDirectory {
     this.#identity = identity;
     this.#scheduler = new FlushScheduler(options.flushesInFlightMax ?? FLUSHES_IN_FLIGHT_MAX);
     this.#handles = new HandleCache(disk, options.openFilesMax ?? OPEN_FILES_MAX);
+    this.#reserve = new SpaceReserve(disk, path);
   }
 
   /** Takes the lock (LOCKED names path and pid), checks whose the directory is (FOREIGN), clears leftovers away. */
@@ -80,14 +84,18 @@ export class DataDirectory {
     await disk.makeDirectory(path);
     const lock = await disk.lock(joinPath(path, 'lock'));
     try {
-      const identity = (await loadIdentity(disk, path)) ?? (await createIdentity(disk, path, options));
+      const found = await loadIdentity(disk, path);
+      const identity = found?.identity ?? (await createIdentity(disk, path, options));
       if (identity.nodeId !== options.nodeId) {
         throw new StorageError('FOREIGN', `${path} belongs to node ${identity.nodeId}, not to ${options.nodeId}`, {
           file: joinPath(path, 'identity'),
         });
       }
+      if (found?.isWhole === false) await storeIdentity(disk, path, identity);
       await removeLeftovers(disk, logsPath(path));
-      return new DataDirectory(disk, path, options, lock, identity);
+      const directory = new DataDirectory(disk, path, options, lock, identity);
+      await directory.#reserve.ensure();
+      return directory;
     } catch (error) {
       await lock.release();
       throw error;
@@ -184,6 +192,7 @@ export class DataDirectory {
       own: { clusterId, groupId, diskUuid: this.diskUuid },
       handles: this.#handles,
       scheduler: this.#scheduler,
+      reserve: this.#reserve,
     };
   }
 

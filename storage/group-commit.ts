@@ -143,6 +143,16 @@ export class GroupCommit {
     });
   }
 
+  /** A step that frees space, such as a trim: on a full disk it is tried at once, in front of everything else. */
+  stepThatFrees<T>(run: () => Promise<T>): Promise<T> {
+    if (!this.#isFull) return this.step(0, run);
+    return new Promise<T>((resolve, reject) => {
+      this.#steps.unshift({ after: 0, run: async () => resolve(await run()), reject });
+      this.#probeTimer?.cancel();
+      void this.#tryAgain();
+    });
+  }
+
   /** Forgets all that waits: the log was replaced by a snapshot at `at`. Called from within a step. */
   restartAt(at: EntryId): void {
     this.#dropWaiting(0);
@@ -291,6 +301,7 @@ export class GroupCommit {
   }
 
   #probeLater(): void {
+    this.#probeTimer?.cancel();
     this.#probeTimer = this.#options.timers.after(SPACE_PROBE_MS, () => void this.#probe());
   }
 
@@ -299,7 +310,12 @@ export class GroupCommit {
       if (this.#failure === undefined) this.#probeLater();
       return;
     }
-    // Trying is the only proof (a quota does not show in the free space): what waits goes first, then new entries.
+    await this.#tryAgain();
+  }
+
+  /** Trying is the only proof, since a quota does not show in the free space: what waits goes first, then new entries. */
+  async #tryAgain(): Promise<void> {
+    if (this.#isPumping) return;
     this.#isPumping = true;
     if (!(await this.#pump())) return;
     this.#isFull = false;

@@ -90,7 +90,7 @@ export class HardStateFile {
     const file = await disk.open(path, 'write', 'durable-writes');
     try {
       const slots = await readSlots(file, owner, path);
-      const newest = slots.reduce((a, b) => (a === undefined || (b !== undefined && b.sequence > a.sequence) ? b : a));
+      const newest = newestOf(slots);
       if (newest === undefined) {
         throw new StorageError('CORRUPT', 'both slots of the hard state are damaged; remove this replica', {
           file: path,
@@ -125,6 +125,21 @@ export class HardStateFile {
   async close(): Promise<void> {
     await this.#file.close();
   }
+}
+
+/** The recovered hard state, for an onlooker; undefined when both slots are damaged. */
+export async function readHardState(disk: Disk, directory: string, owner: Owner): Promise<HardState | undefined> {
+  const path = joinPath(directory, HARD_STATE_NAME);
+  const file = await disk.open(path, 'read');
+  try {
+    return newestOf(await readSlots(file, owner, path))?.state;
+  } finally {
+    await file.close();
+  }
+}
+
+function newestOf(slots: readonly (Slot | undefined)[]): Slot | undefined {
+  return slots.reduce((a, b) => (a === undefined || (b !== undefined && b.sequence > a.sequence) ? b : a), undefined);
 }
 
 async function readSlots(file: File, owner: Owner, path: string): Promise<(Slot | undefined)[]> {

@@ -29,22 +29,30 @@ export function encodeIdentity(identity: Identity): Uint8Array {
   return encodeTwin(KIND, body.finish());
 }
 
-export function decodeIdentity(bytes: Uint8Array, file: string): Identity | undefined {
+/** The identity, and whether both copies of it were sound; undefined when neither was. */
+export function decodeIdentity(
+  bytes: Uint8Array,
+  file: string,
+): { readonly identity: Identity; readonly isWhole: boolean } | undefined {
   const twin = decodeTwin(KIND, bytes, file);
   if (twin === undefined) return undefined;
   const fields = new FieldReader(twin.body);
   const nodeId = fields.text();
   const diskUuid = toHex(fields.bytes(16));
-  return { nodeId, diskUuid, clusterId: fields.u8() === 0 ? undefined : fields.text() };
+  const clusterId = fields.u8() === 0 ? undefined : fields.text();
+  return { identity: { nodeId, diskUuid, clusterId }, isWhole: twin.isWhole };
 }
 
 /** The identity of a data directory, or undefined when it has none yet. CORRUPT when the file is there and damaged. */
-export async function loadIdentity(disk: Disk, directory: string): Promise<Identity | undefined> {
+export async function loadIdentity(
+  disk: Disk,
+  directory: string,
+): Promise<{ readonly identity: Identity; readonly isWhole: boolean } | undefined> {
   const file = joinPath(directory, IDENTITY_NAME);
   if ((await disk.stat(file)) === undefined) return undefined;
-  const identity = decodeIdentity(await readWhole(disk, file), file);
-  if (identity === undefined) throw new StorageError('CORRUPT', 'both copies of the identity are damaged', { file });
-  return identity;
+  const decoded = decodeIdentity(await readWhole(disk, file), file);
+  if (decoded === undefined) throw new StorageError('CORRUPT', 'both copies of the identity are damaged', { file });
+  return decoded;
 }
 
 export async function storeIdentity(disk: Disk, directory: string, identity: Identity): Promise<void> {

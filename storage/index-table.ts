@@ -41,10 +41,12 @@ export class IndexTable {
     this.#marks.push({ index, baseOffset, appendTimeMs, position, frame });
   }
 
-  /** Puts an extra mark in its place; harmless when its entry has one. */
-  insert(mark: Mark): void {
+  /** Puts an extra mark in its place; false when its entry has one. */
+  insert(mark: Mark): boolean {
     const at = this.#lastWhere((other) => other.index < mark.index) + 1;
-    if (this.#marks[at]?.index !== mark.index) this.#marks.splice(at, 0, mark);
+    if (this.#marks[at]?.index === mark.index) return false;
+    this.#marks.splice(at, 0, mark);
+    return true;
   }
 
   byIndex(index: LogIndex): Mark | undefined {

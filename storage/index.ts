@@ -5,6 +5,16 @@ export { DataDirectory, type DataDirectoryOptions } from './data-directory.ts';
 export type { DirectoryItem, Disk, DiskLock, File, OpenMode } from './disk.ts';
 export { isStorageError, StorageError, type StorageErrorCode, type StorageErrorDetails } from './errors.ts';
 export { decodeEntries, ENTRY_HEADER_BYTES, encodeEntry, entryBytes, type NewEntry } from './format.ts';
+export {
+  type DirectoryReport,
+  inspectDirectory,
+  inspectSegment,
+  type LogReport,
+  type Problem,
+  type SegmentItem,
+  type SegmentReport,
+  type SnapshotReport,
+} from './inspect.ts';
 export { Log, type SegmentInfo } from './log.ts';
 export { MemoryDisk, type MemoryDiskOptions } from './memory-disk.ts';
 export { NodeDisk } from './node-disk.ts';

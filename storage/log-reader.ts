@@ -14,6 +14,7 @@ import type { IndexTable, Mark } from './index-table.ts';
 import type { LogPoint } from './log-point.ts';
 import type { LogEvent } from './options.ts';
 import type { SegmentReader } from './segment-reader.ts';
+import type { Fault } from './segment-scan.ts';
 import type { Segments } from './segments.ts';
 import type { StoredSegment } from './stored-segment.ts';
 import type { ByteCount, ChainSum, EntryHeader, LogEntry, LogIndex, Ms, Offset } from './types.ts';
@@ -30,6 +31,8 @@ export interface ReaderState {
   last(): LogPoint;
   assertOpen(): void;
   observe(event: LogEvent): void;
+  /** Writes a frame header anew when nothing else of a region is damaged; false when more is, or it cannot be now. */
+  mendFrames(segment: StoredSegment, fault: Fault): Promise<boolean>;
 }
 
 /** The log changed while a segment was read. */
@@ -182,18 +185,20 @@ export class LogReader {
     }
   }
 
-  /** Judges a segment whole; true when that brought up damage that was not known. */
+  /** Judges a segment whole; true when there is something new: damage, a way around it, or bytes that were mended. */
   async #judge(segment: StoredSegment, generation: number): Promise<boolean> {
     const { damage, files } = this.#parts;
-    const known = damage.all.length;
     const { faults } = await files.scan(segment);
+    const left: Fault[] = [];
+    for (const fault of faults) if (!(await this.#state.mendFrames(segment, fault))) left.push(fault);
     if (generation !== this.#generation) return false;
-    damage.note(segment, faults);
-    await files.addResumePoints(segment, faults);
-    for (const fault of faults) {
-      const { position, before } = fault;
+    const known = new Set(damage.all.map((found) => `${found.segmentId}/${found.fault.position}`));
+    const news = left.filter((fault) => !known.has(`${segment.segmentId}/${fault.position}`));
+    damage.note(segment, left);
+    for (const { position, before } of news) {
       this.#state.observe({ kind: 'damage', file: segment.path, position, index: before.index + 1 });
     }
-    return damage.all.length > known;
+    const hasWayAround = await files.addResumePoints(segment, left);
+    return hasWayAround || news.length > 0 || left.length < faults.length;
   }
 }

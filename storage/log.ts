@@ -19,11 +19,13 @@ import { type LogPoint, pointAfter, whyNotAfter } from './log-point.ts';
 import { LogReader } from './log-reader.ts';
 import { type LogOptions, limitsOf } from './options.ts';
 import type { Recovered } from './recovery.ts';
-import { repairEntry } from './repair.ts';
+import { mendFrames, repairEntry } from './repair.ts';
 import { SegmentReader } from './segment-reader.ts';
+import type { Fault } from './segment-scan.ts';
 import type { Segments } from './segments.ts';
 import { pointOfSnapshot } from './snapshot.ts';
 import { SnapshotFiles } from './snapshot-files.ts';
+import type { StoredSegment } from './stored-segment.ts';
 import { TailPoints } from './tail-points.ts';
 import { TermRuns } from './term-runs.ts';
 import type {
@@ -91,7 +93,7 @@ export class Log {
     this.#tail = recovered.tail;
     this.#base = recovered.segments.base;
     this.#commitHint = Math.max(recovered.commitHint, this.#base.index);
-    this.#snapshots = new SnapshotFiles(context, recovered.snapshots);
+    this.#snapshots = new SnapshotFiles(context, recovered.latestSnapshot, recovered.snapshotIndexes);
     const files = new SegmentReader(context, (segment, marks) => {
       // Derived data, written anew between flushes; a failure to do so is a failed write like any other.
       void this.#commit.step(0, () => this.#segments.rewriteFooter(segment, marks)).catch(() => undefined);
@@ -104,6 +106,7 @@ export class Log {
         last: () => this.#tail.last,
         assertOpen: () => this.#assertNotClosed(),
         observe: (event) => options.observe?.(event),
+        mendFrames: (segment, fault) => this.#mendFrames(segment, fault),
       },
     );
     if (recovered.torn !== undefined) options.observe?.({ kind: 'torn-end', ...recovered.torn });
@@ -332,10 +335,10 @@ export class Log {
    */
   trimPrefix(firstIndexToKeep: LogIndex): Promise<LogIndex> {
     this.#assertNotClosed();
-    return this.#commit.step(0, async () => {
+    return this.#commit.stepThatFrees(async () => {
       const start = this.#trimmableTo(firstIndexToKeep);
       if (start <= this.firstIndex) return this.firstIndex;
-      await this.#segments.trim(start, this.#commitHint);
+      await this.#withReserve(() => this.#segments.trim(start, this.#commitHint));
       this.#base = this.#segments.base;
       this.#termRuns.trimTo({ term: this.#base.term, index: this.#base.index });
       this.#commitHint = Math.max(this.#commitHint, this.#base.index);
@@ -412,6 +415,20 @@ export class Log {
     this.#owner.onClosed(this);
   }
 
+  async #mendFrames(segment: StoredSegment, fault: Fault): Promise<boolean> {
+    if (this.#commit.isFull || this.#commit.hasFailed) return false;
+    const isMended = await this.#commit.step(0, async () => {
+      const file = await this.#context.disk.open(segment.path, 'write');
+      try {
+        return await mendFrames(this.#context, file, { segmentId: segment.segmentId, fault });
+      } finally {
+        await file.close();
+      }
+    });
+    if (isMended) this.#options.observe?.({ kind: 'mended', file: segment.path });
+    return isMended;
+  }
+
   #makeCommit(files: SegmentReader): GroupCommit {
     const options = this.#options;
     return new GroupCommit(
@@ -427,12 +444,26 @@ export class Log {
         },
         onSealed: (last) => options.onSealed?.(last),
         onFull: () => options.onFull?.(),
-        onSpace: () => options.onSpace?.(),
+        onSpace: () => {
+          options.onSpace?.();
+          // A reserve that cannot be made now is made at the next open.
+          void this.#context.reserve.ensure().catch(() => undefined);
+        },
         onFatal: (error) => this.#owner.onFatal(error),
         freeBytes: async () => (await this.#context.disk.space(this.#context.directory)).freeBytes,
         mayRoll: () => !this.#damage.hasIn(this.#segments.active.segmentId),
       },
     );
+  }
+
+  /** Tries again, once, in the space that was kept for this. */
+  async #withReserve(change: () => Promise<void>): Promise<void> {
+    try {
+      await change();
+    } catch (error) {
+      if (!isStorageError(error, 'FULL') || !(await this.#context.reserve.release())) throw error;
+      await change();
+    }
   }
 
   /** A full disk fails the call alone; anything else that fails to reach the disk ends the log (W4). */

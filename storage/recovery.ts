@@ -17,11 +17,12 @@ import { IndexTable } from './index-table.ts';
 import type { LogContext } from './log-context.ts';
 import { type LogPoint, pointAfter, START_POINT, samePoint } from './log-point.ts';
 import { loadManifest, type Manifest, storeManifest } from './manifest.ts';
+import { mendFrames } from './repair.ts';
 import { assertOwn, decodeSegmentHeader, encodeSegmentHeader, SEGMENT_HEADER_BYTES } from './segment-header.ts';
 import { type Fault, type ScanResult, scanSegment } from './segment-scan.ts';
 import { createSegment, type SealedFile, Segments } from './segments.ts';
 import { isAside } from './small-file.ts';
-import { loadSnapshots, pointOfSnapshot, snapshotName } from './snapshot.ts';
+import { listSnapshots, loadSnapshot, pointOfSnapshot, snapshotName } from './snapshot.ts';
 import { segmentIdOf, segmentPath } from './stored-segment.ts';
 import { TailPoints } from './tail-points.ts';
 import { TermRuns } from './term-runs.ts';
@@ -34,8 +35,10 @@ export interface Recovered {
   readonly tail: TailPoints;
   readonly commitHint: LogIndex;
   readonly damage: DamageList;
-  /** Newest first; all of them fit the log. */
-  readonly snapshots: readonly Snapshot[];
+  /** The newest sound one. */
+  readonly latestSnapshot: Snapshot | undefined;
+  /** Of all snapshots that fit the log, ascending; the older ones are checked when they are read. */
+  readonly snapshotIndexes: readonly LogIndex[];
   /** Bytes of a torn end that were cut off, and where. */
   readonly torn: { readonly file: string; readonly position: ByteCount; readonly bytes: ByteCount } | undefined;
   /** Files that were mended from other copies. */
@@ -60,6 +63,17 @@ export async function createLogFiles(context: LogContext): Promise<void> {
 }
 
 export async function recover(context: LogContext): Promise<Recovered> {
+  const first = await attempt(context);
+  if (!('mendedFirst' in first)) return first;
+  const second = await attempt(context);
+  if ('mendedFirst' in second) {
+    throw new StorageError('FLUSH_FAILED', 'a mended frame header reads back otherwise', { file: second.mendedFirst });
+  }
+  return { ...second, mended: [first.mendedFirst, ...second.mended] };
+}
+
+/** One judgement of everything; instead of a log the file in which frame headers were mended, to be judged again. */
+async function attempt(context: LogContext): Promise<Recovered | { readonly mendedFirst: string }> {
   const { disk, directory, own } = context;
   const { manifest, isWhole: isManifestWhole } = await loadManifest(disk, directory, own);
   const { file: hardState, isWhole: isHardStateWhole } = await HardStateFile.open(disk, directory, own);
@@ -77,6 +91,11 @@ export async function recover(context: LogContext): Promise<Recovered> {
     const snapshots = await judgeSnapshots(context, manifest, tail, termRuns);
 
     // From here on files change; everything above only read.
+    if (await mendLostFrames(context, active)) {
+      await active.file.close();
+      await hardState.close();
+      return { mendedFirst: active.path };
+    }
     const mended = [...sealed.badHeaders.map((bad) => bad.path)];
     for (const bad of sealed.badHeaders) await mendHeader(context, bad);
     if (!active.isHeaderSound) {
@@ -103,7 +122,8 @@ export async function recover(context: LogContext): Promise<Recovered> {
       tail,
       commitHint,
       damage,
-      snapshots: snapshots.usable,
+      latestSnapshot: snapshots.latest,
+      snapshotIndexes: snapshots.indexes,
       torn: scan.tornBytes === 0 ? undefined : { file: active.path, position: scan.dataEnd, bytes: scan.tornBytes },
       mended,
     };
@@ -309,28 +329,49 @@ async function collectTail(
 
 /**
  * Which snapshots fit the log. One above its end, or of another history, is the residue of an install that was stopped
- * before the manifest; one below the base serves nobody.
+ * before the manifest; one below the base serves nobody. Only the newest is read whole: there is one per segment.
  */
 async function judgeSnapshots(
   context: LogContext,
   manifest: Manifest,
   tail: TailPoints,
   runs: TermRuns,
-): Promise<{ usable: Snapshot[]; residue: string[] }> {
-  const { sound, damaged } = await loadSnapshots(context.disk, context.directory, context.own);
+): Promise<{ latest: Snapshot | undefined; indexes: LogIndex[]; residue: string[] }> {
+  const { disk, directory, own } = context;
   const known = new Map<LogIndex, LogPoint>([[manifest.active.before.index, manifest.active.before]]);
   for (const { before, last } of manifest.sealed) known.set(before.index, before).set(last.index, last);
-  const fits = (snapshot: Snapshot): boolean => {
-    if (snapshot.index < runs.base.index || runs.termAt(snapshot.index) !== snapshot.term) return false;
-    const point = known.get(snapshot.index) ?? tail.at(snapshot.index);
-    return point === undefined || samePoint(point, pointOfSnapshot(snapshot));
+  const fits = (claimed: LogPoint): boolean => {
+    if (claimed.index < runs.base.index || runs.termAt(claimed.index) !== claimed.term) return false;
+    const point = known.get(claimed.index) ?? tail.at(claimed.index);
+    return point === undefined || samePoint(point, claimed);
   };
-  const usable = sound.filter(fits);
-  if (runs.base.index > 0 && usable.length === 0) {
-    const file = joinPath(context.directory, damaged.at(-1) ?? snapshotName(runs.base.index));
+  const indexes: LogIndex[] = [];
+  const residue: string[] = [];
+  let latest: Snapshot | undefined;
+  let damaged: string | undefined;
+  for (const { index, claimed } of await listSnapshots(disk, directory, own)) {
+    const name = snapshotName(index);
+    const isCandidate = claimed !== undefined && fits(claimed);
+    const snapshot = isCandidate && latest !== undefined ? undefined : await loadSnapshot(disk, directory, own, index);
+    if (snapshot !== undefined && !fits(pointOfSnapshot(snapshot))) residue.push(name);
+    else if (snapshot === undefined && latest === undefined) damaged = name;
+    else if (isCandidate) indexes.unshift(index);
+    latest ??= residue.includes(name) ? undefined : snapshot;
+  }
+  if (runs.base.index > 0 && latest === undefined) {
+    const file = joinPath(directory, damaged ?? snapshotName(runs.base.index));
     throw new StorageError('CORRUPT', 'no sound snapshot at or above the start of the log', { file });
   }
-  return { usable, residue: sound.filter((one) => !fits(one)).map((one) => snapshotName(one.index)) };
+  return { latest, indexes, residue };
+}
+
+/** Writes frame headers anew where nothing else is damaged; true when there were any, and all is to be judged again. */
+async function mendLostFrames(context: LogContext, active: OpenActive): Promise<boolean> {
+  let didMend = false;
+  for (const fault of active.scan.faults) {
+    if (await mendFrames(context, active.file, { segmentId: active.segmentId, fault })) didMend = true;
+  }
+  return didMend;
 }
 
 /** Everything in a header is known from the manifest: it is derived data, and is written anew. */

@@ -123,14 +123,17 @@ export class SegmentReader {
     );
   }
 
-  /** Notes where the log goes on behind damaged regions, so that what follows them can be reached. */
-  async addResumePoints(segment: StoredSegment, faults: readonly Fault[]): Promise<void> {
+  /** Notes where the log goes on behind damaged regions, so that what follows them can be reached. True for news. */
+  async addResumePoints(segment: StoredSegment, faults: readonly Fault[]): Promise<boolean> {
     const marks = await this.#marks(segment);
+    let isNews = false;
     for (const { after, end } of faults) {
       if (end >= segment.dataEnd) continue;
       const { index, nextOffset, appendTimeMs } = after;
-      marks.insert({ index: index + 1, baseOffset: nextOffset, appendTimeMs, position: end, frame: 0 });
+      const mark = { index: index + 1, baseOffset: nextOffset, appendTimeMs, position: end, frame: 0 };
+      if (marks.insert(mark)) isNews = true;
     }
+    return isNews;
   }
 
   async #first(

@@ -66,16 +66,32 @@ export interface ScanResult {
   readonly tornBytes: ByteCount;
 }
 
+export interface ScannedEntry {
+  readonly header: EntryHeader;
+  readonly position: ByteCount;
+}
+
+/** A sound frame and those of its entries that are sound. */
+export interface ScannedFrame {
+  readonly frame: FrameHeader;
+  readonly entries: readonly ScannedEntry[];
+}
+
 /** Called for every sound entry; `frame` is the sequence of its frame. */
 export type EntryVisitor = (header: EntryHeader, position: ByteCount, frame: number) => void;
-export type FrameVisitor = (frame: FrameHeader) => void;
 
-export async function scanSegment(
-  target: ScanTarget,
-  onEntry: EntryVisitor,
-  onFrame?: FrameVisitor,
-): Promise<ScanResult> {
-  return new Scan(target, onEntry, onFrame).run();
+export async function scanSegment(target: ScanTarget, onEntry: EntryVisitor): Promise<ScanResult> {
+  const frames = scanFrames(target);
+  for (let next = await frames.next(); ; next = await frames.next()) {
+    if (next.done) return next.value;
+    const { frame, entries } = next.value;
+    for (const { header, position } of entries) onEntry(header, position, frame.sequence);
+  }
+}
+
+/** The sound frames one after the other; what was judged of the rest is the generator's result. */
+export function scanFrames(target: ScanTarget): AsyncGenerator<ScannedFrame, ScanResult, undefined> {
+  return new Scan(target).frames();
 }
 
 interface BodyFault {
@@ -90,8 +106,6 @@ class Scan {
   readonly #target: ScanTarget;
   readonly #window: FileWindow;
   readonly #seed: number;
-  readonly #onEntry: EntryVisitor;
-  readonly #onFrame: FrameVisitor | undefined;
   readonly #faults: Fault[] = [];
   /** Where the next frame is expected, and the log before it. */
   #position: ByteCount = SEGMENT_HEADER_BYTES;
@@ -99,23 +113,25 @@ class Scan {
   #sequence = 0;
   #commitHint: LogIndex = 0;
   #isProven = false;
+  /** The frame that was just found sound, to be handed out. */
+  #scanned: ScannedFrame | undefined;
 
-  constructor(target: ScanTarget, onEntry: EntryVisitor, onFrame: FrameVisitor | undefined) {
+  constructor(target: ScanTarget) {
     this.#target = target;
     this.#window = new FileWindow(target.file, target.end);
     this.#seed = frameSeed(target.diskUuid, target.segmentId);
     this.#point = target.before;
-    this.#onEntry = onEntry;
-    this.#onFrame = onFrame;
   }
 
-  async run(): Promise<ScanResult> {
+  async *frames(): AsyncGenerator<ScannedFrame, ScanResult, undefined> {
     const { proven, end } = this.#target;
     while (proven === undefined || this.#position < end) {
       const frame = await this.#frameAt(this.#position);
       const isNext = frame?.sequence === this.#sequence + 1 && samePoint(frame.before, this.#point);
       const isGood = isNext ? await this.#body(frame) : await this.#lostFrames();
       if (!isGood) break;
+      if (this.#scanned !== undefined) yield this.#scanned;
+      this.#scanned = undefined;
     }
     const tornBytes = proven === undefined ? await this.#tornBytes() : 0;
     return {
@@ -165,7 +181,7 @@ class Scan {
     const frameEnd = bodyStart + frame.bodyBytes;
     // A cut (truncateSuffix) ends a segment within a frame; nowhere else may a body pass the end.
     const bodyEnd = proven === undefined ? frameEnd : Math.min(frameEnd, end);
-    const visits: { header: EntryHeader; position: ByteCount }[] = [];
+    const visits: ScannedEntry[] = [];
     const faults: BodyFault[] = [];
     let point = frame.before;
     let position = bodyStart;
@@ -267,11 +283,10 @@ class Scan {
     return undefined;
   }
 
-  #accept(frame: FrameHeader, visits: readonly { header: EntryHeader; position: ByteCount }[]): void {
+  #accept(frame: FrameHeader, entries: readonly ScannedEntry[]): void {
     this.#commitHint = Math.max(this.#commitHint, frame.commitHint);
     this.#isProven = frame.entryCount === 0;
-    this.#onFrame?.(frame);
-    for (const { header, position } of visits) this.#onEntry(header, position, frame.sequence);
+    this.#scanned = { frame, entries };
   }
 
   #goOn(position: ByteCount, point: LogPoint, sequence: number): void {

@@ -6,8 +6,7 @@
 import { joinPath } from './disk.ts';
 import { StorageError } from './errors.ts';
 import type { LogContext } from './log-context.ts';
-import { readWhole } from './small-file.ts';
-import { decodeSnapshot, removeSnapshots, snapshotIndexOf, snapshotName, storeSnapshot } from './snapshot.ts';
+import { loadSnapshot, removeSnapshots, snapshotIndexOf, snapshotName, storeSnapshot } from './snapshot.ts';
 import type { LogIndex, Snapshot } from './types.ts';
 
 export class SnapshotFiles {
@@ -17,11 +16,10 @@ export class SnapshotFiles {
   #indexes: LogIndex[];
   #changing: Promise<void> = Promise.resolve();
 
-  /** @param known Newest first. */
-  constructor(context: LogContext, known: readonly Snapshot[]) {
+  constructor(context: LogContext, latest: Snapshot | undefined, indexes: readonly LogIndex[]) {
     this.#context = context;
-    this.#latest = known[0];
-    this.#indexes = known.map(({ index }) => index).reverse();
+    this.#latest = latest;
+    this.#indexes = [...indexes];
   }
 
   get latest(): Snapshot | undefined {
@@ -38,10 +36,11 @@ export class SnapshotFiles {
     if (this.#latest?.index === index) return this.#latest;
     if (!this.#indexes.includes(index)) return undefined;
     const { disk, directory, own } = this.#context;
-    const file = joinPath(directory, snapshotName(index));
-    const snapshot = decodeSnapshot(await readWhole(disk, file), own, file);
-    if (snapshot?.index !== index) throw new StorageError('CORRUPT', 'a snapshot fails its checksum', { file });
-    return snapshot;
+    const snapshot = await loadSnapshot(disk, directory, own, index);
+    if (snapshot !== undefined) return snapshot;
+    throw new StorageError('CORRUPT', 'a snapshot fails its checksum', {
+      file: joinPath(directory, snapshotName(index)),
+    });
   }
 
   /** Stores and verifies `snapshot` (W19). One that is stored already stays as it is. */

@@ -7,8 +7,8 @@
  *
  * The name is the index, so names sort as indexes do. There is no disk UUID: the state is replicated, not local.
  */
-import { type Disk, joinPath } from './disk.ts';
-import { decodeEnvelope, type EnvelopeKind, encodeEnvelope } from './envelope.ts';
+import { type Disk, joinPath, PAGE_BYTES } from './disk.ts';
+import { decodeEnvelope, ENVELOPE_BYTES, type EnvelopeKind, encodeEnvelope } from './envelope.ts';
 import { StorageError } from './errors.ts';
 import { FieldReader, FieldWriter } from './fields.ts';
 import { type LogPoint, readPoint, writePoint } from './log-point.ts';
@@ -72,23 +72,47 @@ export async function storeSnapshot(
   }
 }
 
-/** Sound snapshots, newest first; names of the unsound ones apart. */
-export async function loadSnapshots(
+/** Snapshot files, newest first, with the point each claims in its first page. Claims are not checked: see loadSnapshot. */
+export async function listSnapshots(
   disk: Disk,
   directory: string,
   own: LogIdentity,
-): Promise<{ readonly sound: Snapshot[]; readonly damaged: string[] }> {
-  const sound: Snapshot[] = [];
-  const damaged: string[] = [];
+): Promise<{ readonly index: LogIndex; readonly claimed: LogPoint | undefined }[]> {
+  const listed: { index: LogIndex; claimed: LogPoint | undefined }[] = [];
   for (const { name } of await disk.list(directory)) {
     const index = snapshotIndexOf(name);
-    if (index === undefined) continue;
-    const file = joinPath(directory, name);
-    const snapshot = decodeSnapshot(await readWhole(disk, file), own, file);
-    if (snapshot?.index === index) sound.unshift(snapshot);
-    else damaged.push(name);
+    if (index !== undefined) listed.unshift({ index, claimed: await readClaim(disk, joinPath(directory, name), own) });
   }
-  return { sound, damaged };
+  return listed;
+}
+
+async function readClaim(disk: Disk, path: string, own: LogIdentity): Promise<LogPoint | undefined> {
+  const file = await disk.open(path, 'read');
+  try {
+    const page = new Uint8Array(PAGE_BYTES);
+    const count = await file.read(0, page);
+    const fields = new FieldReader(page.subarray(ENVELOPE_BYTES, Math.max(count, ENVELOPE_BYTES)));
+    const isOwn = fields.text() === own.clusterId && fields.u32() === own.groupId;
+    return isOwn ? readPoint(fields) : undefined;
+  } catch (error) {
+    // A damaged page claims nothing; the file is then read whole and judged by its checksum.
+    if (error instanceof RangeError || error instanceof TypeError) return undefined;
+    throw error;
+  } finally {
+    await file.close();
+  }
+}
+
+/** The snapshot at `index`, checked; undefined when its file fails the check. */
+export async function loadSnapshot(
+  disk: Disk,
+  directory: string,
+  own: LogIdentity,
+  index: LogIndex,
+): Promise<Snapshot | undefined> {
+  const file = joinPath(directory, snapshotName(index));
+  const snapshot = decodeSnapshot(await readWhole(disk, file), own, file);
+  return snapshot?.index === index ? snapshot : undefined;
 }
 
 export async function removeSnapshots(disk: Disk, directory: string, names: readonly string[]): Promise<void> {

@@ -148,7 +148,9 @@ async function work(disk: ModelDisk, promises: Promises): Promise<void> {
   append([LARGE, SMALL]);
   await log.flush();
   // A conflict within the active segment, while a flush is in flight and with a vote beside it.
+  const begun = disk.count('writeDurable');
   append([SMALL, SMALL, SMALL]);
+  await disk.until(() => disk.count('writeDurable') > begun);
   const voting = vote({ term: 2, votedFor: undefined });
   truncate(log.lastIndex - 1);
   append([{ ...SMALL, term: 2 }, LARGE, LARGE]);

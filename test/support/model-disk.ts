@@ -229,6 +229,14 @@ export class ModelDisk implements Disk {
     return this.#calls;
   }
 
+  /** Waits in steps of one promise, without letting the disk's answers pass unseen. Never returns once it stopped. */
+  async until(isSo: () => boolean): Promise<void> {
+    while (!isSo()) {
+      if (this.#isStopped) return forever();
+      await Promise.resolve();
+    }
+  }
+
   count(kind: CallKind): number {
     return this.#counts.get(kind) ?? 0;
   }
