@@ -88,6 +88,31 @@ const COMMANDS: readonly LazyCommand[] = [
     ],
   },
   {
+    name: 'wal',
+    usage: 'wal <command>',
+    sentence: 'Look into a data directory; changes nothing.',
+    children: [
+      {
+        name: 'ls',
+        usage: 'ls <data-dir>',
+        sentence: 'List the logs and their segments.',
+        load: async () => (await import('./commands/wal.ts')).walList,
+      },
+      {
+        name: 'dump',
+        usage: 'dump <data-dir>',
+        sentence: 'Write every entry of a log, one line each.',
+        load: async () => (await import('./commands/wal.ts')).walDump,
+      },
+      {
+        name: 'verify',
+        usage: 'verify <data-dir>',
+        sentence: 'Check every checksum; exit 1 when something is damaged.',
+        load: async () => (await import('./commands/wal.ts')).walVerify,
+      },
+    ],
+  },
+  {
     name: 'bench',
     usage: 'bench <command>',
     sentence: 'Measure what limits a node.',

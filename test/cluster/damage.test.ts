@@ -55,11 +55,12 @@ async function cut(file: string): Promise<void> {
   await truncate(file, bytes.lastIndexOf('line-') - 1_000);
 }
 
-async function servesEverything(node: TestNode): Promise<void> {
+async function serves(node: TestNode, expected: string): Promise<void> {
   await eventually(
     async () => {
-      const read = await logdrive(['consume', TOPIC, '-e', '-o', 'earliest', '-s', node.address]);
-      return read.code === 0 && read.stdout.toString() === LINES;
+      const words = ['consume', TOPIC, '-e', '-o', 'earliest', '-s', node.address];
+      const read = await logdrive(words, { timeoutMs: 15_000 });
+      return read.code === 0 && read.stdout.toString() === expected;
     },
     { what: `${node.id} to serve every record`, timeoutMs: 20_000, pollMs: 100 },
   );
@@ -87,7 +88,9 @@ describe('a damaged replica of three', () => {
 
     node.start();
     await node.ready();
-    await servesEverything(node);
+    // The next append tells the leader that a log is shorter than it was.
+    await logdriveOk(['produce', TOPIC, '-s', cluster.servers], { stdin: 'one more\n' });
+    await serves(node, `${LINES}one more\n`);
     // And it takes part again: with another node gone, it is needed for the majority.
     await cluster.nodes[(leader + 2) % 3]!.kill();
     await logdriveOk(['produce', TOPIC, '-s', cluster.servers], { stdin: 'needs both\n' });
@@ -129,8 +132,8 @@ describe('the logs of a node that is down', () => {
   test('are listed, dumped and verified', async () => {
     await using cluster = await filledCluster(1);
     const node = cluster.nodes[0]!;
-    const busy = await logdrive(['wal', 'ls', node.dataDir]);
-    expect([busy.code, busy.stderr]).toEqual([1, expect.stringContaining(String(node.pid))]);
+    const busy = await logdriveOk(['wal', 'ls', node.dataDir]);
+    expect(busy.stderr).toContain(`process ${node.pid} may be running`);
     await node.drain();
 
     const listed = await logdriveOk(['wal', 'ls', node.dataDir, '--output', 'ndjson']);
