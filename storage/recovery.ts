@@ -85,6 +85,11 @@ async function attempt(context: LogContext): Promise<Recovered | { readonly mend
     const active = await openActive(context, manifest);
     activeFile = active.file;
     damage.note({ ...active, isSealed: false }, active.scan.faults);
+    // Nothing that was flushed is ever cut at or below the commit hint: whoever shortened the file, it was not a crash.
+    if (active.scan.last.index < manifest.commitHint) {
+      const what = `the log ends at ${active.scan.last.index}, and ${manifest.commitHint} was committed here`;
+      throw new StorageError('CORRUPT', what, { file: active.path, position: active.scan.dataEnd });
+    }
     const commitHint = Math.max(manifest.commitHint, active.scan.commitHint);
     const termRuns = joinRuns(manifest, active);
     const tail = await collectTail(context, manifest, active, commitHint);
