@@ -68,8 +68,10 @@ export class RecordIterator<V, K> implements AsyncIterator<LogRecord<V, K>> {
       const taken = this.#taken;
       const hasRest = taken !== undefined && this.#at < this.#records.length && !subscription.isVoid(taken);
       if (hasRest && subscription.isCurrent(taken)) return { value: this.#hand(taken), done: false };
-      if (!hasRest) this.#take();
-      if (this.#at < this.#records.length) continue;
+      if (!hasRest) {
+        this.#take();
+        if (this.#at < this.#records.length) continue;
+      }
       const goesOn = await subscription.changed(() => (hasRest ? !subscription.isPaused : subscription.hasBatch()));
       if (!goesOn) return { value: undefined, done: true };
     }

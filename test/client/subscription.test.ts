@@ -1,0 +1,543 @@
+/**
+ * What a consumer is handed: every offset once, in order, checked, within its memory, whatever the nodes and the network
+ * do (P4, P5, P6, P10, F74, F75).
+ */
+import { describe, expect, test } from 'vitest';
+import { type Codec, utf8 } from '../../src/client/codec.ts';
+import type { SubscribeOptions, Subscription } from '../../src/client/subscription.ts';
+import type { DataMessage } from '../../src/protocol/index.ts';
+import type { FakeCluster, Outgoing } from './support/fake-cluster.ts';
+import { fill, outcomeOf, type Scene, scene } from './support/setup.ts';
+
+/** `count` batches of three records each: v0, v1, ... */
+function batches(count: number, from = 0): string[][] {
+  return Array.from({ length: count }, (_, at) => [0, 1, 2].map((i) => `v${(from + at) * 3 + i}`));
+}
+
+function values(count: number): string[] {
+  return batches(count).flat();
+}
+
+/** Reads `count` records and leaves the loop; fails when offsets are not consecutive from `first`. */
+async function take(subscription: Subscription<string, string>, count: number, first = 0): Promise<string[]> {
+  const taken: string[] = [];
+  for await (const record of subscription) {
+    expect(record.offset).toBe(first + taken.length);
+    taken.push(record.value);
+    if (taken.length === count) break;
+  }
+  return taken;
+}
+
+function subscribe({ client }: Scene, options: SubscribeOptions = {}): Subscription<string, string> {
+  return client.topic('orders', utf8).subscribe(options);
+}
+
+/** Changes the n-th DATA (from 0) that any node sends; `times` of them from there on. */
+function onData(
+  cluster: FakeCluster,
+  n: number,
+  change: (message: DataMessage, payload: readonly Uint8Array[]) => Outgoing | 'drop',
+  times = 1,
+): void {
+  let seen = 0;
+  cluster.outgoing = (_, __, message, payload) => {
+    if (message.kind !== 'data') return undefined;
+    const at = seen++;
+    return at >= n && at < n + times ? change(message, payload) : undefined;
+  };
+}
+
+function flipped([batch]: readonly Uint8Array[]): Uint8Array[] {
+  const copy = new Uint8Array(batch!);
+  copy[copy.length - 1]! ^= 1;
+  return [copy];
+}
+
+describe('reading', () => {
+  test('from the start through live records, one after the other', async () => {
+    const it = await scene();
+    fill(it.partition, batches(2));
+    const subscription = subscribe(it);
+    const reading = take(subscription, 12);
+    await it.world.settle();
+    fill(it.partition, batches(2, 2));
+    it.cluster.pumpAll();
+    expect(await it.world.run(reading)).toEqual(values(4));
+  });
+
+  test.each([
+    { name: 'earliest', from: 'earliest', first: 0 },
+    { name: 'an offset inside a batch', from: { offset: 4 }, first: 4 },
+    { name: 'the last two', from: { last: 2 }, first: 7 },
+  ] as const)('starts at $name', async ({ from, first }) => {
+    const it = await scene();
+    fill(it.partition, batches(3));
+    expect(await it.world.run(take(subscribe(it, { from }), 9 - first, first))).toEqual(values(3).slice(first));
+  });
+
+  test("'latest' hands out only what comes after it", async () => {
+    const it = await scene();
+    fill(it.partition, batches(1));
+    const subscription = subscribe(it, { from: 'latest' });
+    const reading = take(subscription, 3, 3);
+    await it.world.settle();
+    fill(it.partition, batches(1, 1));
+    it.cluster.pumpAll();
+    expect(await it.world.run(reading)).toEqual(values(2).slice(3));
+  });
+
+  test("to 'tail' ends at the leader's tail as it was, also on a replica that lags; to an offset ends before it", async () => {
+    const it = await scene();
+    fill(it.partition, batches(3));
+    it.cluster.node('n1').visibleTo = 3;
+    const toTail = subscribe(it, { to: 'tail' });
+    const reading = take(toTail, 100);
+    await it.world.settle();
+    fill(it.partition, batches(1, 3));
+    it.cluster.node('n1').visibleTo = Number.MAX_SAFE_INTEGER;
+    it.cluster.pumpAll();
+    expect(await it.world.run(reading)).toEqual(values(3));
+    const toOffset = subscribe(it, { to: { offset: 5 } });
+    expect(await it.world.run(take(toOffset, 100))).toEqual(values(3).slice(0, 5));
+    expect(toOffset.position.get(0)).toBe(5);
+  });
+
+  test('an empty topic read to its tail ends at once', async () => {
+    const it = await scene();
+    expect(await it.world.run(take(subscribe(it, { to: 'tail' }), 1))).toEqual([]);
+  });
+
+  test('batches() hands out whole batches; the first is cut to the start', async () => {
+    const it = await scene();
+    fill(it.partition, batches(3));
+    const seen: [number, number, number][] = [];
+    const subscription = subscribe(it, { from: { offset: 1 }, to: 'tail' });
+    await it.world.run(
+      (async () => {
+        for await (const { offset, nextOffset, records } of subscription.batches()) {
+          seen.push([offset, nextOffset, records.length]);
+        }
+      })(),
+    );
+    expect(seen).toEqual([
+      [1, 3, 2],
+      [3, 6, 3],
+      [6, 9, 3],
+    ]);
+  });
+
+  test('readable hands out the same records and takes nothing ahead of its reader', async () => {
+    const it = await scene();
+    fill(it.partition, batches(2));
+    const subscription = subscribe(it);
+    const reader = subscription.readable.getReader();
+    const first = await it.world.run(reader.read());
+    await it.world.settle();
+    expect(first.value?.value).toBe('v0');
+    expect(subscription.position.get(0)).toBe(1);
+    await reader.cancel();
+    expect(await outcomeOf(subscription.caughtUp())).toBe('CLOSED none');
+  });
+
+  test('several partitions are merged, each in order, or only those asked for', async () => {
+    const it = await scene({ partitions: 3 });
+    for (const partition of it.topic.partitions) fill(partition, batches(4));
+    const all = subscribe(it, { to: 'tail' });
+    const seen = new Map<number, number[]>();
+    await it.world.run(
+      (async () => {
+        for await (const { partition, offset } of all) seen.set(partition, [...(seen.get(partition) ?? []), offset]);
+      })(),
+    );
+    const offsets = Array.from({ length: 12 }, (_, at) => at);
+    expect([...seen.entries()].sort()).toEqual([
+      [0, offsets],
+      [1, offsets],
+      [2, offsets],
+    ]);
+    const some = subscribe(it, { partitions: [2] });
+    await it.world.run(take(some, 1));
+    expect([...some.position.keys()]).toEqual([2]);
+  });
+});
+
+describe('knowing where it is', () => {
+  test('position, tail and lag follow what was handed out; caughtUp resolves when it is all', async () => {
+    const it = await scene();
+    fill(it.partition, batches(2));
+    const subscription = subscribe(it);
+    const records = subscription[Symbol.asyncIterator]();
+    await it.world.run(records.next());
+    await it.world.run(records.next());
+    expect(subscription.position.get(0)).toBe(2);
+    expect(subscription.tail.get(0)).toBe(6);
+    expect(subscription.lag).toBe(4);
+    let isCaughtUp = false;
+    const caughtUp = subscription.caughtUp().then((position) => {
+      isCaughtUp = true;
+      return position.get(0);
+    });
+    for (let i = 0; i < 3; i++) await it.world.run(records.next());
+    await it.world.settle();
+    expect(isCaughtUp).toBe(false);
+    await it.world.run(records.next());
+    expect(await it.world.run(caughtUp)).toBe(6);
+    expect(subscription.lag).toBe(0);
+  });
+
+  test('on an empty topic it is caught up at once', async () => {
+    const it = await scene();
+    expect((await it.world.run(subscribe(it).caughtUp())).get(0)).toBe(0);
+  });
+});
+
+describe('credit', () => {
+  test('no more is received than maxBufferedBytes plus a batch, until the application takes it', async () => {
+    const it = await scene();
+    const big = 'x'.repeat(10_000);
+    fill(
+      it.partition,
+      Array.from({ length: 50 }, () => [big]),
+    );
+    let received = 0;
+    it.cluster.outgoing = (_, __, message, payload) => {
+      if (message.kind === 'data') received += payload[0]!.length;
+      return undefined;
+    };
+    const subscription = subscribe(it, { maxBufferedBytes: 64 * 1024 });
+    await it.world.advance(60_000);
+    expect(received).toBeGreaterThan(64 * 1024);
+    expect(received).toBeLessThan(64 * 1024 + 10_200);
+    const before = received;
+    await it.world.run(take(subscription, 3));
+    expect(received).toBe(before);
+    const all = subscribe(it, { maxBufferedBytes: 64 * 1024 });
+    expect(await it.world.run(take(all, 50))).toHaveLength(50);
+  });
+
+  test('paused, nothing is handed out and the nodes stop when the window is full; resume goes on without a gap', async () => {
+    const it = await scene();
+    fill(it.partition, batches(4));
+    const subscription = subscribe(it);
+    const records = subscription[Symbol.asyncIterator]();
+    await it.world.run(records.next());
+    subscription.pause();
+    let isHanded = false;
+    const next = records.next().then((result) => {
+      isHanded = true;
+      return result;
+    });
+    await it.world.advance(10_000);
+    expect(isHanded).toBe(false);
+    subscription.resume();
+    expect((await it.world.run(next)).value?.offset).toBe(1);
+  });
+});
+
+interface Trouble {
+  readonly name: string;
+  readonly cause: (it: Scene) => void;
+}
+
+const cut = (it: Scene): void => {
+  for (const { sessions } of it.cluster.nodes) for (const { socket } of sessions) socket.cut();
+};
+
+const SURVIVED: readonly Trouble[] = [
+  {
+    name: 'the connection breaks in the middle',
+    cause: (it) =>
+      onData(it.cluster, 2, () => {
+        it.world.soon(() => cut(it));
+        return 'drop';
+      }),
+  },
+  {
+    name: 'the node is killed and stays away',
+    cause: ({ cluster }) =>
+      onData(cluster, 2, () => {
+        cluster.node('n1').kill();
+        return 'drop';
+      }),
+  },
+  {
+    name: 'the node falls silent',
+    cause: ({ cluster }) =>
+      onData(cluster, 2, () => {
+        cluster.node('n1').hang();
+        return 'drop';
+      }),
+  },
+  {
+    name: 'the node says GOAWAY',
+    cause: ({ cluster }) =>
+      onData(cluster, 2, (message, payload) => {
+        cluster.node('n1').goAway();
+        return { message, payload };
+      }),
+  },
+  {
+    name: 'a batch was damaged on the way',
+    cause: ({ cluster }) => onData(cluster, 3, (message, payload) => ({ message, payload: flipped(payload) })),
+  },
+  {
+    name: 'a DATA is lost, so that the next one begins past the position',
+    cause: ({ cluster }) => onData(cluster, 3, () => 'drop'),
+  },
+  {
+    name: 'a DATA comes twice',
+    cause: ({ cluster }) => {
+      let isDoubled = false;
+      cluster.outgoing = (session, channel, message, payload) => {
+        if (message.kind === 'data' && !isDoubled) {
+          isDoubled = true;
+          session.send(channel, message, payload);
+        }
+        return undefined;
+      };
+    },
+  },
+  {
+    name: 'a DATA claims another offset than its batch has',
+    cause: ({ cluster }) =>
+      onData(cluster, 2, (message, payload) => ({
+        message: { ...message, nextOffset: message.nextOffset + 1 },
+        payload,
+      })),
+  },
+  {
+    name: 'the node ends the subscription because it drains',
+    cause: ({ cluster }) =>
+      onData(cluster, 2, (message, payload) => ({
+        message: {
+          kind: 'end',
+          nextOffset: message.fromOffset,
+          failure: { code: 'DRAINING', message: '', outcome: 'none', details: {} },
+        },
+        payload: payload.slice(1),
+      })),
+  },
+];
+
+describe('trouble that is survived: every offset once, in order', () => {
+  test.each(SURVIVED)('$name', async ({ cause }) => {
+    const it = await scene();
+    fill(it.partition, batches(10));
+    cause(it);
+    expect(await it.world.run(take(subscribe(it), 30))).toEqual(values(10));
+  });
+
+  test.each([1, 2, 3, 4, 5])('connections that break, lose and damage at random, seed %i', async (seed) => {
+    const it = await scene({ seed });
+    fill(it.partition, batches(40));
+    let budget = 15;
+    it.cluster.outgoing = (_, __, message, payload) => {
+      if (message.kind !== 'data' || budget === 0 || it.world.next() > 0.1) return undefined;
+      budget--;
+      const choice = it.world.next();
+      if (choice < 0.4) return 'drop';
+      if (choice < 0.7) return { message, payload: flipped(payload) };
+      it.world.soon(() => cut(it));
+      return undefined;
+    };
+    expect(await it.world.run(take(subscribe(it, { maxBufferedBytes: 64 * 1024 }), 120))).toEqual(values(40));
+  });
+
+  test('replicas that lag behind the position are asked again until one has it; nothing is handed out twice', async () => {
+    const it = await scene();
+    fill(it.partition, batches(4));
+    const records = subscribe(it)[Symbol.asyncIterator]();
+    for (let i = 0; i < 12; i++) await it.world.run(records.next());
+    fill(it.partition, batches(1, 4));
+    for (const id of ['n2', 'n3']) it.cluster.node(id).visibleTo = 3;
+    it.cluster.node('n1').kill();
+    const next = records.next();
+    await it.world.advance(3_000);
+    it.cluster.node('n3').visibleTo = Number.MAX_SAFE_INTEGER;
+    expect((await it.world.run(next)).value?.offset).toBe(12);
+    const asked = it.cluster.received.filter(({ frame }) => frame.message.kind === 'subscribe').map(({ node }) => node);
+    expect(new Set(asked)).toEqual(new Set(['n1', 'n2', 'n3']));
+  });
+
+  test('a subscription waits for as long as it takes until a node comes back', async () => {
+    const it = await scene({ nodes: ['n1'] });
+    fill(it.partition, batches(2));
+    const records = subscribe(it)[Symbol.asyncIterator]();
+    for (let i = 0; i < 6; i++) await it.world.run(records.next());
+    it.cluster.node('n1').kill();
+    const next = records.next();
+    await it.world.advance(600_000);
+    it.cluster.node('n1').state = 'up';
+    fill(it.partition, batches(1, 2));
+    expect((await it.world.run(next)).value?.offset).toBe(6);
+  });
+});
+
+describe('what ends an iteration', () => {
+  test('damage that every node repeats at one offset is CRC, naming the place', async () => {
+    const it = await scene();
+    fill(it.partition, batches(3));
+    onData(
+      it.cluster,
+      1,
+      (message, payload) => (message.fromOffset === 3 ? { message, payload: flipped(payload) } : { message, payload }),
+      100,
+    );
+    const seen: number[] = [];
+    const reading = (async () => {
+      for await (const { offset } of subscribe(it)) seen.push(offset);
+    })();
+    const error = await it.world.run(
+      reading.then(
+        () => undefined,
+        (caught: unknown) => caught,
+      ),
+    );
+    expect(error).toMatchObject({
+      code: 'CRC',
+      outcome: 'none',
+      details: { topic: 'orders', partition: 0, offset: 3 },
+    });
+    expect(seen).toEqual([0, 1, 2]);
+  });
+
+  test('records that retention removed are TRIMMED with the first one left; seek goes on there', async () => {
+    const it = await scene();
+    fill(it.partition, batches(3));
+    it.partition.earliest = 3;
+    const subscription = subscribe(it, { from: { offset: 0 } });
+    const records = subscription[Symbol.asyncIterator]();
+    await expect(it.world.run(records.next())).rejects.toMatchObject({ code: 'TRIMMED', details: { earliest: 3 } });
+    subscription.seek({ offset: 3 });
+    expect((await it.world.run(records.next())).value?.offset).toBe(3);
+  });
+
+  test("onTrimmed 'earliest' goes on at the first record left and says what was skipped", async () => {
+    const it = await scene();
+    fill(it.partition, batches(4));
+    const events = it.client.events()[Symbol.asyncIterator]();
+    const records = subscribe(it, { onTrimmed: 'earliest', from: { offset: 1 } })[Symbol.asyncIterator]();
+    it.partition.earliest = 6;
+    expect((await it.world.run(records.next())).value?.offset).toBe(6);
+    expect((await it.world.run(events.next())).value).toEqual({
+      kind: 'trimmed',
+      topic: 'orders',
+      partition: 0,
+      from: 1,
+      to: 6,
+    });
+  });
+
+  test.each([
+    { name: 'past the tail', from: { offset: 100 }, code: 'OUT_OF_RANGE' },
+    { name: 'a partition that is not there', partitions: [7], code: 'PARTITION_NOT_FOUND' },
+  ] as const)('$name: $code', async ({ code, name: _name, ...options }) => {
+    const it = await scene();
+    await expect(it.world.run(take(subscribe(it, options), 1))).rejects.toMatchObject({ code });
+  });
+
+  test.each([-1, Number.NaN, 2 ** 53, 1.5])('offset %s is refused by the call itself', async (offset) => {
+    const it = await scene();
+    expect(() => subscribe(it, { from: { offset } })).toThrow(/integer from 0 to 2\^53 - 1/);
+  });
+
+  test('an unknown topic is TOPIC_NOT_FOUND; so is one deleted and created again, for the old subscription', async () => {
+    const it = await scene();
+    fill(it.partition, batches(1));
+    const nowhere = it.client.topic('nowhere', utf8).subscribe();
+    await expect(it.world.run(take(nowhere, 1))).rejects.toMatchObject({ code: 'TOPIC_NOT_FOUND' });
+    const records = subscribe(it)[Symbol.asyncIterator]();
+    for (let i = 0; i < 3; i++) await it.world.run(records.next());
+    it.cluster.topics.delete('orders');
+    fill(it.cluster.createTopic('orders').partitions[0]!, batches(4));
+    cut(it);
+    await expect(it.world.run(records.next())).rejects.toMatchObject({ code: 'TOPIC_NOT_FOUND' });
+  });
+
+  test('a log that went back below what was seen is reported, not read again', async () => {
+    const it = await scene({ requestTimeoutMs: 2_000 });
+    fill(it.partition, batches(4));
+    const records = subscribe(it)[Symbol.asyncIterator]();
+    for (let i = 0; i < 12; i++) await it.world.run(records.next());
+    it.partition.batches.splice(2);
+    cut(it);
+    await expect(it.world.run(records.next())).rejects.toMatchObject({ code: 'OUT_OF_RANGE' });
+  });
+
+  test('a record the codec cannot read is INVALID, with its place and the cause; seek steps over it', async () => {
+    const it = await scene();
+    fill(it.partition, [['good', 'bad', 'good']]);
+    const picky: Codec<string, string> = {
+      ...utf8,
+      decodeValue(value, record) {
+        const text = utf8.decodeValue(value, record);
+        if (text === 'bad') throw new RangeError('not this one');
+        return text;
+      },
+    };
+    const subscription = it.client.topic('orders', picky).subscribe();
+    const records = subscription[Symbol.asyncIterator]();
+    await it.world.run(records.next());
+    const error: unknown = await it.world.run(
+      records.next().then(
+        () => undefined,
+        (caught: unknown) => caught,
+      ),
+    );
+    expect(error).toMatchObject({ code: 'INVALID', details: { offset: 1 }, cause: new RangeError('not this one') });
+    expect(subscription.position.get(0)).toBe(1);
+    subscription.seek({ offset: 2 });
+    expect((await it.world.run(records.next())).value?.offset).toBe(2);
+  });
+
+  test('leaving the loop closes the subscription at the node; aborting throws ABORTED; closing just ends it', async () => {
+    const it = await scene();
+    fill(it.partition, batches(1));
+    await it.world.run(take(subscribe(it), 1));
+    await it.world.settle();
+    expect([...it.cluster.node('n1').sessions].flatMap(({ subscriptions }) => [...subscriptions])).toEqual([]);
+    const controller = new AbortController();
+    const aborted = outcomeOf(take(subscribe(it, { signal: controller.signal }), 100));
+    await it.world.settle();
+    controller.abort();
+    expect(await it.world.run(aborted)).toBe('ABORTED none');
+    const closed = subscribe(it);
+    const reading = take(closed, 100);
+    await it.world.settle();
+    await closed.close();
+    expect(await it.world.run(reading)).toEqual(values(1));
+  });
+});
+
+describe('seek', () => {
+  test('goes back and forth at once; what was being handed out is void', async () => {
+    const it = await scene();
+    fill(it.partition, batches(5));
+    const subscription = subscribe(it);
+    const records = subscription[Symbol.asyncIterator]();
+    const next = async (): Promise<number | undefined> => (await it.world.run(records.next())).value?.offset;
+    expect([await next(), await next()]).toEqual([0, 1]);
+    subscription.seek({ offset: 10 });
+    expect([await next(), await next()]).toEqual([10, 11]);
+    subscription.seek('earliest');
+    expect(await next()).toBe(0);
+  });
+
+  test('of one partition leaves the others where they are', async () => {
+    const it = await scene({ partitions: 2 });
+    for (const partition of it.topic.partitions) fill(partition, batches(2));
+    const subscription = subscribe(it);
+    const records = subscription[Symbol.asyncIterator]();
+    for (let i = 0; i < 4; i++) await it.world.run(records.next());
+    const other = subscription.position.get(1);
+    subscription.seek({ offset: 5 }, 0);
+    const seen: string[] = [];
+    for (let i = 0; i < 7 - other!; i++) {
+      const { value } = await it.world.run(records.next());
+      seen.push(`${value?.partition}/${value?.offset}`);
+    }
+    const rest = Array.from({ length: 6 - other! }, (_, at) => `1/${other! + at}`);
+    expect(seen.sort()).toEqual(['0/5', ...rest]);
+  });
+});
