@@ -65,7 +65,8 @@ export class Fetch {
     const leftMs = deadlineMs - this.#parts.env.clock.monotonicMs();
     if (result.batches.length > 0 || leftMs <= 0) return result;
     await this.#waitPast(window.partition, offset, leftMs, request.signal);
-    return this.#readHere(window, offset, bytesMax);
+    // The topic may have been deleted meanwhile: that is an answer of its own, not an empty one.
+    return this.#readHere(this.refresh(window), offset, bytesMax);
   }
 
   async subscribe(request: SubscribeRequest): Promise<Reader> {
