@@ -97,10 +97,10 @@ export function ownedCopy({ value, key, headers, timestampMs }: RecordScratch): 
   };
 }
 
-/** Bytes of a record as its limit counts them: key, value and headers. */
+/** Bytes of a record as its limit counts them: key, value and headers, their names in UTF-8. */
 function payloadBytes(record: RecordScratch): number {
   let total = record.value.length + (record.key?.length ?? 0);
-  for (const header of record.headers) total += header.key.length + header.value.length;
+  for (const header of record.headers) total += ENCODER.encode(header.key).length + header.value.length;
   return total;
 }
 
