@@ -57,6 +57,7 @@ export class BenchCluster {
     // Profiles are only written by a process that ends in order.
     context.cleanup.defer('the nodes', () => (context.profileDir === undefined ? cluster.kill() : cluster.stop()));
     for (const node of nodes) node.start();
+    context.say(`nodes run as ${nodes.map((node) => node.pid).join(', ')}`);
     await Promise.all(nodes.map((node) => node.ready()));
     return cluster;
   }

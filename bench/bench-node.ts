@@ -5,14 +5,12 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { repositoryRoot } from './machine.ts';
 import { type ProcessSample, sampleProcess } from './process-use.ts';
 import { type Scrape, scrape } from './scrape.ts';
 
 /** As `logdrive dev` gives its nodes. */
 const THREAD_POOL_SIZE = '12';
-const READY_POLL_MS = 5;
 const LOG_CHARS_KEPT = 4_000;
 const DRAIN_MS_MAX = 20_000;
 
@@ -41,6 +39,8 @@ export class BenchNode {
   readonly #options: BenchNodeOptions;
   #child: ChildProcess | undefined;
   #ended: Promise<void> = Promise.resolve();
+  /** It said over its channel that it serves and sees a majority. */
+  #saidReady: Promise<void> = Promise.resolve();
   #lives = 0;
   /** The end of what it wrote, for the error when it does not start. */
   #log = '';
@@ -82,6 +82,12 @@ export class BenchNode {
         this.#log = (this.#log + chunk.toString()).slice(-LOG_CHARS_KEPT);
       });
     }
+    // Not asked for at its port: there, another process could answer.
+    this.#saidReady = new Promise((resolve) => {
+      child.on('message', (message: { readonly kind: string }) => {
+        if (message.kind === 'ready') resolve();
+      });
+    });
     this.#ended = new Promise((resolve) => {
       child.on('close', (code, signal) => {
         this.#child = undefined;
@@ -96,22 +102,15 @@ export class BenchNode {
 
   /** Resolves when it serves and sees a majority. @throws with what it wrote when it ended or took too long. */
   async ready(timeoutMs = 20_000): Promise<void> {
-    const deadlineMs = performance.now() + timeoutMs;
-    while (this.#child !== undefined && performance.now() < deadlineMs) {
-      if (await this.#answersReady()) return;
-      await delay(READY_POLL_MS);
-    }
-    const why = this.#child === undefined ? 'it ended' : `it was not ready within ${timeoutMs} ms`;
-    throw new Error(`${this.id} could not be started on ${this.address}: ${why}. It wrote: ${this.#log.trim()}`);
-  }
-
-  async #answersReady(): Promise<boolean> {
-    try {
-      return (await fetch(`http://${this.address}/readyz`)).ok;
-    } catch {
-      // Nobody listens yet.
-      return false;
-    }
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<string>((resolve) => {
+      timer = setTimeout(() => resolve(`it was not ready within ${timeoutMs} ms`), timeoutMs);
+    });
+    const ended = this.#ended.then(() => 'it ended');
+    const trouble = await Promise.race([this.#saidReady, late, ended]);
+    clearTimeout(timer);
+    if (trouble === undefined) return;
+    throw new Error(`${this.id} could not be started on ${this.address}: ${trouble}. It wrote: ${this.#log.trim()}`);
   }
 
   async kill(): Promise<void> {

@@ -78,7 +78,8 @@ function flushCells(flushes: FlushUse | undefined): string[] {
     String(count),
     (entries / count).toFixed(1),
     (bytes / count / 1024).toFixed(1),
-    ((seconds / count) * 1e3).toFixed(3),
+    // Nodes that do not tell how long their flushes took.
+    seconds === 0 ? '' : ((seconds / count) * 1e3).toFixed(3),
   ];
 }
 

@@ -1,0 +1,107 @@
+/** The runner as one starts it: real processes, so it needs the build that `npm test` makes first. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { type AddressInfo, createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { BenchCluster, freePorts } from '../../bench/bench-cluster.ts';
+import { Cleanup } from '../../bench/cleanup.ts';
+import { describeMachine, repositoryRoot } from '../../bench/machine.ts';
+import { checkResult } from '../../bench/result.ts';
+
+const RUNNER = join(repositoryRoot(), 'dist/bench/run.js');
+
+let dir = '';
+beforeEach(async () => {
+  dir = await mkdtemp(join(tmpdir(), 'logdrive-test-'));
+});
+afterEach(async () => {
+  await rm(dir, { recursive: true });
+});
+
+interface Ended {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Runs the runner; `onTalk` sees everything it said so far, whenever it says more. */
+async function bench(words: readonly string[], onTalk?: (talk: string, kill: () => void) => void): Promise<Ended> {
+  const child = spawn(process.execPath, [RUNNER, ...words], { stdio: ['ignore', 'pipe', 'pipe'] });
+  let [stdout, stderr] = ['', ''];
+  child.stdout.on('data', (chunk: Buffer) => {
+    stdout += chunk.toString();
+  });
+  child.stderr.on('data', (chunk: Buffer) => {
+    stderr += chunk.toString();
+    onTalk?.(stderr, () => child.kill('SIGTERM'));
+  });
+  const [code] = (await once(child, 'close')) as [number | null];
+  return { code, stdout, stderr };
+}
+
+const inDir = (): string[] => ['--dir', dir, '--out', join(dir, 'results')];
+
+describe('the runner', () => {
+  test('prints and keeps a result with machine, disk, options and durability', async () => {
+    const words = ['raft-core', '--json', '--entries', '100', '--repeats', '1', ...inDir()];
+    const { code, stdout, stderr } = await bench(words);
+    expect({ code, stderr }).toMatchObject({ code: 0 });
+    const result = checkResult(JSON.parse(stdout), 'stdout');
+    expect(result).toMatchObject({ scenario: 'raft-core', options: { entries: 100, burst: 8, repeats: 1 } });
+    expect(result.diskLimit.bytesPerSecond).toBeGreaterThan(0);
+    expect(result.machine.node).toBe(process.version);
+    expect(JSON.parse(await readFile(join(dir, 'results/raft-core.json'), 'utf8'))).toEqual(result);
+    expect(await readdir(dir)).toEqual(['results']);
+  });
+
+  test.each([
+    [['nothing'], /no bench named nothing/],
+    [['raft-core', '--entries', 'many'], /--entries wants a number of at least 1, not many/],
+    [['raft-core', '--speed', '9'], /--speed/],
+    [['compare', 'one'], /compare wants two paths/],
+  ])('refuses %j and shows how it is used', async (words, reason) => {
+    const { code, stderr } = await bench(words);
+    expect(code).toBe(2);
+    expect(stderr).toMatch(reason);
+    expect(stderr).toContain('npm run bench -- NAME');
+  });
+
+  test('that is interrupted ends its nodes, removes their data and says why', async () => {
+    let pids: string[] = [];
+    const { code, stderr } = await bench(['latency', '--seconds', '600', ...inDir()], (talk, kill) => {
+      const line = /nodes run as (.*)/.exec(talk)?.[1];
+      if (line === undefined || pids.length > 0) return;
+      pids = line.split(', ');
+      kill();
+    });
+    expect(code).toBe(130);
+    expect(stderr).toContain('interrupted by SIGTERM');
+    expect(pids).toHaveLength(3);
+    // Signal 0 only asks whether the process is there.
+    for (const pid of pids) expect(() => process.kill(Number(pid), 0)).toThrow(/ESRCH/);
+    expect(await readdir(dir)).toEqual([]);
+  });
+});
+
+describe('a cluster for benches', () => {
+  test('that meets a busy port says which node, on which address, and what it wrote, and leaves nothing', async () => {
+    const taken = createServer().listen(0, '127.0.0.1');
+    await once(taken, 'listening');
+    const port = (taken.address() as AddressInfo).port;
+    const free = await freePorts(5);
+    const cleanup = new Cleanup();
+    const machine = await describeMachine(dir);
+    const context = { dir, machine, cleanup, profileDir: undefined, say: () => undefined };
+    try {
+      const starting = BenchCluster.start(context, { nodes: 3, ports: [free[0]!, port, ...free.slice(1)] });
+      const reason = `n2 could not be started on 127.0.0.1:${port}: it ended.*another process listens there`;
+      await expect(starting).rejects.toThrow(new RegExp(reason, 's'));
+    } finally {
+      await cleanup.run();
+      taken.close();
+    }
+  });
+});
