@@ -16,7 +16,7 @@
  * - When the fate of a batch stays unknown, everything behind it stops: halted, until the application says resume().
  */
 import type { TimerHandle } from '../env.ts';
-import { type AckMessage, assert, LogError, type ProducerTuple } from '../protocol/index.ts';
+import { type AckMessage, assert, LogError } from '../protocol/index.ts';
 import { type Backoff, operationBackoff } from './backoff.ts';
 import type { Connection } from './connection.ts';
 import type { NodePool } from './node-pool.ts';
@@ -24,6 +24,7 @@ import { abortedError, closedError } from './operation.ts';
 import type { Settings } from './options.ts';
 import type { Platform } from './platform.ts';
 import { asLogError } from './requests.ts';
+import { type Pending, type SealedBatch, SendQueue } from './send-queue.ts';
 import type { PartitionRef, TopicDirectory } from './topic-directory.ts';
 
 /** What lanes need of the client. */
@@ -40,31 +41,6 @@ export interface LaneIdentity {
   readonly epoch: number;
 }
 
-/** A batch that will not change any more. Exactly one of the two is called, once, unless the lane is abandoned. */
-export interface SealedBatch {
-  readonly bytes: Uint8Array;
-  readonly recordCount: number;
-  onAck(ack: AckMessage): void;
-  onFailure(error: LogError): void;
-}
-
-interface Pending {
-  readonly batch: SealedBatch;
-  sequence: number;
-  /** Which attempt is under way; answers to earlier ones are ignored. 0: none. */
-  attempt: number;
-  /** Some attempt was made in this epoch. */
-  wasSent: boolean;
-  /** An attempt ended without a verdict: it may be in the log. */
-  mayBeDone: boolean;
-  /** Monotonic: it fails at this time unless the lane made progress since. */
-  deadlineMs: number;
-  /** Decided, and waiting until nothing older is open. */
-  verdict: LogError | undefined;
-  /** Of the last attempt. */
-  lastError: LogError | undefined;
-}
-
 type LaneState = 'detached' | 'attaching' | 'sending' | 'settling' | 'resting' | 'halted' | 'closed';
 
 /** Share of an operation's time that one attempt may take at the server. */
@@ -75,19 +51,11 @@ const GAPS_MAX = 3;
 export class Lane {
   readonly #host: LaneHost;
   readonly #ref: PartitionRef;
-  readonly #producerId: string;
-  readonly #maxInFlight: number;
   /** Batches were answered: there is room, and maybe nothing in flight. */
   readonly #onProgress: () => void;
   readonly #backoff: Backoff;
-  /** Not answered for good, oldest first. Invariant: sequences follow each other. */
-  readonly #pending: Pending[] = [];
+  readonly #queue: SendQueue;
   #state: LaneState = 'detached';
-  #epoch: number;
-  /** The next batch's. */
-  #nextSequence = 0;
-  #nextAttempt = 1;
-  #inFlight = 0;
   #connection: Connection | undefined;
   /** Finish what is in flight, then look for the leader again. */
   #isMoving = false;
@@ -97,8 +65,8 @@ export class Lane {
   #term = 0;
   /** SEQUENCE_GAPs of the oldest batch since the last ack. */
   #gaps = 0;
-  /** The server does not know this producer any more: begin a new epoch once all is answered. */
-  #isForgotten = false;
+  /** The oldest batch, when the server does not know this producer any more: a new epoch begins once all is answered. */
+  #forgotten: Pending | undefined;
   #retryAfterMs = 0;
   #lastProgressMs = 0;
   /** The one that will say when it has room. */
@@ -110,9 +78,7 @@ export class Lane {
   constructor(host: LaneHost, ref: PartitionRef, identity: LaneIdentity, maxInFlight: number, onProgress: () => void) {
     this.#host = host;
     this.#ref = ref;
-    this.#producerId = identity.producerId;
-    this.#epoch = identity.epoch;
-    this.#maxInFlight = maxInFlight;
+    this.#queue = new SendQueue(identity.producerId, identity.epoch, maxInFlight);
     this.#onProgress = onProgress;
     const { backoff, requestTimeoutMs } = host.settings;
     this.#backoff = operationBackoff(host.platform.random, backoff, requestTimeoutMs);
@@ -120,12 +86,12 @@ export class Lane {
 
   /** Batches submitted and not answered. */
   get pendingCount(): number {
-    return this.#pending.length;
+    return this.#queue.length;
   }
 
   /** Batches sent and not answered. */
   get inFlight(): number {
-    return this.#inFlight;
+    return this.#queue.inFlight;
   }
 
   /** Why nothing more is taken: an outcome that stayed unknown. */
@@ -140,18 +106,8 @@ export class Lane {
       return;
     }
     const nowMs = this.#nowMs();
-    if (this.#pending.length === 0) this.#lastProgressMs = nowMs;
-    this.#pending.push({
-      batch,
-      sequence: this.#nextSequence,
-      attempt: 0,
-      wasSent: false,
-      mayBeDone: false,
-      deadlineMs: nowMs + this.#host.settings.requestTimeoutMs,
-      verdict: undefined,
-      lastError: undefined,
-    });
-    this.#nextSequence += batch.recordCount;
+    if (this.#queue.length === 0) this.#lastProgressMs = nowMs;
+    this.#queue.push(batch, nowMs + this.#host.settings.requestTimeoutMs);
     if (this.#deadline === undefined) this.#armDeadline();
     if (this.#state === 'detached') this.#attach();
     else if (this.#state === 'sending') this.#pump();
@@ -162,15 +118,16 @@ export class Lane {
     if (this.#state !== 'halted') return;
     this.#halt = undefined;
     this.#state = 'detached';
-    this.#restartEpoch();
+    this.#queue.restartEpoch();
   }
 
   /** Gives up on a batch whose caller does not wait any more. Its fate is 'none' only if it was never sent. */
   abandon(batch: SealedBatch): void {
-    const pending = this.#pending.find((candidate) => candidate.batch === batch);
-    if (pending === undefined) return;
-    pending.verdict = abortedError('none');
-    if (pending.attempt !== 0) this.#forgetAttempt(pending);
+    for (const pending of this.#queue) {
+      if (pending.batch !== batch) continue;
+      pending.verdict = abortedError('none');
+      this.#queue.giveUpWaiting(pending);
+    }
     this.#concludeHead();
   }
 
@@ -214,9 +171,9 @@ export class Lane {
 
   #onUnattached(error: LogError): void {
     if (this.#state !== 'attaching') return;
-    for (const pending of this.#pending) pending.lastError = error;
+    for (const pending of this.#queue) pending.lastError = error;
     if (!error.retriable || !this.#host.settings.retries) {
-      for (const pending of this.#pending) pending.verdict ??= error;
+      for (const pending of this.#queue) pending.verdict ??= error;
       this.#state = 'detached';
       this.#concludeHead();
       return;
@@ -230,7 +187,7 @@ export class Lane {
     this.#retryAfterMs = 0;
     this.#rest = this.#host.platform.timers.after(delayMs, () => {
       this.#rest = undefined;
-      if (this.#pending.length === 0) this.#state = 'detached';
+      if (this.#queue.length === 0) this.#state = 'detached';
       else this.#attach();
     });
   }
@@ -243,19 +200,17 @@ export class Lane {
     assert(connection !== undefined, 'a lane that sends has a connection');
     if (!connection.isReady) this.#isMoving = true;
     if (this.#isMoving) {
-      if (this.#inFlight > 0) return;
-      if (this.#pending.length === 0) this.#state = 'detached';
+      if (this.#queue.inFlight > 0) return;
+      if (this.#queue.length === 0) this.#state = 'detached';
       else this.#attach();
       return;
     }
-    for (const pending of this.#pending) {
-      if (this.#inFlight >= this.#maxInFlight || pending.verdict !== undefined) return;
-      if (pending.attempt !== 0) continue;
-      if (!connection.hasRoomFor(pending.batch.bytes.length)) {
+    for (let next = this.#queue.nextToSend(); next !== undefined; next = this.#queue.nextToSend()) {
+      if (!connection.hasRoomFor(next.batch.bytes.length)) {
         this.#waitForRoom(connection);
         return;
       }
-      this.#send(connection, pending);
+      this.#send(connection, next);
     }
   }
 
@@ -269,11 +224,8 @@ export class Lane {
   }
 
   #send(connection: Connection, pending: Pending): void {
-    const attempt = this.#nextAttempt++;
-    pending.attempt = attempt;
-    pending.wasSent = true;
-    this.#inFlight++;
-    const producer: ProducerTuple = { id: this.#producerId, epoch: this.#epoch, sequence: pending.sequence };
+    const producer = this.#queue.begin(pending);
+    const { attempt } = pending;
     connection.append(
       {
         topic: { id: this.#ref.topicId },
@@ -294,17 +246,10 @@ export class Lane {
     );
   }
 
-  #forgetAttempt(pending: Pending): void {
-    pending.attempt = 0;
-    pending.mayBeDone = true;
-    this.#inFlight--;
-  }
-
   // Answers.
 
   #onAck(pending: Pending, ack: AckMessage): void {
-    pending.attempt = 0;
-    this.#inFlight--;
+    this.#queue.answered(pending);
     const problem = ackProblem(pending.batch, this.#ref, ack);
     if (problem !== undefined) {
       pending.mayBeDone = true;
@@ -312,8 +257,7 @@ export class Lane {
       this.#settle();
       return;
     }
-    if (pending === this.#pending[0]) this.#pending.shift();
-    else this.#pending.splice(this.#pending.indexOf(pending), 1);
+    this.#queue.remove(pending);
     this.#lastProgressMs = this.#nowMs();
     this.#backoff.reset();
     this.#avoid = undefined;
@@ -325,8 +269,7 @@ export class Lane {
   }
 
   #onNack(pending: Pending, error: LogError): void {
-    pending.attempt = 0;
-    this.#inFlight--;
+    this.#queue.answered(pending);
     pending.lastError = error;
     if (error.outcome === 'unknown') pending.mayBeDone = true;
     this.#retryAfterMs = Math.max(this.#retryAfterMs, error.details.retryAfterMs ?? 0);
@@ -346,10 +289,10 @@ export class Lane {
    * this producer (it was silent for long): go on under a new epoch, unless the batch may be in the log already.
    */
   #onGap(pending: Pending, error: LogError): void {
-    if (pending !== this.#pending[0]) return;
+    if (pending !== this.#queue.head) return;
     this.#gaps++;
     if (pending.mayBeDone || this.#gaps > GAPS_MAX) pending.verdict = error;
-    else this.#isForgotten = true;
+    else this.#forgotten = pending;
   }
 
   /** Something was refused: nothing new until the rest is answered. */
@@ -360,14 +303,16 @@ export class Lane {
 
   #afterAnswer(): void {
     if (this.#state === 'sending') this.#pump();
-    else if (this.#state === 'settling' && this.#inFlight === 0) this.#onSettled();
+    else if (this.#state === 'settling' && this.#queue.inFlight === 0) this.#onSettled();
   }
 
   #onSettled(): void {
-    if (this.#isForgotten) this.#restartEpoch();
+    const { head } = this.#queue;
+    if (head !== undefined && head === this.#forgotten && !head.mayBeDone) this.#queue.restartEpoch();
+    this.#forgotten = undefined;
     this.#state = 'detached';
     this.#concludeHead();
-    if (this.#state === 'detached' && this.#pending.length > 0) this.#takeRest();
+    if (this.#state === 'detached' && this.#queue.length > 0) this.#takeRest();
   }
 
   /** Another leader answered than the one that was known: once nothing is in flight, go there directly. */
@@ -391,23 +336,19 @@ export class Lane {
 
   /** Tells the oldest batches whose fate is decided, as long as the oldest one is. */
   #concludeHead(): void {
-    for (let head = this.#pending[0]; head?.verdict !== undefined; head = this.#pending[0]) {
+    for (let head = this.#queue.head; head?.verdict !== undefined; head = this.#queue.head) {
       const { verdict } = head;
       if (head.mayBeDone || verdict.outcome === 'unknown') {
         this.#haltOn(withOutcome(verdict, 'unknown'));
         return;
       }
-      this.#pending.shift();
-      // Nothing behind it can be in the log: its sequence never came. So the rest may be numbered anew; in a new epoch if
-      // copies with the old numbers can be under way, and there are none of what comes after a batch that was never sent.
-      if (head.wasSent) this.#restartEpoch();
-      else this.#renumberFrom(head.sequence);
+      this.#queue.dropHead();
       head.batch.onFailure(verdict);
       this.#onProgress();
     }
-    if (this.#state === 'settling' && this.#inFlight === 0) this.#onSettled();
+    if (this.#state === 'settling' && this.#queue.inFlight === 0) this.#onSettled();
     else if (this.#state === 'sending') this.#pump();
-    else if (this.#state === 'resting' && this.#pending.length === 0) {
+    else if (this.#state === 'resting' && this.#queue.length === 0) {
       // The next batch is another operation, with all of its time before it.
       this.#rest?.cancel();
       this.#state = 'detached';
@@ -425,39 +366,13 @@ export class Lane {
   }
 
   #failAll(error: LogError): void {
-    const pendings = this.#pending.splice(0);
-    this.#inFlight = 0;
-    for (const pending of pendings) {
-      const mayBeDone = pending.mayBeDone || pending.attempt !== 0;
-      pending.attempt = 0;
-      const shown = pending.verdict ?? error;
-      pending.batch.onFailure(mayBeDone ? withOutcome(shown, 'unknown') : heldBack(shown));
-    }
-  }
-
-  /** What is open is surely not in the log: the next epoch begins with it. */
-  #restartEpoch(): void {
-    this.#isForgotten = false;
-    this.#epoch++;
-    this.#inFlight = 0;
-    for (const pending of this.#pending) {
-      pending.attempt = 0;
-      pending.wasSent = false;
-      pending.mayBeDone = false;
-    }
-    this.#renumberFrom(0);
-  }
-
-  #renumberFrom(sequence: number): void {
-    this.#nextSequence = sequence;
-    for (const pending of this.#pending) {
-      pending.sequence = this.#nextSequence;
-      this.#nextSequence += pending.batch.recordCount;
+    for (const { batch, mayBeDone, verdict = error } of this.#queue.takeAll()) {
+      batch.onFailure(mayBeDone ? withOutcome(verdict, 'unknown') : heldBack(verdict));
     }
   }
 
   #armDeadline(): void {
-    const head = this.#pending[0];
+    const { head } = this.#queue;
     this.#deadline = undefined;
     if (head === undefined) return;
     const { requestTimeoutMs } = this.#host.settings;
@@ -471,14 +386,14 @@ export class Lane {
     const nowMs = this.#nowMs();
     const { requestTimeoutMs } = this.#host.settings;
     if (nowMs - this.#lastProgressMs >= requestTimeoutMs) {
-      for (const pending of this.#pending) {
+      for (const pending of this.#queue) {
         if (pending.deadlineMs > nowMs) break;
-        if (pending.attempt !== 0) this.#forgetAttempt(pending);
+        this.#queue.giveUpWaiting(pending);
         pending.verdict ??= timeUp(pending.lastError, requestTimeoutMs);
       }
       this.#concludeHead();
     }
-    if (this.#deadline === undefined && this.#pending.length > 0) this.#armDeadline();
+    if (this.#deadline === undefined && this.#queue.length > 0) this.#armDeadline();
   }
 }
 

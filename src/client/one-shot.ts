@@ -6,10 +6,11 @@
  */
 import { type AckMessage, encodeRecordBatch, LogError } from '../protocol/index.ts';
 import { Fifo } from './fifo.ts';
-import { Lane, type LaneHost, type SealedBatch } from './lane.ts';
+import { Lane, type LaneHost } from './lane.ts';
 import { abortedError, closedError } from './operation.ts';
 import { randomProducerId } from './producer-options.ts';
 import type { RecordScratch } from './record.ts';
+import type { SealedBatch } from './send-queue.ts';
 import type { PartitionRef } from './topic-directory.ts';
 
 /** Hidden producers, and so one-shot appends under way, per partition. */

@@ -32,7 +32,7 @@ export class World {
   constructor(seed = 1) {
     this.#seed = seed;
     this.platform = {
-      clock: { nowMs: () => 1_700_000_000_000 + this.nowMs, monotonicMs: () => this.nowMs },
+      clock: { nowMs: () => 1_700_000_000_000 + Math.floor(this.nowMs), monotonicMs: () => this.nowMs },
       timers: {
         after: (delayMs, fn) => this.#start(delayMs, undefined, fn),
         every: (periodMs, fn) => this.#start(periodMs, periodMs, fn),
