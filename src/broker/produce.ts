@@ -89,7 +89,7 @@ export class Produce {
     const partition = this.#parts.host.get(head.groupId);
     if (partition === undefined || partition.status.role !== 'leader') throw new LogError('NOT_LEADER');
     const outcome = await partition.append(bytes, header, head.producer);
-    return encodeCall(answerOf(outcome));
+    return encodeCall(answerOf(outcome, head.producer));
   }
 
   async #appendSomewhere(attempt: Attempt): Promise<AppendAnswer> {
@@ -119,10 +119,11 @@ export class Produce {
     const partition = this.#parts.host.get(attempt.route.partition.groupId);
     if (partition === undefined) throw new LogError('NOT_LEADER');
     // A batch that was in this log once may still be read from there: offsets are patched into a copy.
-    const batch = attempt.isSent ? attempt.batch.slice() : attempt.batch;
+    // Not slice(): what came from a socket is a Buffer, and that would be a view.
+    const batch = attempt.isSent ? new Uint8Array(attempt.batch) : attempt.batch;
     attempt.isSent = true;
     const outcome = await partition.append(batch, attempt.header, attempt.producer);
-    return answerOf(outcome);
+    return answerOf(outcome, attempt.producer);
   }
 
   async #appendThere(attempt: Attempt, leader: string): Promise<AppendAnswer> {
@@ -154,7 +155,7 @@ export class Produce {
 }
 
 /** A partition's outcome as an answer, or as the error it stands for. */
-function answerOf(outcome: AppendOutcome): AppendAnswer {
+function answerOf(outcome: AppendOutcome, producer: ProducerTuple | undefined): AppendAnswer {
   switch (outcome.kind) {
     case 'appended': {
       const { baseOffset, appendTimeMs, term, isDuplicate } = outcome;
@@ -168,10 +169,13 @@ function answerOf(outcome: AppendOutcome): AppendAnswer {
       throw new LogError('STORAGE_FULL');
     case 'fenced':
       throw new LogError('PRODUCER_FENCED', undefined, { details: { epoch: outcome.epoch } });
-    case 'gap':
-      throw new LogError('SEQUENCE_GAP', `Sequence ${outcome.expected} was expected.`, {
-        details: { expected: outcome.expected },
+    case 'gap': {
+      const { expected } = outcome;
+      const received = producer?.sequence;
+      throw new LogError('SEQUENCE_GAP', `Sequence ${expected} was expected, not ${received}.`, {
+        details: received === undefined ? { expected } : { expected, received },
       });
+    }
     case 'unknown':
       throw new LogError(
         'NOT_LEADER',

@@ -1,0 +1,77 @@
+/** The append verb by itself: what it hands to the partition, when, and whose bytes those are. */
+import { expect, test } from 'vitest';
+import { Admission } from '../../src/broker/admission.ts';
+import { Produce, type ProduceParts } from '../../src/broker/produce.ts';
+import type { TimerHandle } from '../../src/env.ts';
+import type { AppendOutcome } from '../../src/partition/index.ts';
+import { batchOf } from './support/sim-cluster.ts';
+
+const APPENDED: AppendOutcome = {
+  kind: 'appended',
+  baseOffset: 7,
+  index: 3,
+  term: 2,
+  appendTimeMs: 1,
+  isDuplicate: false,
+};
+
+/** A Produce on a node that leads the only partition, which answers in turn; timers fire at once but for deadlines. */
+function produceOn(outcomes: AppendOutcome[]): { produce: Produce; batches: Uint8Array[] } {
+  const batches: Uint8Array[] = [];
+  const partition = {
+    append: (batch: Uint8Array) => {
+      batches.push(batch);
+      return Promise.resolve(outcomes.shift() as AppendOutcome);
+    },
+  };
+  const timers = {
+    after: (delayMs: number, fn: () => void): TimerHandle => {
+      if (delayMs < 1_000) queueMicrotask(fn);
+      return { cancel: () => {} };
+    },
+  };
+  const route = {
+    topic: { id: 1, name: 't', partitions: [] },
+    partition: { groupId: 9, partition: 0, replicas: ['n1'] },
+  };
+  const parts = {
+    nodeId: 'n1',
+    batchBytesMax: 4_000_000,
+    env: { clock: { monotonicMs: () => 0 }, timers },
+    host: { get: () => partition },
+    routes: { partition: () => route, leader: () => 'n1', waitForLeader: () => Promise.resolve() },
+    admission: new Admission(),
+  };
+  return { produce: new Produce(parts as unknown as ProduceParts), batches };
+}
+
+test('a batch that may lie in the log already is offered again as a copy, also when it came as a Buffer', async () => {
+  const { produce, batches } = produceOn([{ kind: 'unknown' } as AppendOutcome, APPENDED]);
+  const batch = Buffer.from(batchOf(['a']));
+  const result = await produce.append({
+    client: { inflightBytes: 0 },
+    topic: { name: 't' },
+    partition: 0,
+    batch,
+    producer: { id: 'ab'.repeat(16), epoch: 0, sequence: 0 },
+    redirect: false,
+  });
+  expect(result.baseOffset).toBe(7);
+  expect(batches).toHaveLength(2);
+  expect(Buffer.compare(batches[0]!, batches[1]!)).toBe(0);
+  // The partition patches offsets into what it is given: the first copy may still be on its way to disk or to a peer.
+  expect(batches[1]!.buffer).not.toBe(batches[0]!.buffer);
+});
+
+test('a gap is told by the number that was expected and the one that came', async () => {
+  const { produce } = produceOn([{ kind: 'gap', expected: 4 } as AppendOutcome]);
+  const append = produce.append({
+    client: { inflightBytes: 0 },
+    topic: { name: 't' },
+    partition: 0,
+    batch: batchOf(['a']),
+    producer: { id: 'ab'.repeat(16), epoch: 0, sequence: 6 },
+    redirect: false,
+  });
+  await expect(append).rejects.toMatchObject({ code: 'SEQUENCE_GAP', details: { expected: 4, received: 6 } });
+});
