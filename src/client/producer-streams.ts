@@ -1,11 +1,17 @@
 /** The producer's two web streams: records in, acks out. Made only when somebody asks for them. */
 import type { AckMessage } from '../protocol/index.ts';
 import { ackOf } from './open-batch.ts';
-import type { Producer } from './producer.ts';
 import type { Ack, NewRecord } from './record.ts';
 
+/** What a sink needs of its producer. */
+export interface SinkProducer<V, K> {
+  enqueue(record: NewRecord<V, K>): boolean;
+  drained(): Promise<void>;
+  flush(): Promise<void>;
+}
+
 /** A sink with the producer's own back-pressure. */
-export function recordSink<V, K>(producer: Producer<V, K>): WritableStream<NewRecord<V, K>> {
+export function recordSink<V, K>(producer: SinkProducer<V, K>): WritableStream<NewRecord<V, K>> {
   return new WritableStream<NewRecord<V, K>>({
     async write(record) {
       if (!producer.enqueue(record)) await producer.drained();

@@ -2,24 +2,52 @@
  * The two async iterators of a subscription. Records of a batch that is there already are handed out as resolved
  * promises, without a generator and without waiting for anything: the cost of a record is two small objects.
  */
-import type { DecodedRecord } from '../protocol/index.ts';
+import type { DecodedRecord, LogError } from '../protocol/index.ts';
 import type { Codec } from './codec.ts';
 import { decodeNew, decodeRecord, type RecordBatch } from './decode.ts';
+import type { PartitionReader } from './partition-reader.ts';
+import type { ReceivedBatch } from './received-data.ts';
 import type { LogRecord } from './record.ts';
 import { asLogError } from './requests.ts';
-import type { Taken, TopicSubscription } from './subscription.ts';
+
+/** A batch taken for the application, and whom to tell how far it got. */
+export interface Taken {
+  readonly reader: PartitionReader;
+  readonly batch: ReceivedBatch;
+  /** Of the subscription: a seek since then makes the rest of it void. */
+  readonly generation: number;
+}
+
+/** The subscription, as its iterators need it. */
+export interface RecordSource {
+  readonly isPaused: boolean;
+  /** Whether what was taken may be handed out now. */
+  isCurrent(taken: Taken): boolean;
+  /** Whether what was taken is void for good. */
+  isVoid(taken: Taken): boolean;
+  /** The next batch that is there already. */
+  takeNow(): Taken | undefined;
+  hasBatch(): boolean;
+  /** Resolves once it is worth asking again; false: the iteration is over. @throws what it failed with. */
+  changed(isReached: () => boolean): Promise<boolean>;
+  /** What was handed out may be what somebody waits for. */
+  onChange(): void;
+  /** The iteration throws `error` from now on. */
+  fail(error: LogError): void;
+  close(): Promise<void>;
+}
 
 const NO_RECORDS: readonly DecodedRecord[] = Object.freeze([]);
 
 export class RecordIterator<V, K> implements AsyncIterator<LogRecord<V, K>> {
-  readonly #subscription: TopicSubscription<V, K>;
+  readonly #subscription: RecordSource;
   readonly #topic: string;
   readonly #codec: Codec<V, K>;
   #taken: Taken | undefined;
   #records: readonly DecodedRecord[] = NO_RECORDS;
   #at = 0;
 
-  constructor(subscription: TopicSubscription<V, K>, topic: string, codec: Codec<V, K>) {
+  constructor(subscription: RecordSource, topic: string, codec: Codec<V, K>) {
     this.#subscription = subscription;
     this.#topic = topic;
     this.#codec = codec;
@@ -98,7 +126,7 @@ export class RecordIterator<V, K> implements AsyncIterator<LogRecord<V, K>> {
 
 /** @param decode Throws when the batch cannot be read; then the subscription has failed at its first record. */
 export function batchIterator<V, K>(
-  subscription: TopicSubscription<V, K>,
+  subscription: RecordSource,
   decode: (taken: Taken) => RecordBatch<V, K>,
 ): AsyncIterator<RecordBatch<V, K>> {
   return {

@@ -10,9 +10,8 @@ import { decodeBatch, type RecordBatch } from './decode.ts';
 import { abortedError, closedError } from './operation.ts';
 import { integer } from './options.ts';
 import { PartitionReader, type ReaderHost } from './partition-reader.ts';
-import type { ReceivedBatch } from './received-data.ts';
 import type { LogRecord } from './record.ts';
-import { batchIterator, RecordIterator } from './record-iterator.ts';
+import { batchIterator, RecordIterator, type RecordSource, type Taken } from './record-iterator.ts';
 import { asLogError, type Requests } from './requests.ts';
 import { checkedCount, type StartAt, wireStartAt } from './start-at.ts';
 
@@ -72,18 +71,10 @@ export interface OpenSubscription {
   end(error: LogError | undefined): void;
 }
 
-/** A batch taken for the application, and whom to tell how far it got. */
-export interface Taken {
-  readonly reader: PartitionReader;
-  readonly batch: ReceivedBatch;
-  /** Of the subscription: a seek since then makes the rest of it void. */
-  readonly generation: number;
-}
-
 const BUFFERED_BYTES_MIN = 64 * 1024;
 const BUFFERED_BYTES_MAX = 64 * 1024 * 1024;
 
-export class TopicSubscription<V, K> implements Subscription<V, K>, OpenSubscription {
+export class TopicSubscription<V, K> implements Subscription<V, K>, OpenSubscription, RecordSource {
   readonly #host: SubscriptionHost;
   readonly #topicName: string;
   readonly #codec: Codec<V, K>;
@@ -227,7 +218,7 @@ export class TopicSubscription<V, K> implements Subscription<V, K>, OpenSubscrip
     this.onChange();
   }
 
-  /** The iteration throws `error` from now on; seek() starts again. */
+  /** Until seek(). */
   fail(error: LogError): void {
     if (this.#isClosed || this.#failure !== undefined) return;
     this.#failure = error;
@@ -237,12 +228,10 @@ export class TopicSubscription<V, K> implements Subscription<V, K>, OpenSubscrip
 
   // For the iterators.
 
-  /** Whether what was taken may still be handed out. */
   isCurrent(taken: Taken): boolean {
     return taken.generation === this.#generation && !this.#isPaused && !this.#isClosed && this.#failure === undefined;
   }
 
-  /** Whether what was taken is void for good. */
   isVoid(taken: Taken): boolean {
     return taken.generation !== this.#generation;
   }
@@ -251,7 +240,6 @@ export class TopicSubscription<V, K> implements Subscription<V, K>, OpenSubscrip
     return this.#isPaused;
   }
 
-  /** The next batch that is there already. */
   takeNow(): Taken | undefined {
     if (this.#isPaused || this.#isClosed || this.#failure !== undefined) return undefined;
     for (let tried = 0; tried < this.#readers.length; tried++) {
@@ -264,7 +252,6 @@ export class TopicSubscription<V, K> implements Subscription<V, K>, OpenSubscrip
     return undefined;
   }
 
-  /** Resolves when it is worth asking again; false: the iteration is over. Throws what it failed with. */
   async changed(isReached: () => boolean): Promise<boolean> {
     await this.#until(() => this.#isOver() || isReached(), true);
     return !this.#isOver();

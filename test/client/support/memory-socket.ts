@@ -55,7 +55,9 @@ export class MemorySocket implements SocketLike {
 
   close(code: number, reason: string): void {
     this.#end(code, reason);
-    if (!this.link.isSilent && this.#peer !== undefined) this.#peer.#end(code, reason);
+    const peer = this.#peer;
+    // Behind what was sent before.
+    if (!this.link.isSilent && peer !== undefined) this.#soon(() => peer.#end(code, reason));
   }
 
   /** It breaks, as when a process is killed: no goodbye, and what is under way is lost. */
