@@ -34,6 +34,8 @@ export interface ActiveStart {
   readonly dataEnd: ByteCount;
   readonly frames: number;
   readonly isProven: boolean;
+  /** The highest commit hint on disk. */
+  readonly commitHint: LogIndex;
   /** Current size of the file. */
   readonly fileBytes: ByteCount;
   readonly marks: IndexTable;
@@ -53,6 +55,7 @@ export class ActiveSegment {
   #dataEnd: ByteCount;
   #frames: number;
   #isProven: boolean;
+  #commitHint: LogIndex;
   #fileBytes: ByteCount;
   #growBytes: ByteCount = GROW_BYTES_MIN;
 
@@ -69,6 +72,7 @@ export class ActiveSegment {
     this.#dataEnd = start.dataEnd;
     this.#frames = start.frames;
     this.#isProven = start.isProven;
+    this.#commitHint = start.commitHint;
     this.#fileBytes = start.fileBytes;
   }
 
@@ -80,6 +84,7 @@ export class ActiveSegment {
       dataEnd: SEGMENT_HEADER_BYTES,
       frames: 0,
       isProven: true,
+      commitHint: 0,
       fileBytes: SEGMENT_HEADER_BYTES,
       marks: new IndexTable(),
       termRuns: new TermRuns(at.before),
@@ -107,6 +112,11 @@ export class ActiveSegment {
     return this.#isProven;
   }
 
+  /** The highest commit hint in a frame of this segment. */
+  get commitHint(): LogIndex {
+    return this.#commitHint;
+  }
+
   get fileBytes(): ByteCount {
     return this.#fileBytes;
   }
@@ -119,7 +129,8 @@ export class ActiveSegment {
     const chunks = chunksOf(entries);
     const bodyBytes = totalBytes(chunks);
     const position = this.#dataEnd;
-    const lastIndex = entries.at(-1)?.header.index ?? this.#last.index;
+    // A leader may know of commits beyond its own disk; a hint about entries that are not here proves nothing.
+    const hint = Math.min(commitHint, entries.at(-1)?.header.index ?? this.#last.index);
     const frame = encodeFrameHeader(
       {
         segmentId: this.segmentId,
@@ -127,8 +138,7 @@ export class ActiveSegment {
         position,
         // One write in flight: everything before this frame was flushed (W8).
         provenPosition: position,
-        // A leader may know of commits beyond its own disk; a hint about entries that are not here proves nothing.
-        commitHint: Math.min(commitHint, lastIndex),
+        commitHint: hint,
         bodyBytes,
         entryCount: entries.length,
         before: this.#last,
@@ -142,6 +152,7 @@ export class ActiveSegment {
     this.#dataEnd = end;
     this.#frames++;
     this.#isProven = entries.length === 0;
+    this.#commitHint = Math.max(this.#commitHint, hint);
     return end - position;
   }
 

@@ -166,6 +166,13 @@ export class GroupCommit {
     if (!this.#segments.active.isProven) await this.#segments.writeFrame([], this.#events.commitHint());
   }
 
+  /** As prove, and the commit hint is written too: the last word of a log that is closed. */
+  async proveForGood(): Promise<void> {
+    const { active } = this.#segments;
+    const hint = Math.min(this.#events.commitHint(), active.last.index);
+    if (!active.isProven || hint > active.commitHint) await this.#segments.writeFrame([], hint);
+  }
+
   /** Ends the queue: later steps and entries are refused. */
   stop(): void {
     this.#failure ??= new StorageError('CLOSED', 'the log is closed');

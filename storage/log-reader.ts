@@ -57,9 +57,12 @@ export class LogReader {
   async read(from: LogIndex, bytesMax: ByteCount): Promise<LogEntry[]> {
     for (;;) {
       this.#assertReadable(from);
-      if (from > this.#parts.commit.flushed.index) return this.#fromMemory(from, bytesMax);
+      // A segment may hold more than that: entries that are cut logically and not yet on disk.
+      const upTo = this.#parts.commit.flushed.index;
+      if (from > upTo) return this.#fromMemory(from, bytesMax);
       const segment = this.#parts.segments.holding(from);
-      const entries = await this.#attempt(segment, from, () => this.#parts.files.read(segment, from, bytesMax));
+      const read = () => this.#parts.files.read(segment, { from, upTo, bytesMax });
+      const entries = await this.#attempt(segment, from, read);
       if (entries !== CHANGED) return entries;
     }
   }
@@ -74,10 +77,7 @@ export class LogReader {
         throw new StorageError('OUT_OF_RANGE', `offset ${offset}, the log ends at ${nextOffset}`);
       const holds = (header: EntryHeader): boolean => header.baseOffset + header.recordCount > offset;
       const segment = this.#flushedSegments().find((one) => one.last.nextOffset > offset);
-      const found =
-        segment === undefined
-          ? this.#parts.commit.waiting.find((entry) => holds(entry.header))?.header
-          : await this.#seek(segment, (marks) => marks.byOffset(offset), holds);
+      const found = await this.#seek(segment, (marks) => marks.byOffset(offset), holds);
       assert(found !== undefined, `no entry holds offset ${offset}, below ${nextOffset}`);
       if (found !== CHANGED) return found.index;
     }
@@ -91,10 +91,7 @@ export class LogReader {
       const segment = this.#flushedSegments().find(
         (one) => one.last.index > one.before.index && one.last.appendTimeMs >= timestampMs,
       );
-      const found =
-        segment === undefined
-          ? this.#parts.commit.waiting.find((entry) => isLate(entry.header))?.header
-          : await this.#seek(segment, (marks) => marks.byTime(timestampMs), isLate);
+      const found = await this.#seek(segment, (marks) => marks.byTime(timestampMs), isLate);
       if (found === undefined) return this.#state.last().nextOffset;
       if (found !== CHANGED) return found.baseOffset;
     }
@@ -149,22 +146,26 @@ export class LogReader {
     return waiting.slice(start, end);
   }
 
-  /** Segments as far as the logical log goes: one that is about to be cut counts up to the cut. */
+  /** Segments that hold flushed entries; the last of them may hold more, which is about to be cut. */
   #flushedSegments(): StoredSegment[] {
     const { flushed } = this.#parts.commit;
     return this.#parts.segments.all().filter((segment) => segment.before.index < flushed.index);
   }
 
+  /** The first entry that fulfils a condition, in `segment` as far as it is flushed, else among what waits. */
   async #seek(
-    segment: StoredSegment,
+    segment: StoredSegment | undefined,
     markOf: (marks: IndexTable) => Mark | undefined,
     isFound: (header: EntryHeader) => boolean,
-  ): Promise<EntryHeader | typeof CHANGED> {
-    const first = segment.before.index + 1;
-    const found = await this.#attempt(segment, first, () => this.#parts.files.firstWhere(segment, markOf, isFound));
-    // A find beyond what is logically there is of entries about to be cut.
-    if (found === CHANGED || found.header.index > this.#parts.commit.flushed.index) return CHANGED;
-    return found.header;
+  ): Promise<EntryHeader | undefined | typeof CHANGED> {
+    const { files, commit } = this.#parts;
+    if (segment !== undefined) {
+      const first = segment.before.index + 1;
+      const found = await this.#attempt(segment, first, () => files.firstWhere(segment, markOf, isFound));
+      if (found === CHANGED || found.header.index <= commit.flushed.index)
+        return found === CHANGED ? CHANGED : found.header;
+    }
+    return commit.waiting.find((entry) => isFound(entry.header))?.header;
   }
 
   /** Runs one read; CHANGED when the log changed under it. A CORRUPT one has the segment judged before it is reported. */

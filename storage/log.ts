@@ -342,6 +342,7 @@ export class Log {
       this.#base = this.#segments.base;
       this.#termRuns.trimTo({ term: this.#base.term, index: this.#base.index });
       this.#commitHint = Math.max(this.#commitHint, this.#base.index);
+      this.#tail.forgetBelow(this.#base.index);
       this.#damage.keepFrom(this.firstIndex);
       this.#reader.layoutChanged();
       await this.#snapshots.keepFrom(this.#base.index);
@@ -406,7 +407,7 @@ export class Log {
 
   async #close(): Promise<void> {
     if (!this.#commit.isFull && !this.#commit.hasFailed) {
-      await this.#commit.step(this.lastIndex, () => this.#commit.prove());
+      await this.#commit.step(this.lastIndex, () => this.#commit.proveForGood());
     }
     this.#commit.stop();
     await this.#savingHardState;

@@ -241,6 +241,7 @@ interface OpenActive {
   readonly scan: ScanResult;
   readonly marks: IndexTable;
   readonly points: LogPoint[];
+  readonly manifestHint: LogIndex;
 }
 
 async function openActive(context: LogContext, manifest: Manifest): Promise<OpenActive> {
@@ -266,7 +267,18 @@ async function openActive(context: LogContext, manifest: Manifest): Promise<Open
         position: 0,
       });
     }
-    return { path, file, segmentId, before, isHeaderSound, fileBytes, scan, marks, points };
+    return {
+      path,
+      file,
+      segmentId,
+      before,
+      isHeaderSound,
+      fileBytes,
+      scan,
+      marks,
+      points,
+      manifestHint: manifest.commitHint,
+    };
   } catch (error) {
     await file.close();
     throw error;
@@ -287,6 +299,7 @@ function activeSegment(context: LogContext, active: OpenActive): ActiveSegment {
     dataEnd: scan.dataEnd,
     frames: scan.frames,
     isProven: scan.isProven || scan.last.index === before.index,
+    commitHint: Math.max(active.manifestHint, scan.commitHint),
     fileBytes: scan.tornBytes > 0 ? scan.dataEnd : active.fileBytes,
     marks,
     termRuns,

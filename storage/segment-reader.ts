@@ -59,8 +59,11 @@ export class SegmentReader {
     this.#onRebuilt = onRebuilt;
   }
 
-  /** Entries from `from` on, at least one, at most up to bytesMax and the segment's last. CORRUPT names the first bad. */
-  async read(segment: StoredSegment, from: LogIndex, bytesMax: ByteCount): Promise<LogEntry[]> {
+  /** Entries from `from` on, at least one, not beyond bytesMax nor behind `upTo`. CORRUPT names the first bad one. */
+  async read(
+    segment: StoredSegment,
+    { from, upTo, bytesMax }: { from: LogIndex; upTo: LogIndex; bytesMax: ByteCount },
+  ): Promise<LogEntry[]> {
     const place = this.#places.get(from);
     const isKnown = place?.segmentId === segment.segmentId;
     const mark = isKnown ? undefined : ((await this.#marks(segment)).byIndex(from) ?? startOf(segment));
@@ -72,7 +75,7 @@ export class SegmentReader {
       const entries: LogEntry[] = [];
       let bytes = 0;
       let chain = isKnown ? place.chain : undefined;
-      for (let next = from; next <= segment.last.index; next++) {
+      for (let next = from; next <= Math.min(upTo, segment.last.index); next++) {
         if (entries.length > 0 && !walk.isAtHand()) break;
         const found = await this.#orStop(walk.peek(next), entries.length > 0);
         if (found === undefined || (entries.length > 0 && bytes + sizeOf(found) > bytesMax)) break;

@@ -34,6 +34,7 @@ export class TailPoints {
 
   /** The point at `index`, when it is known. */
   at(index: LogIndex): LogPoint | undefined {
+    if (index < this.first.index) return undefined;
     // Without damage the points are contiguous and the guess is right; with it, indexes are missing in between.
     const guess = this.#points[this.#head + index - this.first.index];
     if (guess?.index === index) return guess;

@@ -1,0 +1,374 @@
+/** The write queue: how many flushes things cost, what waits for what, and what happens when a flush fails. */
+import { describe, expect, test } from 'vitest';
+import type { StorageError } from '../../storage/index.ts';
+import { type Call, type CallOutcome, ModelDisk } from '../support/model-disk.ts';
+import { describeEntries, nextEntries, openLog, readAll } from '../support/storage-fixture.ts';
+
+const SMALL = { payloadBytes: 100 };
+
+describe('group commit', () => {
+  test('entries appended in one turn share one flush', async () => {
+    const disk = new ModelDisk();
+    const { log, flushed } = await openLog(disk);
+    const before = disk.flushes;
+    for (let i = 0; i < 20; i++) log.append(nextEntries(log, [SMALL]));
+    await log.flush();
+    expect(disk.flushes - before).toBe(1);
+    expect(flushed).toEqual([{ term: 1, index: 20 }]);
+  });
+
+  test('what arrives while a flush is in flight is collected for the next: three flushes for a hundred appends', async () => {
+    const disk = new ModelDisk();
+    const { log, flushed } = await openLog(disk);
+    const before = disk.count('writeDurable');
+    log.append(nextEntries(log, [SMALL]));
+    await disk.until(() => disk.count('writeDurable') > before);
+    for (let i = 0; i < 98; i++) log.append(nextEntries(log, [SMALL]));
+    await disk.until(() => disk.count('writeDurable') > before + 1);
+    log.append(nextEntries(log, [SMALL]));
+    await log.flush();
+    expect(disk.count('writeDurable') - before).toBe(3);
+    expect(flushed.map((at) => at.index)).toEqual([1, 99, 100]);
+  });
+
+  test('a flush takes no more than its limit, one larger entry apart', async () => {
+    const disk = new ModelDisk();
+    const { log, flushed } = await openLog(disk, { flushBytesMax: 8192, segmentBytes: 1024 * 1024 });
+    log.append(
+      nextEntries(log, [{ payloadBytes: 20_000 }, ...Array.from({ length: 6 }, () => ({ payloadBytes: 3000 }))]),
+    );
+    await log.flush();
+    expect(flushed.map((at) => at.index)).toEqual([1, 3, 5, 7]);
+  });
+
+  test('a thousand payloads too large to copy fit no single vectored write, and all arrive', async () => {
+    const disk = new ModelDisk();
+    const { log, flushed } = await openLog(disk, { flushBytesMax: 64 * 1024 * 1024, segmentBytes: 64 * 1024 * 1024 });
+    const entries = nextEntries(
+      log,
+      Array.from({ length: 1000 }, () => ({ payloadBytes: 4500, seed: 1 })),
+    );
+    log.append(entries);
+    await log.flush();
+    expect(flushed.length).toBeGreaterThan(1);
+    expect(describeEntries(await readAll(log, 1024 * 1024))).toEqual(describeEntries(entries));
+  });
+
+  test('entries are readable before they are flushed, and flushed is told only after the flush', async () => {
+    const disk = new ModelDisk();
+    const { log, flushed } = await openLog(disk);
+    log.append(nextEntries(log, [SMALL, SMALL]));
+    expect((await log.read(1, 10_000)).length).toBeGreaterThan(0);
+    expect(log.lastIndex).toBe(2);
+    await log.flush();
+    expect(log.flushed).toEqual({ term: 1, index: 2 });
+    expect(flushed).toEqual([{ term: 1, index: 2 }]);
+  });
+
+  test('no entry is written before a hard state that was accepted earlier is durable (W14)', async () => {
+    const calls: Call[] = [];
+    const disk = new ModelDisk({ onCall: (call) => void calls.push(call) });
+    const { log } = await openLog(disk);
+    calls.length = 0;
+    const saving = log.saveHardState({ term: 5, votedFor: 'n3' });
+    log.append(nextEntries(log, [{ term: 5, ...SMALL }]));
+    await log.flush();
+    await saving;
+    const writes = calls.filter((call) => call.kind === 'writeDurable').map((call) => call.path.split('/').at(-1));
+    expect(writes).toEqual(['hard-state', 'hard-state', '0000000000000001.segment']);
+  });
+
+  test('a hard state does not wait for a flush of entries in flight', async () => {
+    let release: (() => void) | undefined;
+    const disk = new ModelDisk();
+    const { log } = await openLog(disk);
+    // The entries' flush is held in the queue of the disk by a promise of ours.
+    const enter = disk.enter.bind(disk);
+    disk.enter = async (kind, path, begin) => {
+      if (kind === 'writeDurable' && path.endsWith('.segment'))
+        await new Promise<void>((resolve) => (release = resolve));
+      return enter(kind, path, begin);
+    };
+    log.append(nextEntries(log, [SMALL]));
+    await disk.until(() => release !== undefined);
+    await log.saveHardState({ term: 2, votedFor: 'n1' });
+    expect(log.flushed.index).toBe(0);
+    release!();
+    await log.flush();
+  });
+
+  test('a cut during a flush: what it wrote behind the cut is not called flushed, nor is what replaces it', async () => {
+    const disk = new ModelDisk();
+    const { log, flushed } = await openLog(disk);
+    const before = disk.count('writeDurable');
+    log.append(nextEntries(log, [SMALL, SMALL, SMALL]));
+    await disk.until(() => disk.count('writeDurable') > before);
+    log.truncateSuffix(2);
+    log.append(nextEntries(log, [{ term: 9, ...SMALL }]));
+    await log.flush();
+    expect(flushed).toEqual([
+      { term: 1, index: 1 },
+      { term: 9, index: 2 },
+    ]);
+    const again = await openLog(disk.afterCrash(1));
+    expect(again.log.termRuns()).toEqual([
+      { term: 1, lastIndex: 1 },
+      { term: 9, lastIndex: 2 },
+    ]);
+  });
+
+  test('a cut of what was only collected writes nothing', async () => {
+    const disk = new ModelDisk();
+    const { log, flushed } = await openLog(disk);
+    log.append(nextEntries(log, [SMALL, SMALL, SMALL]));
+    log.truncateSuffix(2);
+    const before = disk.flushes;
+    await log.flush();
+    expect(disk.flushes - before).toBe(1);
+    expect(flushed).toEqual([{ term: 1, index: 1 }]);
+  });
+
+  test('a cut at or below the commit hint is a broken invariant (W18)', async () => {
+    const { log } = await openLog(new ModelDisk());
+    log.append(nextEntries(log, [SMALL, SMALL]));
+    log.setCommitHint(1);
+    expect(() => log.truncateSuffix(1)).toThrow(/known committed up to 1/);
+    log.truncateSuffix(2);
+    expect(log.lastIndex).toBe(1);
+  });
+});
+
+describe('the proving frame', () => {
+  test('follows a flush without a successor, once, and costs nothing while flushes follow each other', async () => {
+    const disk = new ModelDisk();
+    const { log, timers } = await openLog(disk);
+    const before = disk.count('writeDurable');
+    log.append(nextEntries(log, [SMALL]));
+    await log.flush();
+    log.append(nextEntries(log, [SMALL]));
+    await log.flush();
+    expect(disk.count('writeDurable') - before).toBe(2);
+    await disk.until(() => timers.pending > 0);
+    timers.fire();
+    await disk.until(() => disk.count('writeDurable') - before === 3);
+    await log.flush();
+    await log.flush();
+    expect(timers.pending).toBe(0);
+    await log.flush();
+    expect(disk.count('writeDurable') - before).toBe(3);
+  });
+
+  test('is written at a close, and makes damage of what would else be a torn end', async () => {
+    const disk = new ModelDisk();
+    const { log, directory } = await openLog(disk);
+    log.append(nextEntries(log, [SMALL]));
+    await log.flush();
+    const unproven = disk.afterCrash(1);
+    await directory.close();
+    const spoil = (bytes: Uint8Array) => bytes.map((byte, at) => (at === 4096 + 96 + 96 + 5 ? byte ^ 1 : byte));
+    const path = '/data/logs/0000000001/0000000000000001.segment';
+    unproven.damage(path, spoil);
+    expect((await openLog(unproven)).log.lastIndex).toBe(0);
+    const proven = disk.afterCrash(1);
+    proven.damage(path, spoil);
+    const opened = await openLog(proven);
+    expect(opened.log.lastIndex).toBe(1);
+    expect(opened.log.damage).toMatchObject([{ firstIndex: 1, lastIndex: 1, where: 'tail' }]);
+  });
+});
+
+describe('a failed flush', () => {
+  function failing(kind: Call['kind'], outcome: CallOutcome): { disk: ModelDisk; arm(): void } {
+    let isArmed = false;
+    const disk = new ModelDisk({
+      onCall: (call) => {
+        if (!isArmed || call.kind !== kind) return undefined;
+        isArmed = false;
+        return outcome;
+      },
+    });
+    return {
+      disk,
+      arm: () => {
+        isArmed = true;
+      },
+    };
+  }
+
+  test('ends the log: told once, never retried, nothing more is acknowledged (W4)', async () => {
+    const { disk, arm } = failing('writeDurable', 'EIO');
+    const { log, fatal, flushed } = await openLog(disk);
+    log.append(nextEntries(log, [SMALL]));
+    await log.flush();
+    arm();
+    log.append(nextEntries(log, [SMALL]));
+    const calls = disk.calls;
+    await expect(log.flush()).rejects.toMatchObject({ code: 'FLUSH_FAILED' });
+    expect(disk.calls - calls).toBeLessThanOrEqual(2);
+    expect(fatal.map((error) => error.code)).toEqual(['FLUSH_FAILED']);
+    expect(flushed.at(-1)).toEqual({ term: 1, index: 1 });
+    expect(() => log.append(nextEntries(log, [SMALL]))).toThrow(/writing the log failed/);
+    await expect(log.roll()).rejects.toMatchObject({ code: 'FLUSH_FAILED' });
+  });
+
+  test('of a hard state ends the log as well', async () => {
+    const { disk, arm } = failing('writeDurable', 'EIO');
+    const { log, fatal } = await openLog(disk);
+    arm();
+    await expect(log.saveHardState({ term: 1, votedFor: 'n1' })).rejects.toMatchObject({ code: 'IO' });
+    expect(fatal).toHaveLength(1);
+    expect(() => log.append(nextEntries(log, [SMALL]))).toThrow();
+  });
+
+  test('of each call that makes things durable, during all kinds of work, is fatal and loses nothing told', async () => {
+    for (const kind of ['flush', 'syncDirectory', 'writeDurable', 'rename', 'setBytes'] as const) {
+      for (let nth = 1; nth <= 6; nth++) {
+        let seen = 0;
+        let isArmed = false;
+        const disk = new ModelDisk({
+          onCall: (call) => (isArmed && call.kind === kind && ++seen === nth ? 'EIO' : undefined),
+        });
+        const { log, fatal, flushed } = await openLog(disk, { segmentBytes: 8192 });
+        isArmed = true;
+        const failures: StorageError[] = [];
+        const attempt = (work: Promise<unknown>) => work.catch((error: StorageError) => void failures.push(error));
+        try {
+          for (let i = 0; i < 4; i++) {
+            log.append(nextEntries(log, [{ payloadBytes: 3000 }, SMALL]));
+            await attempt(log.flush());
+            await attempt(log.roll());
+          }
+          log.truncateSuffix(6);
+          await attempt(log.flush());
+        } catch (error) {
+          failures.push(error as StorageError);
+        }
+        if (seen < nth) continue;
+        expect(fatal, `${kind} ${nth}`).toHaveLength(1);
+        expect(failures[0]?.code).toBe('FLUSH_FAILED');
+        const told = flushed.reduce((most, at) => Math.max(most, at.index), 0);
+        const again = await openLog(disk.afterCrash(nth), { segmentBytes: 8192 });
+        expect(again.log.lastIndex, `${kind} ${nth}`).toBeGreaterThanOrEqual(Math.min(told, 5));
+      }
+    }
+  });
+});
+
+describe('a full disk', () => {
+  test('refuses appends, keeps what was accepted, and goes on by itself when there is space', async () => {
+    const disk = new ModelDisk();
+    const events: string[] = [];
+    const { log, timers, fatal } = await openLog(disk, {
+      segmentBytes: 1024 * 1024,
+      onFull: () => events.push('full'),
+      onSpace: () => events.push('space'),
+    });
+    log.append(nextEntries(log, [SMALL]));
+    await log.flush();
+    disk.capacityBytes = disk.usedBytes() + 8192;
+    const entries = nextEntries(log, [SMALL, { payloadBytes: 100_000 }]);
+    log.append(entries);
+    const flushing = log.flush();
+    await disk.until(() => events.length > 0);
+    expect(events).toEqual(['full']);
+    expect(() => log.append(nextEntries(log, [SMALL]))).toThrow(expect.objectContaining({ code: 'FULL' }));
+    expect(log.flushed.index).toBe(1);
+    expect(describeEntries(await readAll(log)).slice(1)).toEqual(describeEntries(entries));
+    // Stopped here, nothing acknowledged is lost and nothing half-written is believed.
+    for (let seed = 0; seed < 8; seed++) {
+      const stopped = disk.afterCrash(seed);
+      stopped.capacityBytes = Number.MAX_SAFE_INTEGER;
+      expect((await openLog(stopped)).log.lastIndex).toBe(1);
+    }
+    timers.fire();
+    await disk.until(() => timers.pending > 0);
+    expect(events).toEqual(['full']);
+    disk.capacityBytes = Number.MAX_SAFE_INTEGER;
+    timers.fire();
+    await flushing;
+    await disk.until(() => events.length > 1);
+    expect(events).toEqual(['full', 'space']);
+    log.append(nextEntries(log, [SMALL]));
+    await log.flush();
+    expect(fatal).toEqual([]);
+    expect((await openLog(disk.afterCrash(1))).log.lastIndex).toBe(4);
+  });
+
+  test('in whatever call it shows, is never fatal, and everything accepted arrives in the end', async () => {
+    for (let nth = 1; nth <= 40; nth++) {
+      let seen = 0;
+      let isArmed = false;
+      const disk = new ModelDisk({
+        onCall: ({ kind }) => {
+          const takesSpace = kind === 'write' || kind === 'writeDurable' || kind === 'setBytes' || kind === 'rename';
+          return isArmed && takesSpace && ++seen === nth ? 'ENOSPC' : undefined;
+        },
+      });
+      const { log, timers, fatal } = await openLog(disk, { segmentBytes: 8192 });
+      isArmed = true;
+      let accepted = 0;
+      for (let i = 0; i < 6; i++) {
+        const count = await appendWhenOpen(disk, timers, () => {
+          if (i === 3) log.truncateSuffix(log.lastIndex);
+          log.append(nextEntries(log, [{ payloadBytes: 3000 }, SMALL]));
+          return log.lastIndex;
+        });
+        accepted = count;
+        const flushing = log.flush().then(() => true);
+        let isDone = false;
+        void flushing.then(() => {
+          isDone = true;
+        });
+        await disk.until(() => {
+          timers.fire();
+          return isDone;
+        });
+      }
+      expect(fatal, `call ${nth}`).toEqual([]);
+      const again = await openLog(disk.afterCrash(nth), { segmentBytes: 8192 });
+      expect(again.log.lastIndex, `call ${nth}`).toBe(accepted);
+      if (seen < nth) break;
+    }
+  });
+
+  test('still lets the prefix be trimmed: the reserve pays for the manifest', async () => {
+    const disk = new ModelDisk();
+    const { log, timers } = await openLog(disk, { segmentBytes: 256 * 1024 });
+    log.append(nextEntries(log, [{ payloadBytes: 200_000 }]));
+    const { index, term } = await log.roll();
+    const point = { nextOffset: 0, appendTimeMs: log.lastAppendTimeMs, chain: log.lastChain };
+    await log.saveSnapshot({ index, term, ...point, state: new Uint8Array(10) });
+    disk.capacityBytes = disk.usedBytes();
+    log.append(nextEntries(log, [{ payloadBytes: 50_000 }]));
+    void log.flush();
+    await disk.until(() => {
+      try {
+        log.append([]);
+        log.append(nextEntries(log, [SMALL]));
+        return false;
+      } catch {
+        return true;
+      }
+    });
+    expect(await log.trimPrefix(index + 1)).toBe(index + 1);
+    timers.fire();
+    await log.flush();
+    expect(log.firstIndex).toBe(2);
+  });
+});
+
+/** Appends once the log takes entries again; fires the timers that let it look for space. */
+async function appendWhenOpen<T>(disk: ModelDisk, timers: { fire(): void }, append: () => T): Promise<T> {
+  let result: T | undefined;
+  await disk.until(() => {
+    try {
+      result = append();
+      return true;
+    } catch (error) {
+      if ((error as { code?: string }).code !== 'FULL') throw error;
+      timers.fire();
+      return false;
+    }
+  });
+  return result!;
+}
