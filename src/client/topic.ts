@@ -92,7 +92,7 @@ export interface Topic<V, K = Uint8Array> {
   /** Reads on and on, live at the tail. */
   subscribe(options?: SubscribeOptions): Subscription<V, K>;
   /** The end of a partition as its leader knows it. */
-  tail(partition?: number): Promise<Tail>;
+  tail(partition?: number, options?: { readonly signal?: AbortSignal }): Promise<Tail>;
 }
 
 export interface TopicHost extends ProducerHost, SubscriptionHost {
@@ -150,12 +150,15 @@ export class ClientTopic<V, K> implements Topic<V, K> {
     return new TopicSubscription(this.#host, this.name, this.#codec, options);
   }
 
-  async tail(partition = 0): Promise<Tail> {
+  async tail(partition = 0, options: { readonly signal?: AbortSignal } = {}): Promise<Tail> {
     this.#host.checkOpen();
     return await this.#withTopic(async (info) => {
       const node = info.partitions[partition]?.leader;
       const topic = { id: info.id };
-      const { body } = await this.#host.requests.ask({ kind: 'tail', topic, partition }, 'tail', { wish: { node } });
+      const { body } = await this.#host.requests.ask({ kind: 'tail', topic, partition }, 'tail', {
+        wish: { node },
+        signal: options.signal,
+      });
       const { earliest, tail: offset, appliedOffset, term, level } = body;
       return { topic: info.name, partition, offset, earliest, node: body.node, appliedOffset, term, level };
     });
