@@ -86,6 +86,9 @@ export class DataDirectory {
     try {
       const found = await loadIdentity(disk, path);
       const identity = found?.identity ?? (await createIdentity(disk, path, options));
+      if (found !== undefined && (await disk.stat(logsPath(path))) === undefined) {
+        throw new StorageError('CORRUPT', 'the directory of the logs is missing', { file: logsPath(path) });
+      }
       if (identity.nodeId !== options.nodeId) {
         throw new StorageError('FOREIGN', `${path} belongs to node ${identity.nodeId}, not to ${options.nodeId}`, {
           file: joinPath(path, 'identity'),
@@ -219,6 +222,8 @@ async function createIdentity(disk: Disk, path: string, options: DataDirectoryOp
     });
   }
   await disk.makeDirectory(logsPath(path));
+  // Durable before the identity is: with an identity, missing logs are damage.
+  await disk.syncDirectory(path);
   const identity = { nodeId: options.nodeId, diskUuid: toHex(options.randomBytes(16)), clusterId: undefined };
   await storeIdentity(disk, path, identity);
   await disk.syncDirectory(parentPath(path));

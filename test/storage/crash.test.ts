@@ -9,7 +9,7 @@ import type { HardState, LogEntry } from '../../storage/index.ts';
 import { type Call, ModelDisk, seededRandom } from '../support/model-disk.ts';
 import { describeEntries, nextEntries, type Opened, openLog, readAll } from '../support/storage-fixture.ts';
 
-const SEEDS = Number(process.env['LOGDRIVE_TEST_CRASH_SEEDS'] ?? 2);
+const SEEDS = Number(process.env.LOGDRIVE_TEST_CRASH_SEEDS ?? 2);
 const SEGMENT_BYTES = 16 * 1024;
 
 /** One logical history of the log; a truncation or an install begins the next. */

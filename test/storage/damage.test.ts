@@ -10,7 +10,7 @@ import { isStorageError, type Log, type LogEntry } from '../../storage/index.ts'
 import { ModelDisk } from '../support/model-disk.ts';
 import { bytesOf, describeEntries, nextEntries, type Opened, openLog, readAll } from '../support/storage-fixture.ts';
 
-const ALL_BYTES = process.env['LOGDRIVE_TEST_ALL_BYTES'] !== undefined;
+const ALL_BYTES = process.env.LOGDRIVE_TEST_ALL_BYTES !== undefined;
 const SEGMENT_BYTES = 16 * 1024;
 const LOG_PATH = '/data/logs/0000000001';
 
