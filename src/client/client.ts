@@ -11,12 +11,12 @@ import { OneShotAppends } from './one-shot.ts';
 import { closedError } from './operation.ts';
 import { type ConnectOptions, type Settings, settingsOf } from './options.ts';
 import type { Platform } from './platform.ts';
-import type { OpenProducer } from './producer.ts';
 import { Requests } from './requests.ts';
 import { serverUrls } from './server-url.ts';
-import type { OpenSubscription } from './subscription.ts';
 import { ClientTopic, type Topic, type TopicHost } from './topic.ts';
 import { TopicDirectory } from './topic-directory.ts';
+import type { OpenProducer } from './topic-producer.ts';
+import type { OpenSubscription } from './topic-subscription.ts';
 
 export type ClientState = 'connecting' | 'ready' | 'reconnecting' | 'draining' | 'closed';
 

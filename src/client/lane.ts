@@ -16,9 +16,10 @@
  * - When the fate of a batch stays unknown, everything behind it stops: halted, until the application says resume().
  */
 import type { TimerHandle } from '../env.ts';
-import { type AckMessage, assert, LogError } from '../protocol/index.ts';
+import { type AckMessage, assert, type LogError } from '../protocol/index.ts';
 import { type Backoff, operationBackoff } from './backoff.ts';
 import type { Connection } from './connection.ts';
+import { ackProblem, heldBack, isAboutPlace, timeUp, withOutcome } from './lane-failures.ts';
 import type { NodePool } from './node-pool.ts';
 import { abortedError, closedError } from './operation.ts';
 import type { Settings } from './options.ts';
@@ -395,43 +396,4 @@ export class Lane {
     }
     if (this.#deadline === undefined && this.#queue.length > 0) this.#armDeadline();
   }
-}
-
-/** Failures that say: not here. */
-function isAboutPlace(error: LogError): boolean {
-  return ['NOT_LEADER', 'NO_LEADER', 'CONNECTION', 'DRAINING', 'TIMEOUT', 'NOT_YET'].includes(error.code);
-}
-
-/** The answer must be to this very batch (L7). */
-function ackProblem(batch: SealedBatch, ref: PartitionRef, ack: AckMessage): LogError | undefined {
-  const isOurs =
-    ack.topicId === ref.topicId && ack.partition === ref.partition && ack.recordCount === batch.recordCount;
-  if (isOurs) return undefined;
-  return new LogError(
-    'INTERNAL',
-    `A batch of ${batch.recordCount} records for ${ref.topic}/${ref.partition} (topic ${ref.topicId}) was answered ` +
-      `with ${ack.recordCount} for topic ${ack.topicId}/${ack.partition}.`,
-  );
-}
-
-function timeUp(lastError: LogError | undefined, timeoutMs: number): LogError {
-  if (lastError !== undefined && lastError.code !== 'SEQUENCE_GAP') return withOutcome(lastError, 'none');
-  return new LogError('TIMEOUT', `Nothing was acknowledged within ${timeoutMs} ms.`, {
-    outcome: 'none',
-    cause: lastError,
-  });
-}
-
-function withOutcome(error: LogError, outcome: 'none' | 'unknown'): LogError {
-  if (error.outcome === outcome) return error;
-  return new LogError(error.code, error.message, { outcome, details: error.details, cause: error });
-}
-
-/** For what was never sent because of a failure before it. */
-export function heldBack(cause: LogError): LogError {
-  return new LogError(cause.code, `Not sent, because of a failure before it: ${cause.message}`, {
-    outcome: 'none',
-    details: cause.details,
-    cause,
-  });
 }

@@ -5,7 +5,7 @@ import { decodeBatch } from './decode.ts';
 import type { OneShotAppends } from './one-shot.ts';
 import { integer } from './options.ts';
 import { partitionOfKey } from './partitioner.ts';
-import { type Producer, type ProducerHost, TopicProducer } from './producer.ts';
+import type { Producer } from './producer.ts';
 import type { ProducerOptions } from './producer-options.ts';
 import { checkData, type ReceivedBatch } from './received-data.ts';
 import {
@@ -19,7 +19,9 @@ import {
   type RecordScratch,
 } from './record.ts';
 import { type StartAt, wireStartAt } from './start-at.ts';
-import { type SubscribeOptions, type Subscription, type SubscriptionHost, TopicSubscription } from './subscription.ts';
+import type { SubscribeOptions, Subscription } from './subscription.ts';
+import { type ProducerHost, TopicProducer } from './topic-producer.ts';
+import { type SubscriptionHost, TopicSubscription } from './topic-subscription.ts';
 
 export interface AppendOptions {
   /** Aborting gives up waiting; a record that was sent may be appended all the same. */
