@@ -176,9 +176,10 @@ describe('entries', () => {
       { appendTimeMs: 4 },
       { groupId: 2 },
     ];
-    const after = (change: Partial<NewEntry>) => wire([first, encodeEntry({ ...good, ...change }, first.header.chain)]);
-    expect(decodeEntries(after({}), EMPTY_CHAIN)).toHaveLength(2);
-    for (const change of bad) expect(codeOf(() => decodeEntries(after(change), EMPTY_CHAIN))).toBe('CORRUPT');
+    const pairWith = (change: Partial<NewEntry>) =>
+      wire([first, encodeEntry({ ...good, ...change }, first.header.chain)]);
+    expect(decodeEntries(pairWith({}), EMPTY_CHAIN)).toHaveLength(2);
+    for (const change of bad) expect(codeOf(() => decodeEntries(pairWith(change), EMPTY_CHAIN))).toBe('CORRUPT');
     const unchained = wire([first, encodeEntry(good, EMPTY_CHAIN)]);
     expect(codeOf(() => decodeEntries(unchained, EMPTY_CHAIN))).toBe('CORRUPT');
     expect(codeOf(() => decodeEntries(wire([first]), { high: 1, low: 1 }))).toBe('CORRUPT');

@@ -1,0 +1,104 @@
+/** What all logs of a data directory share: the flush scheduler, the open files. */
+import { describe, expect, test } from 'vitest';
+import { FlushScheduler } from '../../storage/flush-scheduler.ts';
+import { HandleCache } from '../../storage/handle-cache.ts';
+import { ModelDisk } from '../support/model-disk.ts';
+
+/** Work that ends when it is told to. */
+function held(): { started: string[]; run(name: string): () => Promise<string>; finish(name: string): Promise<void> } {
+  const started: string[] = [];
+  const ends = new Map<string, () => void>();
+  return {
+    started,
+    run: (name) => () => {
+      started.push(name);
+      return new Promise((resolve) => ends.set(name, () => resolve(name)));
+    },
+    finish: async (name) => {
+      ends.get(name)!();
+      for (let i = 0; i < 10; i++) await Promise.resolve();
+    },
+  };
+}
+
+describe('the flush scheduler', () => {
+  test('runs no more at once than it may, hard states first, else in order', async () => {
+    const scheduler = new FlushScheduler(2);
+    const { started, run, finish } = held();
+    const results = ['a', 'b', 'c', 'd'].map((name) => scheduler.run('entries', run(name)));
+    results.push(scheduler.run('hard-state', run('vote')));
+    await Promise.resolve();
+    expect(started).toEqual(['a', 'b']);
+    await finish('b');
+    expect(started).toEqual(['a', 'b', 'vote']);
+    await finish('a');
+    await finish('vote');
+    expect(started).toEqual(['a', 'b', 'vote', 'c', 'd']);
+    expect(scheduler.inFlight).toBe(2);
+    await finish('c');
+    await finish('d');
+    expect(await Promise.all(results)).toEqual(['a', 'b', 'c', 'd', 'vote']);
+    expect(scheduler.inFlight).toBe(0);
+  });
+
+  test('a failed flush gives its place on', async () => {
+    const scheduler = new FlushScheduler(1);
+    const failed = scheduler.run('entries', () => Promise.reject(new Error('disk')));
+    const next = scheduler.run('entries', async () => 'next');
+    await expect(failed).rejects.toThrow('disk');
+    expect(await next).toBe('next');
+  });
+});
+
+describe('open files', () => {
+  async function diskWith(names: readonly string[]): Promise<{ disk: ModelDisk; open: () => number }> {
+    const disk = new ModelDisk();
+    await disk.makeDirectory('/d');
+    for (const name of names) await (await disk.open(`/d/${name}`, 'create')).close();
+    const before = disk.count('open') - disk.count('close');
+    return { disk, open: () => disk.count('open') - disk.count('close') - before };
+  }
+
+  test('are kept up to a cap; the one that was used longest ago is closed', async () => {
+    const { disk, open } = await diskWith(['a', 'b', 'c']);
+    const cache = new HandleCache(disk, 2);
+    const use = (name: string) => cache.use(`/d/${name}`, (file) => file.bytes());
+    for (const name of ['a', 'b', 'a', 'c', 'a']) await use(name);
+    await Promise.resolve();
+    expect(cache.size).toBe(2);
+    expect(open()).toBe(2);
+    const opened = disk.count('open');
+    await use('a');
+    expect(disk.count('open')).toBe(opened);
+    await use('b');
+    expect(disk.count('open')).toBe(opened + 1);
+    await cache.closeAll();
+    expect(open()).toBe(0);
+  });
+
+  test('in use are not closed, also when dropped, until the last reader is done', async () => {
+    const { disk, open } = await diskWith(['a', 'b']);
+    const cache = new HandleCache(disk, 1);
+    let finish: () => void = () => undefined;
+    const reading = cache.use('/d/a', async (file) => {
+      await new Promise<void>((resolve) => {
+        finish = resolve;
+      });
+      return file.bytes();
+    });
+    await cache.use('/d/b', (file) => file.bytes());
+    await cache.drop('/d/a');
+    finish();
+    expect(await reading).toBe(0);
+    await cache.closeAll();
+    expect(open()).toBe(0);
+  });
+
+  test('a failed open is not remembered', async () => {
+    const { disk } = await diskWith([]);
+    const cache = new HandleCache(disk, 4);
+    await expect(cache.use('/d/a', (file) => file.bytes())).rejects.toMatchObject({ code: 'IO' });
+    await (await disk.open('/d/a', 'create')).close();
+    expect(await cache.use('/d/a', (file) => file.bytes())).toBe(0);
+  });
+});
