@@ -27,14 +27,9 @@ export class ExitError extends Error {
   }
 }
 
-/** What yargs throws when the words do not fit the declared commands; it exports no class to compare with. */
-function isParserError(error: unknown): boolean {
-  return error instanceof Error && error.name === 'YError';
-}
-
 export function exitCodeOf(error: unknown): number {
   if (error instanceof ExitError) return error.exitCode;
-  if (error instanceof UsageError || isParserError(error)) return EXIT_USAGE;
+  if (error instanceof UsageError) return EXIT_USAGE;
   if (LogError.is(error)) return ERROR_TABLE[error.code].exitCode;
   return EXIT_OTHER;
 }

@@ -144,11 +144,21 @@ interface Process {
   readonly env: Readonly<Record<string, string | undefined>>;
 }
 
-function declare(parser: Argv, lazy: LazyCommand, depth: number, process: Process): Argv {
+/** The command that was named, ready to run. */
+type Choice = () => Promise<void>;
+
+/** The parser only chooses, and the command runs when it is done: so errors of the two are never taken for each other. */
+function declare(
+  parser: Argv,
+  lazy: LazyCommand,
+  depth: number,
+  process: Process,
+  choose: (choice: Choice) => void,
+): Argv {
   const { children, load } = lazy;
   if (children !== undefined) {
     return parser.command(lazy.usage, lazy.sentence, (inner) => {
-      for (const child of children) declare(inner, child, depth + 1, process);
+      for (const child of children) declare(inner, child, depth + 1, process, choose);
       return inner.command(
         '$0',
         false,
@@ -168,7 +178,8 @@ function declare(parser: Argv, lazy: LazyCommand, depth: number, process: Proces
     async (parsed) => {
       const command = await load!();
       checkWords(parsed, command, depth);
-      await command.run(invocationOf(process.terminal, process.env, parsed, command));
+      const invocation = invocationOf(process.terminal, process.env, parsed, command);
+      choose(() => command.run(invocation));
     },
   );
 }
@@ -192,7 +203,12 @@ function wantsJson(words: readonly string[], env: Process['env']): boolean {
   return format === 'json' || format === 'ndjson';
 }
 
-async function parse(words: readonly string[], process: Process): Promise<void> {
+/** @returns what to run; undefined when the words asked for help or the version, which are printed by now. */
+async function parse(words: readonly string[], process: Process): Promise<Choice | undefined> {
+  let chosen: Choice | undefined;
+  const choose = (choice: Choice): void => {
+    chosen = choice;
+  };
   const { version } = createRequire(import.meta.url)('logdrive/package.json') as { version: string };
   const parser = yargs([...words])
     .scriptName('logdrive')
@@ -211,14 +227,20 @@ async function parse(words: readonly string[], process: Process): Promise<void> 
     .exitProcess(false)
     .fail(false);
   declareFlags(parser, GLOBAL_FLAGS);
-  for (const lazy of COMMANDS) declare(parser, lazy, 1, process);
+  for (const lazy of COMMANDS) declare(parser, lazy, 1, process, choose);
   parser.command(
     '$0',
     false,
     () => undefined,
     (parsed) => refuseWord(parsed._[0], COMMANDS),
   );
-  await parser.parseAsync();
+  try {
+    await parser.parseAsync();
+  } catch (error) {
+    // Whatever the parser throws, in whatever class, is about the words: commands run later.
+    throw error instanceof UsageError ? error : new UsageError((error as Error).message, { cause: error });
+  }
+  return chosen;
 }
 
 /** Runs one command line to its end. @returns the exit code. */
@@ -236,7 +258,8 @@ async function main(words: readonly string[]): Promise<number> {
   });
   let exitCode = EXIT_OK;
   try {
-    await parse(words, { terminal, env });
+    const run = await parse(words, { terminal, env });
+    await run?.();
   } catch (error) {
     exitCode = exitCodeOf(error);
     if (!(error instanceof ExitError)) {

@@ -2,8 +2,6 @@ import { describe, expect, test } from 'vitest';
 import { ExitError, errorDocument, errorLines, exitCodeOf, UsageError } from '../../bin/exit.ts';
 import { ERROR_TABLE, type ErrorCode, LogError } from '../../src/protocol/index.ts';
 
-const parserError = Object.assign(new Error('a word is missing'), { name: 'YError' });
-
 describe('exit codes', () => {
   test('of every error of the protocol come from its table', () => {
     for (const [code, row] of Object.entries(ERROR_TABLE)) {
@@ -11,9 +9,8 @@ describe('exit codes', () => {
     }
   });
 
-  test('are 2 for wrong use, whoever notices, 1 for anything else, and what a command says itself', () => {
+  test('are 2 for wrong use, 1 for anything else, and what a command says itself', () => {
     expect(exitCodeOf(new UsageError('unknown flag'))).toBe(2);
-    expect(exitCodeOf(parserError)).toBe(2);
     expect(exitCodeOf(new Error('disk on fire'))).toBe(1);
     expect(exitCodeOf('thrown text')).toBe(1);
     expect(exitCodeOf(new ExitError(130))).toBe(130);

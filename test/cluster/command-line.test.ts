@@ -268,6 +268,7 @@ describe('words', () => {
     [['consume', 'x', '-Z'], /unknown flag -Z/],
     [['consume', 'x', 'y'], /unexpected word 'y'/],
     [['consume'], /a word is missing/],
+    [['consume', 'x', '-o'], /-?o/],
     [['serve', '--data-dri', '/tmp'], /did you mean --data-dir\?/],
     [['serve', '--raft-heartbeat-ms', '0'], /raft\.heartbeatMs/],
     [['consume', 'x', '--output', 'yaml'], /table, json, ndjson/],
