@@ -27,7 +27,7 @@ export interface BenchNodeOptions {
 
 /** The built command line. @throws when it was not built. */
 export function builtEntry(): string {
-  const entry = join(repositoryRoot(), 'dist/bin/logdrive.js');
+  const entry = join(repositoryRoot(), 'dist/bin/logdrive.cjs');
   if (!existsSync(entry)) throw new Error(`${entry} is missing: npm run build makes it`);
   return entry;
 }

@@ -12,7 +12,7 @@ export interface NodeMessage {
   readonly kind: 'ready';
 }
 
-const ENTRY = fileURLToPath(new URL('./logdrive.js', import.meta.url));
+const ENTRY = fileURLToPath(new URL('./logdrive.cjs', import.meta.url));
 
 /** Threads of a node: enough that flushes never take the last one from reads. Set here, before the node's first use. */
 export const THREAD_POOL_SIZE = '12';

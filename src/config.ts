@@ -73,7 +73,7 @@ const schema = group({
       256 * MiB,
       'Bytes queued towards one client before it is served no further.',
     ),
-    cacheBytesMax: integer(32 * MiB, 1 * MiB, 4096 * MiB, 'Recent entries kept in memory, over all partitions.'),
+    cacheBytesMax: integer(8 * MiB, 1 * MiB, 4096 * MiB, 'Recent entries kept in memory, over all partitions.'),
   }),
   ws: group({
     heartbeatMs: integer(15_000, 100, 600_000, 'A WebSocket client silent for two of these periods is given up.'),

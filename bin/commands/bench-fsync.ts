@@ -58,7 +58,7 @@ async function runBench(invocation: Invocation): Promise<void> {
   const dir = await mkdtemp(join(parent, 'logdrive-bench-'));
   try {
     const disk = new NodeDisk();
-    const file = await disk.open(join(dir, 'flush'), 'create');
+    const file = await disk.open(join(dir, 'flush'), 'create', 'durable-writes');
     terminal.say(`Measuring the disk of ${parent}, ${formatBytes(FILE_BYTES)} at a time.`);
     await fill(file);
     const rows: Measurement[] = [];

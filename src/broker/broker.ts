@@ -279,6 +279,8 @@ export class Broker implements BrokerVerbs {
       if (peer === undefined || peer.clusterId !== undefined || !isMember) continue;
       void this.#birth.tell(id, founding).then((isTold) => {
         if (!isTold) this.#world.env.timers.after(TELL_AGAIN_MS, () => this.#untold.add(id));
+        // The founder need not wait for a timeout to lead: whoever was told just now answers.
+        else if (this.#routes.leader(CATALOG_GROUP) === undefined) this.#host.get(CATALOG_GROUP)?.campaign();
       });
     }
   }

@@ -19,6 +19,8 @@ import { PeerLink } from './peer-link.ts';
 
 const REDIAL_MS_MIN = 50;
 const REDIAL_MS_MAX = 1_000;
+/** Nodes of a cluster are often started together: for this long a node dials the others without backing off. */
+const EAGER_MS = 5_000;
 /** Sockets others opened that are not part of a link yet. More are closed unread. */
 const STRANGERS_MAX = 64;
 
@@ -65,6 +67,8 @@ export class PeerLinks implements Peers {
   readonly #strangers = new Set<PeerLane>();
   readonly #server: Server;
   #handler: PeerHandler | undefined;
+  /** Monotonic. */
+  readonly #openedMs: number;
   #isClosed = false;
 
   /** Takes the port, if it is to have one; nobody is answered or dialed before attach(). */
@@ -75,6 +79,7 @@ export class PeerLinks implements Peers {
   }
 
   private constructor(env: Env, metrics: Metrics, options: PeerLinksOptions) {
+    this.#openedMs = env.clock.monotonicMs();
     this.#env = env;
     this.#metrics = metrics;
     this.#options = options;
@@ -325,7 +330,8 @@ export class PeerLinks implements Peers {
     if (this.#isClosed || !dials(this.#options.nodeId, peer.id)) return;
     // Full jitter above half: nodes that lost the same peer do not come back in step.
     const delayMs = peer.redialMs * (0.5 + this.#env.random.next() / 2);
-    peer.redialMs = Math.min(peer.redialMs * 2, REDIAL_MS_MAX);
+    const isEager = this.#env.clock.monotonicMs() - this.#openedMs < EAGER_MS;
+    peer.redialMs = isEager ? REDIAL_MS_MIN : Math.min(peer.redialMs * 2, REDIAL_MS_MAX);
     this.#env.timers.after(delayMs, () => this.#dial(peer));
   }
 

@@ -5,7 +5,7 @@ import { resolve } from 'node:path';
 import { within } from '../../support/eventually.ts';
 
 /** From the root of the repository, where the tests and the main job are started. */
-export const LOGDRIVE: string = resolve('dist/bin/logdrive.js');
+export const LOGDRIVE: string = resolve('dist/bin/logdrive.cjs');
 if (!existsSync(LOGDRIVE)) throw new Error(`${LOGDRIVE} is missing: npm run build makes it`);
 
 export interface Finished {
