@@ -5,6 +5,7 @@
  *
  * A line over the limit is reported and left out; all lines before and after it are appended, in order.
  */
+import { LogError } from '../src/client/index.ts';
 import { LineSplitter } from './line-splitter.ts';
 
 export interface LineRecord {
@@ -16,7 +17,7 @@ export interface LineRecord {
 
 /** The part of the SDK's producer that is used here. */
 export interface RecordSink {
-  /** Copies the record's bytes before it returns. False: wait for drained(). */
+  /** Copies the record's bytes before it returns. False: wait for drained(). @throws LogError TOO_LARGE: not taken. */
   enqueue(record: LineRecord): boolean;
   drained(): Promise<void>;
 }
@@ -91,15 +92,22 @@ export class LineRecords {
       this.#refuse(lineNumber, bytes + this.#headerBytes);
       return;
     }
-    this.counts.records++;
-    this.counts.recordBytes += bytes;
-    const isFull = !this.#sink.enqueue({
+    const record = {
       value,
       ...(key !== undefined && { key }),
       ...(headers.length > 0 && { headers }),
       ...(partition !== undefined && { partition }),
-    });
-    if (isFull) this.#isFull = true;
+    };
+    try {
+      if (!this.#sink.enqueue(record)) this.#isFull = true;
+    } catch (error) {
+      // A node may have a lower limit than the one known here: that is this line's fault, not the others'.
+      if (!LogError.is(error) || error.code !== 'TOO_LARGE') throw error;
+      this.#refuse(lineNumber, bytes + this.#headerBytes);
+      return;
+    }
+    this.counts.records++;
+    this.counts.recordBytes += bytes;
   }
 
   #refuse(lineNumber: number, bytes: number): void {

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { type LineRecord, LineRecords, type LineRecordsOptions } from '../../bin/line-records.ts';
+import { LogError } from '../../src/client/index.ts';
 
 const text = (bytes: Uint8Array | undefined): string | undefined => bytes && Buffer.from(bytes).toString('latin1');
 
@@ -75,6 +76,32 @@ describe('LineRecords', () => {
     expect(headed.sink.records).toHaveLength(1);
     expect(headed.oversized).toEqual([[2, 11]]);
     expect(headed.counts).toMatchObject({ records: 1, oversized: 1 });
+  });
+
+  test('a record the node finds too large is named like any other; every other failure ends the run', async () => {
+    const oversized: number[] = [];
+    const taken: string[] = [];
+    let failure = new LogError('TOO_LARGE');
+    const enqueue = ({ value }: LineRecord): boolean => {
+      if (value.length > 2) throw failure;
+      taken.push(text(value)!);
+      return true;
+    };
+    const records = new LineRecords(
+      { enqueue, drained: async () => undefined },
+      {
+        keySeparator: undefined,
+        headers: [],
+        partition: undefined,
+        recordBytesMax: 10,
+        onOversized: (lineNumber) => oversized.push(lineNumber),
+      },
+    );
+    await records.push(Buffer.from('a\nbbb\nc\n'));
+    expect([taken, oversized]).toEqual([['a', 'c'], [2]]);
+    expect(records.counts).toMatchObject({ records: 2, recordBytes: 2, oversized: 1 });
+    failure = new LogError('CLOSED');
+    await expect(records.push(Buffer.from('ddd\n'))).rejects.toThrow(failure);
   });
 
   test('waits for a full producer once a chunk, and not for one with room', async () => {
