@@ -65,7 +65,18 @@ export class BenchNode {
         ? []
         : ['--cpu-prof', `--cpu-prof-dir=${profileDir}`, `--cpu-prof-name=${id}-${this.#lives}.cpuprofile`];
     const words = [
-      ...[...profileFlags, builtEntry(), 'serve', '--supervised', '--node-id', id, '--data-dir', dataDir],
+      // As `logdrive dev` starts its nodes.
+      ...[
+        '--max-semi-space-size=4',
+        ...profileFlags,
+        builtEntry(),
+        'serve',
+        '--supervised',
+        '--node-id',
+        id,
+        '--data-dir',
+        dataDir,
+      ],
       ...['--listen', this.address, '--peer-listen', `127.0.0.1:${peerPort}`],
       ...(peers === '' ? [] : ['--peers', peers]),
       ...['--bootstrap', '--log-level', 'warn', '--log-pretty', 'no', ...flags],
