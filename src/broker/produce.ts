@@ -49,6 +49,8 @@ interface Attempt {
 
 /** Between two attempts when a leader is known and cannot be reached. */
 const RETRY_MS = 20;
+/** While no leader is known: how often to look whether the topic was deleted, which no leader will ever say. */
+const TOPIC_CHECK_MS = 100;
 
 export class Produce {
   readonly #parts: ProduceParts;
@@ -96,6 +98,7 @@ export class Produce {
     const { nodeId, routes, env } = this.#parts;
     const { groupId } = attempt.route.partition;
     for (;;) {
+      this.#expectTopic(attempt);
       const leader = routes.leader(groupId);
       const wasSent = attempt.isSent;
       try {
@@ -110,8 +113,18 @@ export class Produce {
         await new Promise<void>((resolve) => env.timers.after(RETRY_MS, resolve));
       }
       const leftMs = attempt.deadlineMs - env.clock.monotonicMs();
-      await routes.waitForLeader(groupId, leftMs);
+      await routes.waitForLeader(groupId, Math.min(leftMs, TOPIC_CHECK_MS));
       if (attempt.deadlineMs <= env.clock.monotonicMs()) throw this.#late(attempt, 0);
+    }
+  }
+
+  /** @throws LogError TOPIC_NOT_FOUND once the topic is deleted; 'unknown' if the batch may have been in its log. */
+  #expectTopic({ route, isSent }: Attempt): void {
+    try {
+      this.#parts.routes.partition({ id: route.topic.id }, route.partition.partition);
+    } catch (error) {
+      if (!LogError.is(error) || !isSent) throw error;
+      throw new LogError(error.code, error.message, { outcome: 'unknown', details: error.details, cause: error });
     }
   }
 

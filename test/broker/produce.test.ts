@@ -4,6 +4,7 @@ import { Admission } from '../../src/broker/admission.ts';
 import { Produce, type ProduceParts } from '../../src/broker/produce.ts';
 import type { TimerHandle } from '../../src/env.ts';
 import type { AppendOutcome } from '../../src/partition/index.ts';
+import { LogError } from '../../src/protocol/index.ts';
 import { batchOf } from './support/sim-cluster.ts';
 
 const APPENDED: AppendOutcome = {
@@ -16,7 +17,10 @@ const APPENDED: AppendOutcome = {
 };
 
 /** A Produce on a node that leads the only partition, which answers in turn; timers fire at once but for deadlines. */
-function produceOn(outcomes: AppendOutcome[]): { produce: Produce; batches: Uint8Array[] } {
+function produceOn(
+  outcomes: AppendOutcome[],
+  routes: Partial<ProduceParts['routes']> = {},
+): { produce: Produce; batches: Uint8Array[] } {
   const batches: Uint8Array[] = [];
   const partition = {
     append: (batch: Uint8Array) => {
@@ -39,7 +43,7 @@ function produceOn(outcomes: AppendOutcome[]): { produce: Produce; batches: Uint
     batchBytesMax: 4_000_000,
     env: { clock: { monotonicMs: () => 0 }, timers },
     host: { get: () => partition },
-    routes: { partition: () => route, leader: () => 'n1', waitForLeader: () => Promise.resolve() },
+    routes: { partition: () => route, leader: () => 'n1', waitForLeader: () => Promise.resolve(), ...routes },
     admission: new Admission(),
   };
   return { produce: new Produce(parts as unknown as ProduceParts), batches };
@@ -74,4 +78,25 @@ test('a gap is told by the number that was expected and the one that came', asyn
     redirect: false,
   });
   await expect(append).rejects.toMatchObject({ code: 'SEQUENCE_GAP', details: { expected: 4, received: 6 } });
+});
+
+test('an append whose topic is deleted meanwhile says so at once, and that it may have been appended before', async () => {
+  let asked = 0;
+  const route = { topic: { id: 1, name: 't' }, partition: { groupId: 9, partition: 0, replicas: ['n1'] } };
+  // First asked what the request means, then before each attempt.
+  const partition = (): never => {
+    if (++asked <= 2) return route as never;
+    throw new LogError('TOPIC_NOT_FOUND', 'The topic with id 1 was deleted.');
+  };
+  const { produce, batches } = produceOn([{ kind: 'unknown' } as AppendOutcome], { partition });
+  const append = produce.append({
+    client: { inflightBytes: 0 },
+    topic: { name: 't' },
+    partition: 0,
+    batch: batchOf(['a']),
+    producer: { id: 'ab'.repeat(16), epoch: 0, sequence: 0 },
+    redirect: false,
+  });
+  await expect(append).rejects.toMatchObject({ code: 'TOPIC_NOT_FOUND', outcome: 'unknown' });
+  expect(batches).toHaveLength(1);
 });
