@@ -203,14 +203,19 @@ export class Log {
     this.#assertNotClosed();
     assert(!this.#isInstalling, 'no entries are taken while the log is replaced by a snapshot');
     this.#commit.assertOpen();
+    const points: LogPoint[] = [];
+    let { last } = this.#tail;
     for (const { header, headerBytes } of entries) {
-      const { last } = this.#tail;
       const disorder = whyNotAfter(last, header);
       assert(disorder === undefined, `append: ${disorder}`);
       assert(header.groupId === this.groupId, `an entry of group ${header.groupId} for log ${this.groupId}`);
       assert(isChained(headerBytes, header, last.chain), `the chain of entry ${header.index} does not follow`);
-      this.#tail.push(pointAfter(header));
-      this.#termRuns.add(header.term, header.index);
+      last = pointAfter(header);
+      points.push(last);
+    }
+    for (const point of points) {
+      this.#tail.push(point);
+      this.#termRuns.add(point.term, point.index);
     }
     if (entries.length > 0) this.#commit.accept(entries);
   }
@@ -235,6 +240,9 @@ export class Log {
   async saveHardState(state: HardState): Promise<void> {
     this.#assertNotClosed();
     assert(state.term >= this.#hardState.term, `term ${state.term} after ${this.#hardState.term}`);
+    const { term, votedFor } = this.#hardState;
+    const keepsVote = state.term > term || votedFor === undefined || state.votedFor === votedFor;
+    assert(keepsVote, `vote for ${state.votedFor} in term ${term}, after one for ${votedFor}`);
     this.#hardState = state;
     const previous = this.#savingHardState ?? Promise.resolve();
     const saving = previous.then(() =>
@@ -314,19 +322,23 @@ export class Log {
         // First the state, then the manifest that makes it the log's base; the old log stands until then.
         await this.#snapshots.store(snapshot);
         const point = pointOfSnapshot(snapshot);
-        await this.#segments.replaceBy(point);
-        this.#base = point;
-        this.#tail = new TailPoints(point);
-        this.#termRuns = new TermRuns({ term: point.term, index: point.index });
-        this.#commitHint = point.index;
-        this.#damage.keepUpTo(0);
-        this.#reader.layoutChanged();
-        this.#commit.restartAt({ term: point.term, index: point.index });
+        await this.#segments.replaceBy(point, () => this.#replaced(point));
         await this.#snapshots.keepOnly(snapshot);
       });
     } finally {
       this.#isInstalling = false;
     }
+  }
+
+  #replaced(point: LogPoint): void {
+    const { term, index } = point;
+    this.#base = point;
+    this.#tail = new TailPoints(point);
+    this.#termRuns = new TermRuns({ term, index });
+    this.#commitHint = index;
+    this.#damage.keepUpTo(0);
+    this.#reader.layoutChanged();
+    this.#commit.restartAt({ term, index });
   }
 
   /**
@@ -338,16 +350,20 @@ export class Log {
     return this.#commit.stepThatFrees(async () => {
       const start = this.#trimmableTo(firstIndexToKeep);
       if (start <= this.firstIndex) return this.firstIndex;
-      await this.#withReserve(() => this.#segments.trim(start, this.#commitHint));
-      this.#base = this.#segments.base;
-      this.#termRuns.trimTo({ term: this.#base.term, index: this.#base.index });
-      this.#commitHint = Math.max(this.#commitHint, this.#base.index);
-      this.#tail.forgetBelow(this.#base.index);
-      this.#damage.keepFrom(this.firstIndex);
-      this.#reader.layoutChanged();
+      await this.#withReserve(() => this.#segments.trim(start, this.#commitHint, () => this.#trimmed()));
       await this.#snapshots.keepFrom(this.#base.index);
       return this.firstIndex;
     });
+  }
+
+  #trimmed(): void {
+    this.#base = this.#segments.base;
+    const { term, index } = this.#base;
+    this.#termRuns.trimTo({ term, index });
+    this.#commitHint = Math.max(this.#commitHint, index);
+    this.#tail.forgetBelow(index);
+    this.#damage.keepFrom(this.firstIndex);
+    this.#reader.layoutChanged();
   }
 
   /** The highest start at or below `firstIndex` that lies between two segments and has the state below it stored. */
@@ -409,9 +425,12 @@ export class Log {
     if (!this.#commit.isFull && !this.#commit.hasFailed) {
       await this.#commit.step(this.lastIndex, () => this.#commit.proveForGood());
     }
+    // After a failed write nothing is changed any more: what is on the disk is for the next start to judge.
+    const isClean = !this.#commit.hasFailed;
     this.#commit.stop();
-    await this.#savingHardState;
-    await this.#segments.close();
+    // A failed save has been told to its caller, and to the owner of the log.
+    await this.#savingHardState?.catch(() => undefined);
+    await this.#segments.close({ isClean });
     await this.#hardStateFile.close();
     this.#owner.onClosed(this);
   }
@@ -419,6 +438,7 @@ export class Log {
   async #mendFrames(segment: StoredSegment, fault: Fault): Promise<boolean> {
     if (this.#commit.isFull || this.#commit.hasFailed) return false;
     const isMended = await this.#commit.step(0, async () => {
+      if (!this.#segments.holds(segment)) return false;
       const file = await this.#context.disk.open(segment.path, 'write');
       try {
         return await mendFrames(this.#context, file, { segmentId: segment.segmentId, fault });

@@ -142,36 +142,46 @@ export class Segments {
     return kept.length > 0;
   }
 
-  /** Removes whole sealed segments whose entries all lie below `firstIndexToKeep`. */
-  async trim(firstIndexToKeep: LogIndex, commitHint: LogIndex): Promise<void> {
+  /**
+   * Removes whole sealed segments whose entries all lie below `firstIndexToKeep`. `onListed` runs when the manifest
+   * counts and before any file goes: nobody is sent to a file that is being removed.
+   */
+  async trim(firstIndexToKeep: LogIndex, commitHint: LogIndex, onListed: () => void): Promise<void> {
     const dropped = this.#sealed.filter((segment) => segment.last.index < firstIndexToKeep);
     if (dropped.length === 0) return;
     const kept = this.#sealed.slice(dropped.length);
     await this.#list({ sealed: kept.map(summaryOf), active: this.#active, commitHint });
     this.#sealed = kept;
+    onListed();
     await this.#removeFiles(dropped);
   }
 
   /** Replaces all segments by an empty one that begins behind `point`. */
-  async replaceBy(point: LogPoint): Promise<void> {
+  async replaceBy(point: LogPoint, onListed: () => void): Promise<void> {
     const old = this.all();
     const oldFile = this.#active.file;
     const next = await this.#createNext(point);
     await this.#list({ sealed: [], active: next, commitHint: point.index });
     this.#sealed = [];
     this.#active = next;
+    onListed();
     await oldFile.close();
     await this.#removeFiles(old);
   }
 
   /** Writes the footer of a sealed segment anew: derived data, and behind everything that is not (F46). */
   async rewriteFooter(segment: StoredSegment, marks: readonly Mark[]): Promise<void> {
-    await this.#endAt(segment, marks);
+    if (this.holds(segment)) await this.#endAt(segment, marks);
   }
 
-  /** Ends use of the files; the active one is cut to what is flushed, so that the next start need not search its end. */
-  async close(): Promise<void> {
-    await this.#active.file.setBytes(this.#active.dataEnd);
+  /** Whether a segment is still listed as it was when somebody looked: it may have been cut or trimmed since. */
+  holds(segment: StoredSegment): boolean {
+    return this.all().some((other) => other.segmentId === segment.segmentId && other.last.index >= segment.last.index);
+  }
+
+  /** Ends use of the files. After a clean end the active one is cut, so that the next start need not search its end. */
+  async close({ isClean }: { readonly isClean: boolean }): Promise<void> {
+    if (isClean) await this.#active.file.setBytes(this.#active.dataEnd);
     await this.#active.file.close();
     for (const segment of this.all()) await this.#context.handles.drop(segment.path);
   }

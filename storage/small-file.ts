@@ -7,6 +7,7 @@
  */
 import { type Disk, joinPath, PAGE_BYTES } from './disk.ts';
 import { decodeEnvelope, type EnvelopeKind, encodeEnvelope } from './envelope.ts';
+import { isStorageError } from './errors.ts';
 
 const ASIDE_SUFFIX = '.new';
 
@@ -27,6 +28,10 @@ export async function replaceFile(
   try {
     await file.write(0, chunks);
     await file.flush();
+  } catch (error) {
+    // What did not fit must not keep the space it took.
+    if (isStorageError(error, 'FULL')) await disk.remove(aside);
+    throw error;
   } finally {
     await file.close();
   }

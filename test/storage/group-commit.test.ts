@@ -331,6 +331,24 @@ describe('a full disk', () => {
     }
   });
 
+  test('fails a snapshot alone, and gives back the space it took', async () => {
+    const disk = new ModelDisk();
+    const { log, fatal } = await openLog(disk);
+    log.append(nextEntries(log, [SMALL]));
+    await log.flush();
+    const { lastIndex: index, lastTerm: term, lastAppendTimeMs: appendTimeMs, lastChain: chain } = log;
+    const used = disk.usedBytes();
+    disk.capacityBytes = used + 40_000;
+    const snapshot = { index, term, nextOffset: 0, appendTimeMs, chain, state: new Uint8Array(100_000).fill(1) };
+    await expect(log.saveSnapshot(snapshot)).rejects.toMatchObject({ code: 'FULL' });
+    expect(disk.usedBytes()).toBe(used);
+    expect(log.latestSnapshot).toBeUndefined();
+    disk.capacityBytes = Number.MAX_SAFE_INTEGER;
+    await log.saveSnapshot(snapshot);
+    expect(log.latestSnapshot?.index).toBe(index);
+    expect(fatal).toEqual([]);
+  });
+
   test('still lets the prefix be trimmed: the reserve pays for the manifest', async () => {
     const disk = new ModelDisk();
     const { log, timers } = await openLog(disk, { segmentBytes: 256 * 1024 });

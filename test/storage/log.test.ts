@@ -92,6 +92,34 @@ describe('reading', () => {
   });
 });
 
+describe('reading while files go', () => {
+  test('beside a trim or an install is answered, or TRIMMED, never with an error of the disk', async () => {
+    for (const kind of ['trim', 'install'] as const) {
+      for (let delay = 0; delay < 60; delay++) {
+        const { log } = await logOf(Array.from({ length: 30 }, (_, i) => ({ payloadBytes: 1500, seed: i })));
+        const { index, term } = await log.roll();
+        await log.saveSnapshot({ ...snapshotOf(log), index, term });
+        log.append(nextEntries(log, [{}]));
+        await log.flush();
+        const state = { index: 99, term: 5, nextOffset: 0, appendTimeMs: 9999, chain: { high: 1, low: 1 } };
+        const change = kind === 'trim' ? log.trimPrefix(31) : log.installSnapshot({ ...state, state: bytesOf(1, 5) });
+        for (let i = 0; i < delay; i++) await Promise.resolve();
+        const reads = [1, 9, 17, 29].flatMap((from) => [
+          log.read(from, 2000),
+          log.chainBefore(from),
+          log.offsetOfTime(from),
+        ]);
+        for (const read of await Promise.allSettled<unknown>(reads)) {
+          if (read.status === 'rejected')
+            expect(isStorageError(read.reason, 'TRIMMED'), String(read.reason)).toBe(true);
+        }
+        await change;
+        expect(await codeOf(() => log.read(29, 10))).toBe('TRIMMED');
+      }
+    }
+  });
+});
+
 describe('offsets and times', () => {
   const specs: EntrySpec[] = [
     { appendTimeMs: 100 },
