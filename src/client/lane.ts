@@ -206,6 +206,11 @@ export class Lane {
       else this.#attach();
       return;
     }
+    if (this.#queue.head?.verdict !== undefined) {
+      // It waited for older ones, and these are done now.
+      this.#concludeHead();
+      return;
+    }
     for (let next = this.#queue.nextToSend(); next !== undefined; next = this.#queue.nextToSend()) {
       if (!connection.hasRoomFor(next.batch.bytes.length)) {
         this.#waitForRoom(connection);

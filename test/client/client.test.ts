@@ -141,6 +141,20 @@ describe('nodes come and go', () => {
     expect(busy.world.nowMs - startMs).toBeLessThan(6_000);
   });
 
+  test('silence before a question does not count against its answer', async () => {
+    const { world, cluster, client } = await scene({ nodes: ['n1'] });
+    const topic = client.topic('orders', utf8);
+    await world.run(topic.append({ value: 'a' }));
+    await world.advance(10_000);
+    cluster.incoming = (session, frame) => {
+      if (frame.message.kind !== 'append') return frame.message.kind === 'ping';
+      world.platform.timers.after(2_000, () => cluster.handle(session, frame));
+      return true;
+    };
+    await world.run(topic.append({ value: 'b' }));
+    expect(cluster.connections).toBe(1);
+  });
+
   test('a live node is asked for a sign of life every heartbeat, and kept', async () => {
     const { world, cluster, client } = await scene({ nodes: ['n1'], heartbeatMs: 1_000 });
     await world.advance(10_500);

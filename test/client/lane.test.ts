@@ -195,6 +195,31 @@ describe('trouble that is survived: every record is acknowledged, once in the lo
   });
 });
 
+describe('the connection of a lane', () => {
+  test('that was lost while nothing was under way is replaced by the next send', async () => {
+    const { world, cluster, client, partition } = await scene({ nodes: ['n1'] });
+    const producer = client.topic('orders', utf8).producer();
+    await world.run(producer.send({ value: 'a' }));
+    for (const { socket } of cluster.node('n1').sessions) socket.cut();
+    await world.settle();
+    await world.run(producer.send({ value: 'b' }));
+    expect(partition.values()).toEqual(['a', 'b']);
+  });
+
+  test('that is leaving gets nothing new', async () => {
+    const { world, cluster, client, partition } = await scene();
+    const producer = client.topic('orders', utf8).producer();
+    await world.run(producer.send({ value: 'a' }));
+    cluster.node('n1').goAway();
+    await world.settle();
+    cluster.received.length = 0;
+    await world.run(producer.send({ value: 'b' }));
+    const to = cluster.received.filter(({ frame }) => frame.message.kind === 'append').map(({ node }) => node);
+    expect(to).not.toContain('n1');
+    expect(partition.values()).toEqual(['a', 'b']);
+  });
+});
+
 describe('the fate of a record stays unknown', () => {
   async function halted(it: Scene): Promise<{ outcomes: string[]; producer: ReturnType<typeof producerOf> }> {
     const { world, cluster } = it;
@@ -288,6 +313,47 @@ describe('a record that is surely not in the log', () => {
     ]);
   });
 
+  test('a batch that was refused for good is not sent again while an older one is', async () => {
+    const { world, cluster, client, partition } = await scene();
+    let seen = 0;
+    cluster.incoming = (session, frame) => {
+      if (frame.message.kind !== 'append') return false;
+      const at = seen++;
+      if (at === 0) session.nack(requestIdOf(frame), 'NO_LEADER');
+      else if (at === 1) session.nack(requestIdOf(frame), 'TOO_LARGE');
+      else return false;
+      return true;
+    };
+    const producer = client.topic('orders', utf8).producer({ maxBatchRecords: 1 });
+    const outcomes = Promise.all(['a', 'b', 'c'].map((value) => outcomeOf(producer.send({ value }))));
+    expect(await world.run(outcomes)).toEqual(['ok', 'TOO_LARGE none', 'ok']);
+    expect(partition.values()).toEqual(['a', 'c']);
+  });
+
+  test('answers to attempts of an epoch that was left mean nothing', async () => {
+    const { world, cluster, client, partition } = await scene({ requestTimeoutMs: 2_000 });
+    const producer = client.topic('orders', utf8).producer({ maxBatchRecords: 1 });
+    await world.run(producer.send({ value: 'a' }));
+    let refuseB: (() => void) | undefined;
+    let refuseC: (() => void) | undefined;
+    cluster.incoming = (session, frame) => {
+      if (frame.message.kind !== 'append' || refuseC !== undefined) return false;
+      if (refuseB === undefined) refuseB = () => session.nack(requestIdOf(frame), 'NO_LEADER');
+      else refuseC = () => session.nack(requestIdOf(frame), 'TOO_LARGE');
+      return true;
+    };
+    const b = outcomeOf(producer.send({ value: 'b' }));
+    await world.advance(1_000);
+    const c = outcomeOf(producer.send({ value: 'c' }));
+    await world.settle();
+    // b is to be sent again once c is answered, which does not happen: so b's time runs out, and c goes on without it.
+    refuseB?.();
+    expect(await world.run(b)).toBe('NO_LEADER none');
+    refuseC?.();
+    expect(await world.run(c)).toBe('ok');
+    expect(partition.values()).toEqual(['a', 'c']);
+  });
+
   test('while nobody leads, everything fails with NO_LEADER none when its time is up, and sending goes on later', async () => {
     const it = await scene({ requestTimeoutMs: 2_000 });
     const { world, cluster, partition } = it;
@@ -302,6 +368,21 @@ describe('a record that is surely not in the log', () => {
     cluster.incoming = undefined;
     await world.run(producer.send({ value: 'c' }));
     expect(partition.values()).toEqual(['a', 'c']);
+  });
+
+  test('a producer the server forgot does not send again what may be in the log', async () => {
+    const { world, cluster, client, partition } = await scene();
+    const producer = client.topic('orders', utf8).producer();
+    await world.run(producer.send({ value: 'a' }));
+    onAppend(cluster, 0, (session, frame) => {
+      cluster.outgoing = () => 'drop';
+      cluster.handle(session, frame);
+      cluster.outgoing = undefined;
+      partition.producers.clear();
+      session.socket.cut();
+    });
+    expect(await world.run(outcomeOf(producer.send({ value: 'b' })))).toBe('SEQUENCE_GAP unknown');
+    expect(partition.values()).toEqual(['a', 'b']);
   });
 
   test('a refusal after an attempt that may have worked does not make it none', async () => {
@@ -366,7 +447,9 @@ describe('producer ids', () => {
     await world.run(producer.send({ value: 'a' }));
     cluster.topics.delete('orders');
     const again = cluster.createTopic('orders');
+    const startMs = world.nowMs;
     expect(await world.run(outcomeOf(producer.send({ value: 'b' })))).toBe('TOPIC_NOT_FOUND none');
+    expect(world.nowMs - startMs).toBeLessThan(1_000);
     expect(again.partitions[0]?.tail).toBe(0);
   });
 });

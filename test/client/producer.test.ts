@@ -44,6 +44,26 @@ describe('sending', () => {
     expect(partition.batches.map(({ bytes }) => readBatchHeader(bytes).recordCount)).toEqual([1, 10, 10, 10, 5]);
   });
 
+  test('records that come turn by turn while a batch is in flight travel together in the next one', async () => {
+    const { world, cluster, client, partition } = await scene();
+    const producer = client.topic('orders', utf8).producer();
+    await world.run(producer.send({ value: 'first' }));
+    let answer: (() => void) | undefined;
+    cluster.incoming = (session, frame) => {
+      if (frame.message.kind !== 'append' || answer !== undefined) return false;
+      answer = () => cluster.handle(session, frame);
+      return true;
+    };
+    const sends: Promise<unknown>[] = [];
+    for (const value of text(5)) {
+      sends.push(producer.send({ value }));
+      await world.settle();
+    }
+    answer?.();
+    await world.run(Promise.all(sends));
+    expect(partition.batches.map(({ bytes }) => readBatchHeader(bytes).recordCount)).toEqual([1, 1, 4]);
+  });
+
   test('with lingerMs a lone record waits that long for company, and no longer', async () => {
     const { world, client, partition } = await scene();
     const producer = client.topic('orders', utf8).producer({ lingerMs: 50 });
