@@ -13,7 +13,8 @@
  * Lost messages: an append, or the answer to it, may vanish. A follower that answers a heartbeat of a later round than
  * the last sign of progress is sent a *check*, an append without entries right behind the last one sent: it is
  * refused when something was lost, and accepted, once flushed, when the follower was only slow. No bytes are resent
- * on a guess.
+ * on a guess. The same check follows a broken link, so that an idle leader notices a follower that came back with less
+ * than it had acked (R21).
  */
 import { strict as assert } from 'node:assert';
 import { ByteWindow } from './byte-window.ts';
@@ -46,6 +47,8 @@ export class Progress {
   #isPaused = false;
   /** A refusal says that acked entries may be gone; `match` does not count until that is settled (R21). */
   #isSuspect = false;
+  /** The link broke since the last ack: the process at the other end may be another one, with less on its disk. */
+  #isUnverified = false;
   /** Ticks since the follower was last heard in this term. */
   #ticksSilent = 0;
   /** Heartbeat round of the last sign of progress; an answer to a later round makes silence suspicious. */
@@ -164,7 +167,10 @@ export class Progress {
       this.#match = index;
       this.#next = Math.max(this.#next, index + 1);
     }
-    if (index >= this.#match) this.#isSuspect = false;
+    if (index >= this.#match) {
+      this.#isSuspect = false;
+      this.#isUnverified = false;
+    }
     this.#inflight.releaseTo(index);
     if (this.#isSuspect) return false;
     if (isNews) this.#quietSinceRound = round;
@@ -205,7 +211,7 @@ export class Progress {
   /** The follower answered heartbeat `answeredRound`; the leader is in `round`. Should a check be sent? */
   needsCheck(answeredRound: number, round: number): boolean {
     if (this.#state === 'snapshot' || answeredRound <= this.#quietSinceRound) return false;
-    if (this.#inflight.isEmpty && !this.#isSuspect) return false;
+    if (this.#inflight.isEmpty && !this.#isSuspect && !this.#isUnverified) return false;
     this.#quietSinceRound = round;
     return true;
   }
@@ -225,6 +231,7 @@ export class Progress {
   /** The link broke: what was in flight is taken for lost. */
   linkDown(): void {
     this.#isPaused = true;
+    this.#isUnverified = true;
     if (this.#state === 'snapshot') this.#snapshotTicks = undefined;
     else if (this.#state === 'replicate') this.#becomeProbe(this.#match + 1);
     else this.#becomeProbe(this.#probePrevious + 1);

@@ -253,3 +253,27 @@ describe('a follower whose log seems to have shrunk (R21)', () => {
     expect(progress.refused(refusal(11, 8, 30), 8)).toBe('suspect');
   });
 });
+
+describe('a follower whose link broke while nothing was in flight', () => {
+  test('is checked at what it acked once it answers again, so that lost acks are noticed without an append (R21)', () => {
+    const progress = replicating(10);
+    expect(progress.needsCheck(5, 5)).toBe(false);
+    progress.linkDown();
+    expect(progress.needsCheck(6, 6)).toBe(true);
+    expect(progress.next).toBe(12);
+    // The check behind its last ack is refused twice: its log is shorter than what it acked.
+    expect(progress.refused(refusal(11, 7, 7), 7)).toBe('suspect');
+    expect(progress.countedMatch).toBe(0);
+    expect(progress.refused(refusal(11, 7, 7), 7)).toBe('lost-acks');
+    expect(progress).toMatchObject({ state: 'probe', next: 8 });
+  });
+
+  test('is left alone once the check was accepted', () => {
+    const progress = replicating(10);
+    progress.linkDown();
+    expect(progress.needsCheck(6, 6)).toBe(true);
+    progress.accepted(11, 0, 6);
+    expect(progress.needsCheck(7, 7)).toBe(false);
+    expect(progress.state).toBe('replicate');
+  });
+});
