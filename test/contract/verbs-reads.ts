@@ -2,7 +2,7 @@
 import { expect } from 'vitest';
 import { eventually } from '../support/eventually.ts';
 import type { Start, Verbs } from './verbs.ts';
-import { appendAll, bytes, failure, fateOf, settled, type VerbCase, values } from './verbs-case.ts';
+import { appendAll, bytes, failure, fate, fateOf, settled, type VerbCase, values, WAIT_MS } from './verbs-case.ts';
 
 const NUMBERED_STARTS_ONLY = 'a read over HTTP begins at a number, earliest or latest';
 
@@ -162,4 +162,44 @@ export const READ_CASES: readonly VerbCase[] = [
       expect(page.term).toBeGreaterThan(0);
     },
   },
+  {
+    title: 'a topic that other nodes hold is written, read and waited for through this node all the same',
+    run: async (verbs, topic) => {
+      const { name, replicas } = await topicElsewhere(verbs, topic);
+      const waiting = verbs.read(name, { from: { offset: 0 }, waitMs: WAIT_MS });
+      expect((await verbs.append(name, { value: bytes('0') })).offset).toBe(0);
+      const first = await waiting;
+      expect([values(first.records), first.nextOffset]).toEqual([['0'], 1]);
+      await appendAll(verbs, name, ['1', '2', '3']);
+      expect(await verbs.tail(name)).toBe(4);
+      const page = await verbs.read(name, { from: { offset: 1 } });
+      expect([values(page.records).join(''), page.nextOffset, page.tail]).toEqual(['123', 4, 4]);
+      // The answer names the node that gave it, not the one that was asked.
+      expect(replicas).toContain(page.node);
+      await verbs.trim(name, 2);
+      const fateAt = async (offset: number): Promise<unknown> => {
+        const { code, details } = await failure(verbs.read(name, { from: { offset } }));
+        return [code, details.earliest, details.tail];
+      };
+      expect(await fateAt(1)).toEqual(['TRIMMED', 2, 4]);
+      expect(await fateAt(5)).toEqual(['OUT_OF_RANGE', 2, 4]);
+      const last = fate(verbs.read(name, { from: { offset: 4 }, waitMs: WAIT_MS }));
+      await verbs.remove(name);
+      expect(await last).toBe('TOPIC_NOT_FOUND none');
+    },
+  },
 ];
+
+/** A topic of one replica, on another node than the one that is asked, where there are others. */
+async function topicElsewhere(
+  verbs: Verbs,
+  name: string,
+): Promise<{ readonly name: string; readonly replicas: readonly string[] }> {
+  const isAlone = (await verbs.create({ name })).partitions[0]!.replicas.length === 1;
+  for (let at = 0; at < 10; at++) {
+    const candidate = `${name}-${at}`;
+    const { replicas } = (await verbs.create({ name: candidate, replicas: 1 })).partitions[0]!;
+    if (isAlone || !replicas.includes(verbs.node)) return { name: candidate, replicas };
+  }
+  throw new Error(`10 topics of one replica all went to ${verbs.node}`);
+}

@@ -65,7 +65,7 @@ for (const { where, nodes, doors } of PLACES) {
 }
 
 function contract(nodes: Place['nodes'], doors: Place['doors']): void {
-  let cluster: LiveCluster;
+  let cluster!: LiveCluster;
   const verbs = new Map<string, Verbs>();
   const door = (face: Face, node: string): Verbs => verbs.get(`${face} ${node}`)!;
   const all = (): Verbs[] => [...verbs.values()];
@@ -77,7 +77,8 @@ function contract(nodes: Place['nodes'], doors: Place['doors']): void {
 
   afterAll(async () => {
     await Promise.all(all().map((one) => one.close()));
-    await cluster.stop();
+    // Undefined when it did not start, which is told elsewhere.
+    await (cluster as LiveCluster | undefined)?.stop();
   });
 
   const check = (face: Face, node: string, { title, skip, run }: VerbCase): void => {
@@ -135,6 +136,26 @@ function contract(nodes: Place['nodes'], doors: Place['doors']): void {
       expect(await fate(producer.send(bytes('once')))).toBe('PRODUCER_FENCED unknown');
     }
     expect(await last.tail(topic)).toBe(2);
+  });
+
+  test('a subscription through a node that holds no replica is live, and ends with its topic', async () => {
+    const client = await connect(cluster.node(nodes[0]!).url!, { discover: false });
+    for (let at = 0; at < nodes.length; at++) {
+      const name = newTopic();
+      await client.admin.createTopic({ name, replicas: 1 });
+      const topic = client.topic(name, utf8);
+      const seen: string[] = [];
+      const reading = async (): Promise<void> => {
+        for await (const record of topic.subscribe()) seen.push(record.value);
+      };
+      const ended = fate(reading());
+      for (const value of ['a', 'b', 'c']) await topic.append({ value });
+      await eventually(() => seen.length === 3, { what: 'three live records' });
+      await client.admin.deleteTopic(name);
+      expect(await within(ended, { what: 'the subscription to end', timeoutMs: 12_000 })).toBe('TOPIC_NOT_FOUND none');
+      expect(seen).toEqual(['a', 'b', 'c']);
+    }
+    await client.close();
   });
 
   test('a subscription never takes a topic for the one of that name before it', async () => {
