@@ -1,53 +1,53 @@
 /**
- * Whole brokers on memory disks, joined by a network of queues with cuts: the production code of broker, partition,
- * raft and storage, in one thread on simulated time.
+ * Whole brokers on disks that forget, joined by a simulated network: the production code of broker, partition, raft
+ * and storage, in one thread on simulated time.
  */
-import {
-  Broker,
-  type BrokerOptions,
-  type PeerDescription,
-  type PeerHandler,
-  type PeerMethod,
-  type Peers,
-} from '../../../src/broker/index.ts';
+import { Broker, type BrokerOptions } from '../../../src/broker/index.ts';
 import type { Metrics } from '../../../src/metrics.ts';
-import { BATCH_BYTES_MAX, crc32cPortable, encodeRecordBatch, LogError } from '../../../src/protocol/index.ts';
-import { DataDirectory, MemoryDisk } from '../../../storage/index.ts';
-import { type LogLine, SimTime, simEnv } from './sim-env.ts';
+import { BATCH_BYTES_MAX, crc32cPortable, encodeRecordBatch } from '../../../src/protocol/index.ts';
+import { DataDirectory, type Disk, MemoryDisk } from '../../../storage/index.ts';
+import { type Life, type LogLine, SimTime, simEnv } from './sim-env.ts';
+import { SimNetwork } from './sim-network.ts';
 
 const LATENCY_MS = 1;
 const SILENT: Metrics = { add: () => undefined, set: () => undefined, observe: () => undefined };
 
 export interface SimNode {
   readonly id: string;
-  disk: MemoryDisk;
+  disk: Disk;
   readonly lines: LogLine[];
   broker: Broker | undefined;
   directory: DataDirectory | undefined;
-  peers: SimPeers | undefined;
+  /** Of the process that runs, or ran last. */
+  life: Life;
+}
+
+export interface SimClusterOptions {
+  readonly seed?: number;
+  /** Of one message on its way; at least its order within a lane is kept. */
+  latencyMs?(): number;
 }
 
 export class SimCluster {
   readonly time: SimTime = new SimTime();
   readonly nodes: Map<string, SimNode> = new Map();
-  /** Directed links that lose everything, as "from>to". */
-  readonly cut: Set<string> = new Set();
+  readonly network: SimNetwork;
   readonly #overrides: Partial<BrokerOptions>;
   #seed: number;
 
-  constructor(ids: readonly string[], overrides: Partial<BrokerOptions> = {}, seed = 1) {
+  constructor(ids: readonly string[], overrides: Partial<BrokerOptions> = {}, options: SimClusterOptions = {}) {
     this.#overrides = overrides;
-    this.#seed = seed;
+    this.#seed = options.seed ?? 1;
+    this.network = new SimNetwork(this.time, ids, options.latencyMs?.bind(options) ?? (() => LATENCY_MS));
     for (const id of ids) {
-      this.nodes.set(id, {
-        id,
-        disk: new MemoryDisk(),
-        lines: [],
-        broker: undefined,
-        directory: undefined,
-        peers: undefined,
-      });
+      const life = { isOver: true, skewMs: 0 };
+      this.nodes.set(id, { id, disk: new MemoryDisk(), lines: [], broker: undefined, directory: undefined, life });
     }
+  }
+
+  /** Directed links that lose everything, as "from>to". */
+  get cut(): Set<string> {
+    return this.network.cut;
   }
 
   node(id: string): SimNode {
@@ -62,22 +62,36 @@ export class SimCluster {
     for (const id of this.nodes.keys()) await this.start(id);
   }
 
-  async start(id: string): Promise<void> {
+  /** Starts a node and waits until its broker runs. */
+  async start(id: string, more: Partial<BrokerOptions> = {}): Promise<void> {
+    await this.wait(this.launch(id, more));
+  }
+
+  /** Starts a node without moving time: resolves once its broker runs. Never, when it is killed before. */
+  async launch(id: string, more: Partial<BrokerOptions> = {}): Promise<void> {
     const node = this.node(id);
     this.#seed += 1;
-    const env = simEnv(this.time, this.#seed, node.lines);
-    const opening = DataDirectory.open(node.disk, '/data', {
+    const life: Life = { isOver: false, skewMs: node.life.skewMs };
+    node.life = life;
+    const env = simEnv(this.time, this.#seed, node.lines, life);
+    const directory = await DataDirectory.open(node.disk, '/data', {
       nodeId: id,
       randomBytes: (count) => env.random.bytes(count),
       onFatal: (error) => {
         throw error;
       },
     });
-    const directory = await opening;
-    const peers = new SimPeers(this, id);
     node.directory = directory;
-    node.peers = peers;
-    const options: BrokerOptions = {
+    const peers = this.network.join(id);
+    const options = { ...this.#options(id), ...this.#overrides, ...more };
+    node.broker = await Broker.start(options, { env, metrics: SILENT, directory, peers });
+    for (const other of this.nodes.keys()) {
+      if (other !== id) this.time.add(LATENCY_MS, undefined, () => this.connect(id, other));
+    }
+  }
+
+  #options(id: string): BrokerOptions {
+    return {
       nodeId: id,
       nodeIds: [...this.nodes.keys()],
       bootstrap: true,
@@ -92,70 +106,54 @@ export class SimCluster {
       inflightBytesMax: 8 * 1024 * 1024,
       uncommittedBytesMax: 64 * 1024 * 1024,
       cacheBytesMax: 8 * 1024 * 1024,
-      ...this.#overrides,
     };
-    let broker: Broker | undefined;
-    let failure: unknown;
-    Broker.start(options, { env, metrics: SILENT, directory, peers }).then(
-      (started) => {
-        broker = started;
-      },
-      (error: unknown) => {
-        failure = error;
-      },
-    );
-    for (let waited = 0; broker === undefined && failure === undefined && waited < 5_000; waited += 10)
-      await this.time.advance(10);
-    if (broker === undefined) throw failure ?? new Error(`broker ${id} did not start`);
-    node.broker = broker;
-    for (const other of this.nodes.values()) {
-      if (other.id === id || other.peers === undefined) continue;
-      this.time.add(LATENCY_MS, undefined, () => this.connect(id, other.id));
-    }
   }
 
   /** Both ends hear of the link, when both run and admit each other. */
   connect(a: string, b: string): void {
-    const one = this.node(a).peers;
-    const two = this.node(b).peers;
-    if (one === undefined || two === undefined || this.cut.has(`${a}>${b}`) || this.cut.has(`${b}>${a}`)) return;
-    const refused = [one.handler.admits(two.handler.identity()), two.handler.admits(one.handler.identity())].find(
-      (answer) => answer !== true,
-    );
-    if (refused !== undefined) {
-      this.node(a).lines.push({ level: 'refused', message: String(refused), fields: { peer: b } });
-      if (String(refused).includes('recovering')) this.time.add(50, undefined, () => this.connect(a, b));
-      return;
-    }
-    one.linkUp(b);
-    two.linkUp(a);
+    const refused = this.network.connect(a, b);
+    if (refused === undefined) return;
+    this.node(a).lines.push({ level: 'refused', message: refused, fields: { peer: b } });
+    if (refused.includes('recovering')) this.time.add(50, undefined, () => this.connect(a, b));
   }
 
   disconnect(a: string, b: string): void {
-    this.node(a).peers?.linkDown(b);
-    this.node(b).peers?.linkDown(a);
+    this.network.disconnect(a, b);
   }
 
-  /** As SIGKILL: nothing more is done or flushed; what the memory disk has stays. */
-  async crash(id: string): Promise<void> {
+  /** Stops a node in order: everything is flushed and closed. */
+  async stop(id: string): Promise<void> {
+    const { broker, directory } = this.node(id);
+    const stopping = (async () => {
+      await broker?.stop();
+      this.#end(id);
+      await directory?.close();
+    })();
+    await this.wait(stopping, 5_000);
+    this.node(id).life.isOver = true;
+  }
+
+  /** As SIGKILL: nothing more is done. What the disk makes of it is the disk's; see `disk`. */
+  kill(id: string): void {
+    this.node(id).life.isOver = true;
+    this.#end(id);
+  }
+
+  #end(id: string): void {
     const node = this.node(id);
-    const { broker, directory } = node;
-    node.peers?.die();
-    node.peers = undefined;
+    this.network.leave(id);
     node.broker = undefined;
     node.directory = undefined;
-    for (const other of this.nodes.values()) if (other.id !== id) other.peers?.linkDown(id);
-    await this.#ending(broker?.stop());
-    await this.#ending(directory?.close());
   }
 
-  async #ending(work: Promise<void> | undefined): Promise<void> {
-    let isOver = work === undefined;
-    void work?.finally(() => {
-      isOver = true;
-    });
-    for (let waited = 0; !isOver && waited < 2_000; waited += 10) await this.time.advance(10);
-    if (!isOver) throw new Error('stopping a node took too long');
+  /** Cuts a node off from all others and closes its logs; what the memory disk has stays. */
+  async crash(id: string): Promise<void> {
+    const { broker, directory } = this.node(id);
+    this.network.leave(id);
+    this.node(id).broker = undefined;
+    await this.wait(broker?.stop() ?? Promise.resolve(), 2_000);
+    await this.wait(directory?.close() ?? Promise.resolve(), 2_000);
+    this.kill(id);
   }
 
   /** Advances time until the promise settles. */
@@ -184,12 +182,16 @@ export class SimCluster {
     throw new Error(`not within ${withinMs} ms of simulated time: ${what}`);
   }
 
+  running(): Broker[] {
+    return [...this.nodes.values()].flatMap(({ broker }) => broker ?? []);
+  }
+
   /** Every node running, with a leader for the catalog. */
-  async ready(): Promise<void> {
-    const running = (): Broker[] => [...this.nodes.values()].flatMap(({ broker }) => broker ?? []);
+  async ready(withinMs = 20_000): Promise<void> {
     await this.until(
-      () => running().every((broker) => broker.readiness().every(({ isOk }) => isOk)),
+      () => this.running().every((broker) => broker.readiness().every(({ isOk }) => isOk)),
       'every node is ready',
+      withinMs,
     );
   }
 
@@ -211,105 +213,4 @@ export function batchOf(values: readonly string[], nowMs = 1): Uint8Array {
     values.map((value) => ({ value: Buffer.from(value) })),
     { nowMs, crc32c: crc32cPortable },
   );
-}
-
-class SimPeers implements Peers {
-  readonly #cluster: SimCluster;
-  readonly #self: string;
-  readonly #up = new Map<string, PeerDescription>();
-  #handler: PeerHandler | undefined;
-  #isDead = false;
-
-  constructor(cluster: SimCluster, self: string) {
-    this.#cluster = cluster;
-    this.#self = self;
-  }
-
-  get handler(): PeerHandler {
-    return this.#handler!;
-  }
-
-  get list(): readonly PeerDescription[] {
-    return [...this.#cluster.nodes.keys()]
-      .filter((id) => id !== this.#self)
-      .map(
-        (id) =>
-          this.#up.get(id) ?? {
-            id,
-            peerAddress: id,
-            isUp: false,
-            diskUuid: undefined,
-            clusterId: undefined,
-            clientUrl: undefined,
-            version: undefined,
-          },
-      );
-  }
-
-  attach(handler: PeerHandler): void {
-    this.#handler = handler;
-  }
-
-  linkUp(id: string): void {
-    const { diskUuid, clusterId, clientUrl, version } = this.#cluster.node(id).peers!.handler.identity();
-    this.#up.set(id, { id, peerAddress: id, isUp: true, diskUuid, clusterId, clientUrl, version });
-    this.handler.onUp(id);
-  }
-
-  linkDown(id: string): void {
-    if (this.#up.delete(id)) this.handler.onDown(id);
-  }
-
-  die(): void {
-    this.#isDead = true;
-  }
-
-  isUp(to: string): boolean {
-    return this.#up.has(to);
-  }
-
-  queuedBytes(): number {
-    return 0;
-  }
-
-  send(to: string, _lane: string, groupId: number, chunks: readonly Uint8Array[]): boolean {
-    if (!this.#up.has(to)) return false;
-    // As a socket would: the receiver gets bytes of its own.
-    const bytes = Buffer.concat(chunks);
-    this.#deliver(to, (peers) => peers.handler.onMessage(this.#self, groupId, bytes));
-    return true;
-  }
-
-  call(
-    to: string,
-    method: PeerMethod,
-    body: readonly Uint8Array[],
-    { timeoutMs }: { timeoutMs: number },
-  ): Promise<Uint8Array> {
-    if (!this.#up.has(to)) return Promise.reject(new LogError('CONNECTION', `${to} is down`, { outcome: 'none' }));
-    const bytes = Buffer.concat(body);
-    return new Promise((resolve, reject) => {
-      this.#cluster.time.add(timeoutMs, undefined, () => reject(new LogError('TIMEOUT')));
-      this.#deliver(to, (peers) => {
-        const answer = (finish: () => void): void => peers.#deliver(this.#self, finish);
-        peers.handler.onCall(this.#self, method, bytes).then(
-          (chunks) => {
-            const result = Buffer.concat(chunks);
-            answer(() => resolve(result));
-          },
-          (error: unknown) => answer(() => reject(error)),
-        );
-      });
-    });
-  }
-
-  #deliver(to: string, act: (peers: SimPeers) => void): void {
-    if (this.#isDead) return;
-    const { time, cut } = this.#cluster;
-    time.add(LATENCY_MS, undefined, () => {
-      const peers = this.#cluster.node(to).peers;
-      if (peers === undefined || this.#isDead || cut.has(`${this.#self}>${to}`)) return;
-      act(peers);
-    });
-  }
 }

@@ -6,9 +6,11 @@ import type { Env, Logger, TimerHandle } from '../../../src/env.ts';
 
 interface Timer {
   dueMs: number;
-  readonly sequence: number;
+  /** Timers due at the same time run in the order they were set. */
+  sequence: number;
   readonly periodMs: number | undefined;
   readonly fn: () => void;
+  isCancelled: boolean;
 }
 
 export interface LogLine {
@@ -20,44 +22,73 @@ export interface LogLine {
 export class SimTime {
   nowMs = 1_700_000_000_000;
   #sequence = 0;
-  readonly #timers = new Set<Timer>();
+  /** A binary heap; the next timer first. */
+  readonly #heap: Timer[] = [];
 
   add(delayMs: number, periodMs: number | undefined, fn: () => void): TimerHandle {
-    const timer: Timer = { dueMs: this.nowMs + delayMs, sequence: this.#sequence++, periodMs, fn };
-    this.#timers.add(timer);
-    return { cancel: () => this.#timers.delete(timer) };
+    const timer = { dueMs: this.nowMs + delayMs, sequence: this.#sequence++, periodMs, fn, isCancelled: false };
+    this.#push(timer);
+    return {
+      cancel: () => {
+        timer.isCancelled = true;
+      },
+    };
   }
 
   /** Runs everything due within the next `ms`. */
   async advance(ms: number): Promise<void> {
     const endMs = this.nowMs + ms;
     await settle();
-    for (;;) {
-      let next: Timer | undefined;
-      for (const timer of this.#timers) {
-        if (timer.dueMs > endMs) continue;
-        if (
-          next === undefined ||
-          timer.dueMs < next.dueMs ||
-          (timer.dueMs === next.dueMs && timer.sequence < next.sequence)
-        ) {
-          next = timer;
-        }
-      }
-      if (next === undefined) break;
+    for (let next = this.#heap[0]; next !== undefined && next.dueMs <= endMs; next = this.#heap[0]) {
+      this.#pop();
+      if (next.isCancelled) continue;
       this.nowMs = Math.max(this.nowMs, next.dueMs);
-      if (next.periodMs === undefined) this.#timers.delete(next);
-      else next.dueMs = this.nowMs + next.periodMs;
       next.fn();
       await settle();
+      if (next.periodMs === undefined || next.isCancelled) continue;
+      next.dueMs = this.nowMs + next.periodMs;
+      next.sequence = this.#sequence++;
+      this.#push(next);
     }
     this.nowMs = endMs;
   }
+
+  #push(timer: Timer): void {
+    const heap = this.#heap;
+    let at = heap.push(timer) - 1;
+    while (at > 0) {
+      const parent = (at - 1) >> 1;
+      if (!isBefore(timer, heap[parent]!)) break;
+      heap[at] = heap[parent]!;
+      at = parent;
+    }
+    heap[at] = timer;
+  }
+
+  #pop(): void {
+    const heap = this.#heap;
+    const last = heap.pop()!;
+    if (heap.length === 0) return;
+    let at = 0;
+    for (;;) {
+      let child = 2 * at + 1;
+      if (child >= heap.length) break;
+      if (child + 1 < heap.length && isBefore(heap[child + 1]!, heap[child]!)) child += 1;
+      if (!isBefore(heap[child]!, last)) break;
+      heap[at] = heap[child]!;
+      at = child;
+    }
+    heap[at] = last;
+  }
 }
 
-/** Lets every promise that can settle without time do so; storage on a memory disk uses a few turns. */
-async function settle(): Promise<void> {
-  for (let turn = 0; turn < 4; turn += 1) await new Promise<void>((resolve) => setImmediate(resolve));
+function isBefore(one: Timer, other: Timer): boolean {
+  return one.dueMs < other.dueMs || (one.dueMs === other.dueMs && one.sequence < other.sequence);
+}
+
+/** Lets every promise that can settle without time do so: simulated disks use promises and nothing else. */
+function settle(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
 }
 
 export function seededRandom(seed: number): () => number {
@@ -70,7 +101,14 @@ export function seededRandom(seed: number): () => number {
   };
 }
 
-export function simEnv(time: SimTime, seed: number, lines: LogLine[]): Env {
+/** The life of one simulated process: once it is over, its timers are silent. */
+export interface Life {
+  isOver: boolean;
+  /** How far its wall clock is from the true time; may jump. */
+  skewMs: number;
+}
+
+export function simEnv(time: SimTime, seed: number, lines: LogLine[], life: Life = { isOver: false, skewMs: 0 }): Env {
   const random = seededRandom(seed);
   const log = (level: string) => (fields: object, message: string) => {
     lines.push({ level, message, fields });
@@ -83,12 +121,19 @@ export function simEnv(time: SimTime, seed: number, lines: LogLine[]): Env {
     fatal: log('fatal'),
     child: () => logger,
   };
+  const add = (delayMs: number, periodMs: number | undefined, fn: () => void): TimerHandle => {
+    const timer = time.add(delayMs, periodMs, () => {
+      if (life.isOver) timer.cancel();
+      else fn();
+    });
+    return timer;
+  };
   return {
-    clock: { nowMs: () => time.nowMs, monotonicMs: () => time.nowMs },
+    clock: { nowMs: () => time.nowMs + life.skewMs, monotonicMs: () => time.nowMs },
     timers: {
-      after: (delayMs, fn) => time.add(delayMs, undefined, fn),
-      every: (periodMs, fn) => time.add(periodMs, periodMs, fn),
-      soon: (fn) => void time.add(0, undefined, fn),
+      after: (delayMs, fn) => add(delayMs, undefined, fn),
+      every: (periodMs, fn) => add(periodMs, periodMs, fn),
+      soon: (fn) => void add(0, undefined, fn),
     },
     random: { next: random, bytes: (count) => Uint8Array.from({ length: count }, () => Math.floor(random() * 256)) },
     logger,

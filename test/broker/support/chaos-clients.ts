@@ -1,0 +1,260 @@
+/**
+ * Clients of a cluster under chaos: writers (idempotent with several batches in flight, and plain), readers that
+ * follow the log, readers that look anywhere, and an operator who trims, snapshots and moves leaders. They go to any
+ * node that runs, and what a node that was killed would have answered is unknown to them, as over a socket.
+ */
+import type { Reader, ReadResult } from '../../../src/broker/index.ts';
+import { decodeRecords, LogError } from '../../../src/protocol/index.ts';
+import type { Prng } from '../../raft/support/prng.ts';
+import type { Batch, Oracle, ReadRecord } from './oracle.ts';
+import { batchOf, type SimCluster } from './sim-cluster.ts';
+
+/** Longer than the broker's own deadline: a client that hears nothing by then gives up. */
+const PATIENCE_MS = 12_000;
+
+export interface ClientWorld {
+  readonly cluster: SimCluster;
+  readonly oracles: ReadonlyMap<string, Oracle>;
+  readonly random: Prng;
+  /** Rejections for calls to a node whose process is killed. */
+  readonly onKill: Map<string, Set<() => void>>;
+  isOver: boolean;
+}
+
+export function sleep(world: ClientWorld, ms: number): Promise<void> {
+  return new Promise((resolve) => world.cluster.time.add(ms, undefined, resolve));
+}
+
+/** Calls a node as over a socket: fails with CONNECTION, unknown, when the node dies or stays silent. */
+function call<T>(world: ClientWorld, id: string, act: () => Promise<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const lost = (): void => {
+      done();
+      reject(new LogError('CONNECTION'));
+    };
+    const timer = world.cluster.time.add(PATIENCE_MS, undefined, lost);
+    const kills = world.onKill.get(id) ?? new Set();
+    world.onKill.set(id, kills);
+    kills.add(lost);
+    const done = (): void => {
+      timer.cancel();
+      kills.delete(lost);
+    };
+    act().then(
+      (value) => {
+        done();
+        resolve(value);
+      },
+      (error: unknown) => {
+        done();
+        reject(error);
+      },
+    );
+  });
+}
+
+function anyNode(world: ClientWorld): string | undefined {
+  const up = [...world.cluster.nodes.values()].filter(({ broker }) => broker !== undefined);
+  return up.length === 0 ? undefined : world.random.pick(up).id;
+}
+
+/** Appends once, somewhere. Anything but a LogError is a defect and ends the run. */
+async function attempt(world: ClientWorld, topic: string, batch: Batch, id: string): Promise<LogError | undefined> {
+  const { cluster, random } = world;
+  const oracle = world.oracles.get(topic)!;
+  const values = Array.from({ length: batch.records }, (_, i) => `${batch.key}/${i}`);
+  const padded = values.map((value) => value.padEnd(value.length + random.below(400), ' '));
+  oracle.began(batch, cluster.time.nowMs);
+  try {
+    const producer = batch.tuple && { id: batch.writer, ...batch.tuple };
+    const request = { client: { inflightBytes: 0 }, topic: { name: topic }, partition: 0, producer };
+    const timeoutMs = random.chance(0.2) ? 50 + random.below(500) : 10_000;
+    const bytes = batchOf(padded);
+    const answer = await call(world, id, () =>
+      cluster.broker(id).append({ ...request, batch: bytes, redirect: random.chance(0.1), timeoutMs }),
+    );
+    oracle.answered(batch.key, { kind: 'acked', offset: answer.baseOffset }, cluster.time.nowMs);
+    return undefined;
+  } catch (error) {
+    if (!LogError.is(error) || error.code === 'INTERNAL') throw error;
+    oracle.answered(batch.key, { kind: error.outcome }, cluster.time.nowMs);
+    return error;
+  }
+}
+
+/** Keeps several batches in flight and offers each one until it is acknowledged; now and then it gives up on one that
+ *  was refused, and then raises its epoch as clients have to. */
+export async function idempotentWriter(world: ClientWorld, topic: string, number: number): Promise<void> {
+  const { random } = world;
+  const writer = `${number}${'0'.repeat(31)}`.slice(0, 32);
+  const depth = 1 + random.below(8);
+  for (let epoch = 0; !world.isOver; epoch += 1) {
+    let sequence = 0;
+    let isAbandoned = false;
+    const flying = new Set<Promise<void>>();
+    while (!world.isOver && !isAbandoned) {
+      const records = 1 + random.below(3);
+      const batch: Batch = { key: `w${number}.${epoch}.${sequence}`, writer, records, tuple: { epoch, sequence } };
+      sequence += records;
+      const flight = offer(world, topic, batch, () => isAbandoned).then((isAcked) => {
+        flying.delete(flight);
+        if (!isAcked) isAbandoned = true;
+      });
+      flying.add(flight);
+      if (flying.size >= depth) await Promise.race(flying);
+      await sleep(world, random.below(30));
+    }
+    await Promise.all(flying);
+  }
+}
+
+/** True once it is acknowledged. */
+async function offer(world: ClientWorld, topic: string, batch: Batch, mayStop: () => boolean): Promise<boolean> {
+  const { random } = world;
+  for (let attempts = 0; ; attempts += 1) {
+    const id = anyNode(world);
+    if (id !== undefined) {
+      const error = await attempt(world, topic, batch, id);
+      if (error === undefined) return true;
+      if (error.code === 'PRODUCER_FENCED') return false;
+      if (error.outcome === 'none' && attempts < 3 && random.chance(0.02)) return false;
+    }
+    if (mayStop()) return false;
+    await sleep(world, 5 + random.below(60));
+  }
+}
+
+/** Appends each batch once, whatever comes of it. */
+export async function plainWriter(world: ClientWorld, topic: string, number: number): Promise<void> {
+  const { random } = world;
+  for (let order = 0; !world.isOver; order += 1) {
+    const id = anyNode(world);
+    const batch: Batch = {
+      key: `p${number}.${order}`,
+      writer: `p${number}`,
+      records: 1 + random.below(2),
+      tuple: undefined,
+    };
+    if (id !== undefined) await attempt(world, topic, batch, id);
+    await sleep(world, random.below(60));
+  }
+}
+
+/** Follows the log from its start, on one node after the other, and must never miss an offset but for a trim. */
+export async function follower(world: ClientWorld, topic: string, number: number): Promise<void> {
+  const { random, cluster } = world;
+  const position = { offset: 0 };
+  while (!world.isOver) {
+    const id = anyNode(world);
+    await sleep(world, random.below(50));
+    if (id === undefined || cluster.node(id).broker === undefined) continue;
+    let reader: Reader | undefined;
+    try {
+      const start = { kind: 'offset', offset: position.offset } as const;
+      const request = { topic: { name: topic }, partition: 0, start, level: 'any' } as const;
+      reader = await call(world, id, () => cluster.broker(id).subscribe(request));
+      await follow(world, topic, `follower ${number} on ${id}`, id, reader, position);
+    } catch (error) {
+      if (!LogError.is(error) || error.code === 'INTERNAL') throw error;
+      if (error.code === 'TRIMMED') position.offset = error.details.earliest!;
+      if (error.code === 'OUT_OF_RANGE')
+        world.oracles.get(topic)!.problems.push(`follower ${number} on ${id}: ${position.offset} is out of range`);
+    } finally {
+      reader?.close();
+    }
+  }
+}
+
+async function follow(
+  world: ClientWorld,
+  topic: string,
+  who: string,
+  id: string,
+  reader: Reader,
+  position: { offset: number },
+): Promise<void> {
+  const { random, cluster } = world;
+  const closing = cluster.time.add(200 + random.below(2_000), undefined, () => reader.close());
+  try {
+    for (;;) {
+      const result = await call(world, id, () => reader.next(1 + random.below(3_000)));
+      if (result.fromOffset !== position.offset)
+        world.oracles.get(topic)!.problems.push(`${who} was at ${position.offset} and got ${result.fromOffset}`);
+      world.oracles.get(topic)!.read(who, recordsOf(world, topic, who, result));
+      position.offset = result.nextOffset;
+      if (random.chance(0.05)) await sleep(world, random.below(300));
+    }
+  } finally {
+    closing.cancel();
+  }
+}
+
+/** Reads anywhere in what is known to be there. */
+export async function visitor(world: ClientWorld, topic: string): Promise<void> {
+  const { random, cluster } = world;
+  let highest = 0;
+  while (!world.isOver) {
+    await sleep(world, 20 + random.below(150));
+    const id = anyNode(world);
+    if (id === undefined) continue;
+    const offset = random.below(highest + 2);
+    const start = random.pick([{ kind: 'offset', offset }, { kind: 'earliest' }, { kind: 'last', count: 3 }] as const);
+    const request = {
+      topic: { name: topic },
+      partition: 0,
+      start,
+      bytesMax: 1 + random.below(2_000),
+      level: 'any',
+    } as const;
+    try {
+      const result = await call(world, id, () => cluster.broker(id).read({ ...request, waitMs: random.below(400) }));
+      world.oracles.get(topic)!.read(`visitor on ${id}`, recordsOf(world, topic, `visitor on ${id}`, result));
+      highest = Math.max(highest, result.tail);
+    } catch (error) {
+      if (!LogError.is(error) || error.code === 'INTERNAL') throw error;
+    }
+  }
+}
+
+/** The records of a read, checked for holes. */
+export function recordsOf(world: ClientWorld, topic: string, who: string, result: ReadResult): ReadRecord[] {
+  const problems = world.oracles.get(topic)!.problems;
+  const records: ReadRecord[] = [];
+  for (const batch of result.batches) {
+    for (const { offset, value } of decodeRecords(batch)) {
+      if (offset >= result.fromOffset) records.push({ offset, value: Buffer.from(value).toString().trimEnd() });
+    }
+  }
+  records.forEach(({ offset }, at) => {
+    if (offset !== result.fromOffset + at) problems.push(`${who}: ${offset} where ${result.fromOffset + at} was due`);
+  });
+  if (result.nextOffset !== result.fromOffset + records.length)
+    problems.push(`${who}: ${records.length} records from ${result.fromOffset} end at ${result.nextOffset}`);
+  if (result.nextOffset > result.tail)
+    problems.push(`${who} read ${result.nextOffset - 1}, the tail is ${result.tail}`);
+  return records;
+}
+
+/** Trims, takes snapshots, moves leaders. */
+export async function operator(world: ClientWorld, topic: string): Promise<void> {
+  const { random, cluster } = world;
+  while (!world.isOver) {
+    await sleep(world, 200 + random.below(1_500));
+    const id = anyNode(world);
+    if (id === undefined) continue;
+    const broker = cluster.broker(id);
+    try {
+      const kind = random.below(4);
+      if (kind === 0) await call(world, id, () => broker.takeSnapshot(topic, 0));
+      else if (kind === 1)
+        await call(world, id, () => broker.transferLeader(topic, 0, random.pick([...cluster.nodes.keys()])));
+      else {
+        const { earliest, tail } = await call(world, id, () => broker.tail({ name: topic }, 0));
+        const before = earliest + random.below(Math.max(1, tail - earliest - 20));
+        await call(world, id, () => broker.trim(topic, 0, before));
+      }
+    } catch (error) {
+      if (!LogError.is(error) || error.code === 'INTERNAL') throw error;
+    }
+  }
+}

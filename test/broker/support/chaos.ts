@@ -1,0 +1,445 @@
+/**
+ * One random run of a cluster of three: clients at work (chaos-clients.ts) while processes are killed, power is cut,
+ * links are cut or stalled, disks are slow and clocks jump; then everything is healed, and the cluster has to come back,
+ * take appends and agree. What the clients saw is judged by oracle.ts, the logs are compared byte for byte.
+ *
+ * The seed decides everything, also which kinds of fault there are: a run with few kinds finds what a run with all of
+ * them hides.
+ */
+import { DataDirectory, type LogEntry } from '../../../storage/index.ts';
+import { Prng } from '../../raft/support/prng.ts';
+import { ModelDisk } from '../../support/model-disk.ts';
+import {
+  type ClientWorld,
+  follower,
+  idempotentWriter,
+  operator,
+  plainWriter,
+  recordsOf,
+  sleep,
+  visitor,
+} from './chaos-clients.ts';
+import { Oracle, type ReadRecord } from './oracle.ts';
+import { SimCluster } from './sim-cluster.ts';
+import { SlowDisk } from './slow-disk.ts';
+
+const NODES = ['n1', 'n2', 'n3'] as const;
+/** Replicas of each topic: with two, one node forwards every read and append. */
+const TOPICS: Readonly<Record<string, number>> = { t: 3, u: 2 };
+const HEALED_WITHIN_MS = 30_000;
+
+const FAULTS = [
+  'power',
+  'kill',
+  'blackout',
+  'restart',
+  'cut',
+  'one-way',
+  'isolate',
+  'stall',
+  'slow-disk',
+  'clock',
+] as const;
+type Fault = (typeof FAULTS)[number];
+
+export interface ChaosReport {
+  readonly acked: number;
+  readonly refused: number;
+  readonly records: number;
+  readonly trimmed: number;
+  readonly faults: Readonly<Record<string, number>>;
+  readonly dropped: number;
+  readonly simulatedMs: number;
+  /** Grows with every step: equal traces mean equal runs. */
+  readonly traceHash: number;
+}
+
+/** A machine: its disk survives its processes. */
+interface Machine {
+  disk: ModelDisk;
+  slowMs: number;
+  launching: Promise<void> | undefined;
+}
+
+export class Chaos {
+  readonly #random: Prng;
+  readonly #cluster: SimCluster;
+  readonly #machines = new Map<string, Machine>();
+  readonly #world: ClientWorld;
+  readonly #kinds: readonly Fault[];
+  readonly #faults: Record<string, number> = {};
+  readonly #clients: Promise<void>[] = [];
+  #failure: unknown;
+  #traceHash = 0;
+
+  constructor(seed: number) {
+    const random = new Prng(seed);
+    this.#random = random;
+    this.#kinds = FAULTS.filter(() => random.chance(0.5));
+    const jitterMs = random.pick([1, 3, 15]);
+    this.#cluster = new SimCluster(
+      NODES,
+      {
+        segmentBytes: random.pick([8 * 1024, 16 * 1024, 1024 * 1024]),
+        cacheBytesMax: random.pick([1, 4 * 1024, 1024 * 1024]),
+        batchBytesMax: 8 * 1024,
+        appendBytesMax: random.pick([1024, 8 * 1024]),
+        inflightBytesMax: random.pick([8 * 1024, 64 * 1024]),
+        uncommittedBytesMax: random.pick([16 * 1024, 1024 * 1024]),
+      },
+      { seed: random.below(2 ** 31), latencyMs: () => 1 + random.below(jitterMs) },
+    );
+    const oracles = new Map(Object.keys(TOPICS).map((topic) => [topic, new Oracle()] as const));
+    this.#world = { cluster: this.#cluster, oracles, random, onKill: new Map(), isOver: false };
+    for (const id of NODES) {
+      this.#machines.set(id, { disk: new ModelDisk(), slowMs: 0, launching: undefined });
+    }
+  }
+
+  /** @throws Error that names every broken promise. */
+  async run(chaosMs: number): Promise<ChaosReport> {
+    const { time } = this.#cluster;
+    const beganMs = time.nowMs;
+    for (const id of NODES) this.#boot(id);
+    await this.#until(() => this.#isReady(), 'the cluster is born', 10_000);
+    for (const [name, replicas] of Object.entries(TOPICS)) await this.#cluster.createTopic(name, { replicas });
+    this.#employ();
+    const endMs = time.nowMs + chaosMs;
+    while (time.nowMs < endMs) {
+      await this.#advance(100 + this.#random.below(900));
+      if (this.#kinds.length > 0 && !this.#random.chance(0.25)) this.#break(this.#random.pick(this.#kinds));
+    }
+    await this.#heal();
+    const { records, trimmed } = await this.#judge();
+    const oracles = [...this.#world.oracles.values()];
+    return {
+      acked: oracles.reduce((sum, oracle) => sum + oracle.acked, 0),
+      refused: oracles.reduce((sum, oracle) => sum + oracle.refused, 0),
+      records,
+      trimmed,
+      faults: this.#faults,
+      dropped: this.#cluster.network.dropped,
+      simulatedMs: time.nowMs - beganMs,
+      traceHash: this.#traceHash,
+    };
+  }
+
+  #employ(): void {
+    const world = this.#world;
+    for (const topic of Object.keys(TOPICS)) {
+      const hired = [
+        idempotentWriter(world, topic, 1),
+        idempotentWriter(world, topic, 2),
+        plainWriter(world, topic, 3),
+        plainWriter(world, topic, 4),
+        follower(world, topic, 1),
+        follower(world, topic, 2),
+        visitor(world, topic),
+        operator(world, topic),
+      ];
+      for (const client of hired) {
+        const watched = client.catch((error: unknown) => {
+          this.#failure ??= error;
+        });
+        this.#clients.push(watched);
+      }
+    }
+  }
+
+  async #advance(ms: number): Promise<void> {
+    for (let left = ms; left > 0; left -= 50) {
+      await this.#cluster.time.advance(Math.min(50, left));
+      if (this.#failure !== undefined) throw this.#failure;
+      for (const oracle of this.#world.oracles.values()) if (oracle.problems.length > 0) this.#report();
+    }
+    for (const oracle of this.#world.oracles.values()) this.#trace(oracle.acked);
+    for (const broker of this.#cluster.running()) {
+      for (const { partitionsLed } of broker.cluster().nodes) this.#trace(partitionsLed);
+    }
+  }
+
+  #trace(value: number): void {
+    this.#traceHash = (Math.imul(this.#traceHash ^ value, 0x0100_0193) + 1) >>> 0;
+  }
+
+  async #until(condition: () => boolean, what: string, withinMs: number): Promise<void> {
+    const endMs = this.#cluster.time.nowMs + withinMs;
+    while (!condition()) {
+      if (this.#cluster.time.nowMs >= endMs)
+        throw new Error(`not within ${withinMs} ms: ${what}\n${this.#lastWords()}`);
+      await this.#advance(50);
+    }
+  }
+
+  #lastWords(): string {
+    return [...this.#cluster.nodes.values()]
+      .flatMap(({ id, lines }) =>
+        lines.slice(-8).map(({ level, message, fields }) => `${id} ${level} ${message} ${JSON.stringify(fields)}`),
+      )
+      .join('\n');
+  }
+
+  #isReady(): boolean {
+    const running = this.#cluster.running();
+    return running.length === NODES.length && running.every((broker) => broker.readiness().every(({ isOk }) => isOk));
+  }
+
+  /** A process is started on a machine. */
+  #boot(id: string): void {
+    const machine = this.#machines.get(id)!;
+    const { disk } = machine;
+    const node = this.#cluster.node(id);
+    node.disk = new SlowDisk(disk, {
+      flushTakes: () => this.#flushOf(machine, disk),
+      isTorn: () => this.#random.chance(0.3),
+    });
+    const launching = this.#cluster.launch(id).catch((error: unknown) => {
+      if (machine.launching === launching) this.#failure ??= error;
+    });
+    machine.launching = launching;
+  }
+
+  async #flushOf(machine: Machine, disk: ModelDisk): Promise<void> {
+    const ms = this.#random.below(3) + this.#random.below(machine.slowMs + 1);
+    await sleep(this.#world, ms);
+    // The machine stopped meanwhile: this process is gone and must not touch what its successor works on.
+    if (machine.disk !== disk) await new Promise(() => undefined);
+  }
+
+  /** The process ends here and now. Power: what was not flushed may be gone, in any part. */
+  #end(id: string, how: 'power' | 'kill'): void {
+    const machine = this.#machines.get(id)!;
+    machine.launching = undefined;
+    this.#cluster.kill(id);
+    const { disk } = machine;
+    void disk.stop();
+    machine.disk = how === 'power' ? disk.afterCrash(this.#random.below(2 ** 31)) : disk.afterKill();
+    for (const lost of [...(this.#world.onKill.get(id) ?? [])]) lost();
+  }
+
+  #isUp(id: string): boolean {
+    return this.#machines.get(id)!.launching !== undefined;
+  }
+
+  #later(ms: number, act: () => void): void {
+    this.#cluster.time.add(ms, undefined, act);
+  }
+
+  #break(fault: Fault): void {
+    const random = this.#random;
+    const id = random.pick(NODES);
+    const other = random.pick(NODES.filter((node) => node !== id));
+    this.#faults[fault] = (this.#faults[fault] ?? 0) + 1;
+    const awhile = 50 + random.below(2_500);
+    switch (fault) {
+      case 'power':
+      case 'kill':
+        this.#bounce(id, fault, awhile);
+        return;
+      case 'blackout':
+        for (const node of NODES) this.#bounce(node, random.chance(0.7) ? 'power' : 'kill', random.below(1_000));
+        return;
+      case 'restart':
+        // Twice in a row, the second time in the middle of its recovery.
+        this.#bounce(id, 'kill', 20);
+        this.#later(20 + random.below(60), () => this.#bounce(id, 'power', awhile));
+        return;
+      case 'cut':
+        this.#cutOff([`${id}>${other}`, `${other}>${id}`], awhile);
+        return;
+      case 'one-way':
+        this.#cutOff([`${id}>${other}`], awhile);
+        return;
+      case 'isolate':
+        this.#cutOff(
+          NODES.filter((node) => node !== id).flatMap((node) => [`${id}>${node}`, `${node}>${id}`]),
+          awhile,
+        );
+        return;
+      case 'stall':
+        this.#cluster.network.stalledUntilMs.set(`${id}>${other}`, this.#cluster.time.nowMs + awhile);
+        return;
+      case 'slow-disk': {
+        const machine = this.#machines.get(id)!;
+        machine.slowMs = random.below(300);
+        this.#later(awhile, () => {
+          machine.slowMs = 0;
+        });
+        return;
+      }
+      case 'clock':
+        this.#cluster.node(id).life.skewMs = (random.below(3) - 1) * random.below(3_600_000);
+        return;
+      default:
+        fault satisfies never;
+    }
+  }
+
+  #bounce(id: string, how: 'power' | 'kill', downMs: number): void {
+    if (!this.#isUp(id)) return;
+    this.#end(id, how);
+    this.#later(downMs, () => {
+      if (!this.#isUp(id)) this.#boot(id);
+    });
+  }
+
+  /** Sometimes the two ends notice, as pings make them, and sometimes it is over before. */
+  #cutOff(directions: readonly string[], forMs: number): void {
+    const { network } = this.#cluster;
+    for (const direction of directions) {
+      network.cut.add(direction);
+      const [from, to] = direction.split('>') as [string, string];
+      this.#later(200 + this.#random.below(2_000), () => {
+        if (!network.isCut(from, to)) return;
+        network.disconnect(from, to);
+      });
+      this.#later(forMs, () => {
+        network.cut.delete(direction);
+        this.#cluster.connect(from, to);
+      });
+    }
+  }
+
+  async #heal(): Promise<void> {
+    const { network, nodes } = this.#cluster;
+    network.cut.clear();
+    network.stalledUntilMs.clear();
+    for (const machine of this.#machines.values()) machine.slowMs = 0;
+    for (const node of nodes.values()) node.life.skewMs = 0;
+    // Restarts that are under way end by themselves.
+    await this.#advance(3_000);
+    for (const id of NODES) if (!this.#isUp(id)) this.#boot(id);
+    for (const id of NODES) for (const other of NODES) if (id < other) this.#cluster.connect(id, other);
+    await this.#until(() => this.#isReady(), 'every node is ready after healing', HEALED_WITHIN_MS);
+    const before = [...this.#world.oracles.values()].map(({ acked }) => acked);
+    await this.#until(
+      () => [...this.#world.oracles.values()].every(({ acked }, at) => acked > before[at]! + 5),
+      'appends are acknowledged after healing',
+      HEALED_WITHIN_MS,
+    );
+    this.#world.isOver = true;
+    let isDone = false;
+    void Promise.all(this.#clients).then(() => {
+      isDone = true;
+    });
+    await this.#until(() => isDone, 'every client has had its answers', HEALED_WITHIN_MS);
+  }
+
+  /** All replicas hold the same bytes, and they are what clients were promised. */
+  async #judge(): Promise<{ records: number; trimmed: number }> {
+    let count = 0;
+    let trimmed = 0;
+    for (const topic of Object.keys(TOPICS)) {
+      const oracle = this.#world.oracles.get(topic)!;
+      let seen: { earliest: number; records: ReadRecord[] } | undefined;
+      for (const id of NODES) {
+        await this.#until(() => this.#isCaughtUp(topic, id), `${id} has all of ${topic}`, HEALED_WITHIN_MS);
+        const read = await this.#readAll(topic, id);
+        seen ??= read;
+        if (read.earliest !== seen.earliest)
+          oracle.problems.push(`earliest is ${read.earliest} on ${id}, not ${seen.earliest}`);
+        oracle.read(`the end on ${id}`, read.records);
+        if (read.records.length !== seen.records.length)
+          oracle.problems.push(`${id} has ${read.records.length} records of ${topic}, not ${seen.records.length}`);
+      }
+      oracle.judge(seen!.earliest, seen!.records);
+      count += seen!.records.length;
+      trimmed += seen!.earliest;
+    }
+    await this.#compareLogs();
+    this.#report();
+    return { records: count, trimmed };
+  }
+
+  #isCaughtUp(topic: string, id: string): boolean {
+    const tails = NODES.map((node) => this.#tailOn(topic, node));
+    return this.#tailOn(topic, id) === Math.max(...tails);
+  }
+
+  #tails = new Map<string, number>();
+
+  #tailOn(topic: string, id: string): number {
+    const key = `${topic}@${id}`;
+    void this.#cluster
+      .broker(id)
+      .read({ topic: { name: topic }, partition: 0, start: { kind: 'latest' }, bytesMax: 1, waitMs: 0, level: 'any' })
+      .then(({ tail }) => this.#tails.set(key, tail));
+    return this.#tails.get(key) ?? -1;
+  }
+
+  async #readAll(topic: string, id: string): Promise<{ earliest: number; records: ReadRecord[] }> {
+    const records: ReadRecord[] = [];
+    let offset: number | undefined;
+    for (;;) {
+      const start = offset === undefined ? ({ kind: 'earliest' } as const) : ({ kind: 'offset', offset } as const);
+      const request = {
+        topic: { name: topic },
+        partition: 0,
+        start,
+        bytesMax: 4_000,
+        waitMs: 0,
+        level: 'any',
+      } as const;
+      const result = await this.#cluster.wait(this.#cluster.broker(id).read(request));
+      records.push(...recordsOf(this.#world, topic, `the end on ${id}`, result));
+      offset = result.nextOffset;
+      if (result.batches.length === 0) return { earliest: records[0]?.offset ?? result.earliest, records };
+    }
+  }
+
+  /** Stops every node in order and compares what lies on their disks. */
+  async #compareLogs(): Promise<void> {
+    for (const id of NODES) await this.#cluster.stop(id);
+    const logs = await Promise.all(NODES.map((id) => this.#cluster.wait(this.#logsOf(id))));
+    const groups = new Set(logs.flatMap((log) => [...log.keys()]));
+    for (const groupId of groups) {
+      const replicas = logs.map((log) => log.get(groupId) ?? []).filter((entries) => entries.length > 0);
+      const first = Math.max(...replicas.map(([entry]) => entry?.header.index ?? 1));
+      const committed = replicas.map((entries) => entries.filter(({ header }) => header.index >= first));
+      const shortest = Math.min(...committed.map(({ length }) => length));
+      for (const entries of committed) {
+        for (let at = 0; at < shortest; at += 1) {
+          const [one, other] = [committed[0]![at]!, entries[at]!];
+          const isSame =
+            Buffer.compare(one.headerBytes, other.headerBytes) === 0 &&
+            Buffer.compare(one.payload, other.payload) === 0;
+          if (!isSame) throw new Error(`replicas of group ${groupId} differ at entry ${first + at}`);
+        }
+      }
+    }
+  }
+
+  async #logsOf(id: string): Promise<Map<number, LogEntry[]>> {
+    const found = new Map<number, LogEntry[]>();
+    const { disk } = this.#machines.get(id)!;
+    const directory = await DataDirectory.open(disk.afterKill(), '/data', {
+      nodeId: id,
+      randomBytes: (count) => new Uint8Array(count),
+      onFatal: (error) => {
+        throw error;
+      },
+    });
+    const timers = { after: () => ({ cancel: () => undefined }) };
+    for (const groupId of await directory.groups()) {
+      const log = await directory.openLog(groupId, {
+        timers,
+        clusterId: directory.clusterId!,
+        onFlushed: () => undefined,
+      });
+      const entries: LogEntry[] = [];
+      for (let next = log.firstIndex; next <= log.lastIndex; next = entries.at(-1)!.header.index + 1)
+        entries.push(...(await log.read(next, 64 * 1024)));
+      found.set(groupId, entries);
+    }
+    await directory.close();
+    return found;
+  }
+
+  #report(): void {
+    const problems = [...this.#world.oracles].flatMap(([topic, oracle]) =>
+      oracle.problems.map((what) => `${topic}: ${what}`),
+    );
+    if (problems.length > 0)
+      throw new Error(`${problems.length} broken promises:\n${problems.slice(0, 20).join('\n')}`);
+  }
+}
