@@ -1,18 +1,19 @@
 /**
  * How a cluster comes into being, once (design 5, "Birth of a cluster"; R18, R20).
  *
- * Only the first of --peers founds, only with --bootstrap, and only when *every* configured peer answers that it
- * belongs to no cluster: a peer that is down might be the one that remembers. The founder writes entry 1 of the
- * catalog to its own disk before it tells anybody, and repeats telling until each node has the same entry 1. A crash at
- * any step is harmless: nothing written, and it begins anew; or entry 1 written, and whoever has it goes on telling.
- * Entry 1 is the same bytes everywhere, so it is committed by being there.
+ * Only the first of --peers founds, only with --bootstrap, and only when *every* configured peer answers, asked anew,
+ * that it belongs to no cluster and takes the same node for the first: a peer that is down might be the one that
+ * remembers, and two nodes that each take themselves for the first would found two clusters. The founder writes entry 1
+ * of the catalog to its own disk before it tells anybody, and repeats telling until each node has the same entry 1. A
+ * crash at any step is harmless: nothing written, and it begins anew; or entry 1 written, and whoever has it goes on
+ * telling. Entry 1 is the same bytes everywhere, so it is committed by being there.
  */
 import type { Env } from '../env.ts';
 import { type DataDirectory, encodeFirstEntry } from '../partition/index.ts';
 import { LogError } from '../protocol/index.ts';
 import { type BirthCall, CATALOG_GROUP, type CatalogNode } from './catalog.ts';
 import { decodeCall, encodeCall } from './peer-calls.ts';
-import type { Peers } from './peers.ts';
+import type { PeerDescription, Peers } from './peers.ts';
 
 export interface BirthParts {
   readonly nodeId: string;
@@ -21,6 +22,16 @@ export interface BirthParts {
   readonly env: Env;
   readonly directory: DataDirectory;
   readonly peers: Peers;
+}
+
+/** "May I found a cluster of these?" Answered with the disk of who agrees; whoever does not fails with INVALID. */
+interface AskCall {
+  readonly founder: string;
+  readonly nodeIds: readonly string[];
+}
+
+interface AskAnswer {
+  readonly diskUuid: string;
 }
 
 const CLUSTER_ID_BYTES = 16;
@@ -36,29 +47,47 @@ export class Birth {
     this.#parts = parts;
   }
 
-  /** Founds the cluster when every peer is there and has none. Resolves with true when this node now belongs to one. */
+  /** Founds the cluster when every peer is there and agrees. Resolves with true when this node now belongs to one. */
   async tryFound(): Promise<boolean> {
     const { nodeId, nodeIds, directory, peers, env } = this.#parts;
     if (nodeIds[0] !== nodeId || this.#isWriting) return false;
+    const missing = peers.list.find(({ isUp }) => !isUp);
+    if (missing !== undefined) {
+      this.#complain(
+        `waiting for ${missing.id} at ${missing.peerAddress}: a cluster is founded when every peer answers`,
+      );
+      return false;
+    }
+    const members = await Promise.all(peers.list.map((peer) => this.#ask(peer)));
     const nodes: CatalogNode[] = [{ id: nodeId, diskUuid: directory.diskUuid }];
-    for (const peer of peers.list) {
-      if (!peer.isUp || peer.diskUuid === undefined) {
-        this.#complain(`waiting for ${peer.id} at ${peer.peerAddress}: a cluster is founded when every peer answers`);
+    for (const member of members) {
+      if (typeof member === 'string') {
+        this.#complain(member);
         return false;
       }
-      if (peer.clusterId !== undefined) {
-        this.#complain(
-          `${peer.id} belongs to cluster ${peer.clusterId} already: this node, whose directory is empty, does not found another one`,
-        );
-        return false;
-      }
-      nodes.push({ id: peer.id, diskUuid: peer.diskUuid });
+      nodes.push(member);
     }
     nodes.sort((a, b) => nodeIds.indexOf(a.id) - nodeIds.indexOf(b.id));
     const clusterId = Buffer.from(env.random.bytes(CLUSTER_ID_BYTES)).toString('hex');
     await this.#write({ birth: { kind: 'birth', clusterId, nodes }, bornAtMs: env.clock.nowMs() });
     env.logger.info({ clusterId, nodes: nodes.map(({ id }) => id) }, 'founded a cluster');
     return true;
+  }
+
+  /** A peer as a member of the cluster to be, or why it cannot be one now. */
+  async #ask({ id, clusterId }: PeerDescription): Promise<CatalogNode | string> {
+    const { nodeId, nodeIds, peers } = this.#parts;
+    if (clusterId !== undefined) {
+      return `${id} belongs to cluster ${clusterId} already: this node, whose directory is empty, does not found another one`;
+    }
+    const call: AskCall = { founder: nodeId, nodeIds };
+    try {
+      const answer = await peers.call(id, 'birth', encodeCall(call), { timeoutMs: CALL_TIMEOUT_MS });
+      return { id, diskUuid: decodeCall<AskAnswer>(answer).head.diskUuid };
+    } catch (error) {
+      if (!LogError.is(error)) throw error;
+      return `${id} does not agree that a cluster is founded: ${error.message}`;
+    }
   }
 
   /** A node that belongs to the cluster tells one that does not. True: it has the first entry now. */
@@ -73,11 +102,31 @@ export class Birth {
     }
   }
 
+  /** A peer asks whether it may found a cluster, or tells of one. */
+  async onAsked(body: Uint8Array): Promise<{ readonly answer: object; readonly isNewMember: boolean }> {
+    const { head } = decodeCall<BirthCall | AskCall>(body);
+    if ('founder' in head) return { answer: this.#agree(head), isNewMember: false };
+    return { answer: {}, isNewMember: await this.#onTold(head) };
+  }
+
+  #agree({ founder, nodeIds }: AskCall): AskAnswer {
+    const { nodeId, nodeIds: own, directory } = this.#parts;
+    if (directory.clusterId !== undefined || this.#isWriting) {
+      const where = directory.clusterId === undefined ? 'is joining a cluster' : `belongs to ${directory.clusterId}`;
+      throw new LogError('INVALID', `Node ${nodeId} ${where}.`);
+    }
+    const isSameSet = nodeIds.length === own.length && nodeIds.every((id) => own.includes(id));
+    if (own[0] !== founder || !isSameSet) {
+      const order = `${own.join(', ')} here, ${nodeIds.join(', ')} at ${founder}`;
+      throw new LogError('INVALID', `The nodes of --peers differ: ${order}. All nodes need the same, in one order.`);
+    }
+    return { diskUuid: directory.diskUuid };
+  }
+
   /** @returns true when this node has become a member by it. */
-  async onTold(body: Uint8Array): Promise<boolean> {
+  async #onTold(call: BirthCall): Promise<boolean> {
     const { nodeId, directory } = this.#parts;
-    const { head } = decodeCall<BirthCall>(body);
-    const { clusterId, nodes } = head.birth;
+    const { clusterId, nodes } = call.birth;
     if (directory.clusterId === clusterId) return false;
     if (directory.clusterId !== undefined) {
       throw new LogError('INVALID', `Node ${nodeId} belongs to cluster ${directory.clusterId}, not ${clusterId}.`);
@@ -86,8 +135,7 @@ export class Birth {
     if (self?.diskUuid !== directory.diskUuid) {
       throw new LogError('INVALID', `Node ${nodeId} with this disk is not a founding member of cluster ${clusterId}.`);
     }
-    if (this.#isWriting) throw new LogError('NOT_YET', 'The first entry is being written.');
-    await this.#write(head);
+    await this.#write(call);
     return true;
   }
 
@@ -97,6 +145,9 @@ export class Birth {
    */
   async #write(call: BirthCall): Promise<void> {
     const { directory, env, segmentBytes } = this.#parts;
+    if (this.#isWriting || directory.clusterId !== undefined) {
+      throw new LogError('NOT_YET', 'A first entry is being written, or has been.');
+    }
     this.#isWriting = true;
     try {
       await directory.removeLog(CATALOG_GROUP);
@@ -108,12 +159,15 @@ export class Birth {
         timers: env.timers,
         onFlushed: () => undefined,
       });
-      await log.saveHardState({ term: 1, votedFor: undefined });
-      const membership = { voters, votersOutgoing: [], learners: [] };
-      log.append([encodeFirstEntry({ groupId: CATALOG_GROUP, appendTimeMs: bornAtMs, membership, birth })]);
-      log.setCommitHint(1);
-      await log.flush();
-      await log.close();
+      try {
+        await log.saveHardState({ term: 1, votedFor: undefined });
+        const membership = { voters, votersOutgoing: [], learners: [] };
+        log.append([encodeFirstEntry({ groupId: CATALOG_GROUP, appendTimeMs: bornAtMs, membership, birth })]);
+        log.setCommitHint(1);
+        await log.flush();
+      } finally {
+        await log.close();
+      }
       await directory.setClusterId(birth.clusterId);
     } finally {
       this.#isWriting = false;

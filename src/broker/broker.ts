@@ -3,12 +3,13 @@
  * tick, the birth of the cluster, and who leads what. No sockets; doors call the verbs of verbs.ts and nothing else.
  */
 import type { TimerHandle } from '../env.ts';
-import { CacheBudget, decodeEntries, type LogEntry, type LogEvent } from '../partition/index.ts';
+import { CacheBudget, decodeEntries, type LogEntry, type LogEvent, type Partition } from '../partition/index.ts';
 import { LogError } from '../protocol/index.ts';
 import { Admission } from './admission.ts';
 import { Birth } from './birth.ts';
 import { CATALOG_GROUP } from './catalog.ts';
 import { Fetch } from './fetch.ts';
+import { Gossip } from './gossip.ts';
 import { Host } from './host.ts';
 import { Leaders } from './leaders.ts';
 import type { BrokerOptions, BrokerWorld } from './options.ts';
@@ -46,8 +47,6 @@ const CALL_TIMEOUT_MS = 2_000;
 const TELL_AGAIN_MS = 200;
 /** How long draining waits for other nodes to take the leaderships over. */
 const HAND_OVER_MS = 5_000;
-/** News of leaders is repeated this often, in case some was lost. */
-const GOSSIP_PERIOD_MS = 5_000;
 
 export class Broker implements BrokerVerbs {
   readonly #options: BrokerOptions;
@@ -61,15 +60,16 @@ export class Broker implements BrokerVerbs {
   readonly #topics: Topics;
   readonly #upkeep: Upkeep;
   readonly #birth: Birth;
+  readonly #gossip: Gossip;
   /** Members that have not been told of the cluster's birth since their link came up. */
   readonly #untold = new Set<string>();
   #ticker: TimerHandle | undefined;
   #isFull = false;
   #isDraining = false;
   #isFounding = false;
+  /** Opening the catalog and what follows from it; once in a broker's life. */
+  #joining: Promise<void> | undefined;
   #catalogVersion = -1;
-  #gossipDueMs = 0;
-  #isGossipDue = false;
 
   /** Begins to open what is on disk, and to tick. Waits for neither, since opening damaged logs may wait for peers:
    *  readiness() tells when it serves. */
@@ -99,8 +99,19 @@ export class Broker implements BrokerVerbs {
     const admission = this.#admission;
     this.#produce = new Produce({ nodeId, batchBytesMax, env, metrics, peers, host, routes, admission });
     this.#fetch = new Fetch({ nodeId, env, peers, host, routes });
-    this.#topics = new Topics({ nodeId, env, peers, host, leaders: this.#leaders, routes });
-    this.#upkeep = new Upkeep({ nodeId, env, metrics, directory, peers, host, onFull: (full) => this.#setFull(full) });
+    this.#gossip = new Gossip({
+      nodeId,
+      env,
+      peers,
+      leaders: this.#leaders,
+      mayLead: () => !this.#isDraining && !this.#isFull,
+      isDeleted: (groupId) => host.catalog.isDeleted(groupId),
+    });
+    const gossip = this.#gossip;
+    this.#topics = new Topics({ nodeId, env, peers, host, leaders: this.#leaders, routes, gossip });
+    const mayLead = (peer: string): boolean => gossip.isWilling(peer);
+    const onFull = (isFull: boolean): void => this.#setFull(isFull);
+    this.#upkeep = new Upkeep({ nodeId, env, metrics, directory, host, mayLead, onFull });
     this.#birth = new Birth({ nodeId, nodeIds, segmentBytes, env, directory, peers });
   }
 
@@ -210,23 +221,38 @@ export class Broker implements BrokerVerbs {
   async drain(): Promise<void> {
     this.#isDraining = true;
     const { clock, timers } = this.#world.env;
-    const deadlineMs = clock.monotonicMs() + HAND_OVER_MS;
+    const { tickMs, timing } = this.#options;
+    const beganMs = clock.monotonicMs();
+    // The others first: they would give the leaderships of their preferred leader back at once.
+    this.#host.resign();
+    await this.#gossip.tellAll();
     for (;;) {
-      const led = [...this.#host.open()].filter(({ status, voters }) => status.role === 'leader' && voters.length > 1);
-      if (led.length === 0 || clock.monotonicMs() >= deadlineMs) return;
-      for (const partition of led) {
-        const successor = partition.voters.find((node) => node !== this.nodeId && partition.isInStep(node));
-        if (successor !== undefined) partition.transferTo(successor);
-      }
-      await new Promise<void>((resolve) => timers.after(this.#options.tickMs, resolve));
+      const led = [...this.#host.open()].filter(({ role, voters }) => role === 'leader' && voters.length > 1);
+      const elapsedMs = clock.monotonicMs() - beganMs;
+      if (led.length === 0 || elapsedMs >= HAND_OVER_MS) return;
+      // A successor that does not take over within an election timeout is not asked for ever.
+      const round = Math.floor(elapsedMs / (tickMs * timing.electionTicksMax));
+      for (const partition of led) this.#handOver(partition, round);
+      await new Promise<void>((resolve) => timers.after(tickMs, resolve));
     }
+  }
+
+  #handOver(partition: Partition, round: number): void {
+    const others = partition.voters.filter((node) => node !== this.nodeId && partition.isInStep(node));
+    const willing = others.filter((node) => this.#gossip.isWilling(node));
+    const candidates = willing.length > 0 ? willing : others;
+    const successor = candidates[round % candidates.length];
+    if (successor !== undefined) partition.transferTo(successor);
   }
 
   /** Stops ticking, flushes and closes every log. The data directory stays open: it belongs to whoever opened it. */
   async stop(): Promise<void> {
     this.#isDraining = true;
     this.#ticker?.cancel();
-    await this.#host.close();
+    const closing = this.#host.close();
+    // Ends early, now that the host is closing; how it ends matters no more.
+    await this.#joining?.catch(() => undefined);
+    await closing;
   }
 
   #damageReport(): string {
@@ -239,7 +265,12 @@ export class Broker implements BrokerVerbs {
   }
 
   /** The catalog first: it tells which other logs there should be. A failure is named by the host. */
-  async #join(): Promise<void> {
+  #join(): Promise<void> {
+    this.#joining ??= this.#openAll();
+    return this.#joining;
+  }
+
+  async #openAll(): Promise<void> {
     await this.#host.openCatalog();
     if (this.#host.get(CATALOG_GROUP) === undefined) return;
     await this.#host.removeStrays();
@@ -251,7 +282,7 @@ export class Broker implements BrokerVerbs {
     if (this.#world.directory.clusterId === undefined) this.#found();
     else this.#tellMembers();
     this.#upkeep.tick();
-    this.#gossip();
+    this.#gossip.tick();
   }
 
   #found(): void {
@@ -290,13 +321,14 @@ export class Broker implements BrokerVerbs {
     const { version } = this.#host.catalog;
     if (version === this.#catalogVersion) return;
     this.#catalogVersion = version;
+    this.#leaders.forgetIf((id) => this.#host.catalog.isDeleted(id));
     this.#host.reconcile();
   }
 
   #statusChanged(groupId: number, term: number, leader: string | undefined): void {
     const known = this.#leaders.get(groupId);
     if (leader === undefined && known?.leader === this.nodeId) this.#leaders.lost(groupId, this.nodeId);
-    this.#leaders.learn(groupId, { term, leader });
+    this.#gossip.learn(groupId, { term, leader });
     if (leader !== undefined && known?.leader !== leader) {
       this.#world.metrics.add('logdrive_raft_leader_changes_total');
       this.#world.env.logger.info(
@@ -304,7 +336,7 @@ export class Broker implements BrokerVerbs {
         leader === this.nodeId ? 'leads a partition' : 'follows a leader',
       );
     }
-    if (leader === this.nodeId) this.#isGossipDue = true;
+    if (leader === this.nodeId) this.#gossip.hasNews();
   }
 
   #logEvent(groupId: number, event: LogEvent): void {
@@ -340,30 +372,7 @@ export class Broker implements BrokerVerbs {
     if (isFull) logger.error({}, 'the disk is full: appends are refused, reads go on; free space and appends resume');
     else logger.info({}, 'the disk has room again');
     this.#host.setFull(isFull);
-  }
-
-  /** Tells every peer which groups this node leads, so that nodes without a replica know whom to ask. */
-  #gossip(): void {
-    const nowMs = this.#world.env.clock.monotonicMs();
-    if (!this.#isGossipDue && nowMs < this.#gossipDueMs) return;
-    this.#isGossipDue = false;
-    this.#gossipDueMs = nowMs + GOSSIP_PERIOD_MS;
-    for (const peer of this.#world.peers.list) if (peer.isUp) void this.#exchangeStatus(peer.id);
-  }
-
-  async #exchangeStatus(peer: string): Promise<void> {
-    const call: StatusCall = { leads: this.#leaders.ledBy(this.nodeId), groups: [] };
-    try {
-      const answer = await this.#world.peers.call(peer, 'status', encodeCall(call), { timeoutMs: CALL_TIMEOUT_MS });
-      this.#learnLeads(peer, decodeCall<StatusAnswer>(answer).head.leads);
-    } catch (error) {
-      if (!LogError.is(error)) throw error;
-      this.#world.env.logger.debug({ peer, err: error }, 'asking a peer what it leads failed; it is asked again');
-    }
-  }
-
-  #learnLeads(peer: string, leads: StatusCall['leads']): void {
-    for (const { groupId, term } of leads) this.#leaders.learn(groupId, { term, leader: peer });
+    this.#gossip.hasNews();
   }
 
   async #fetchEntry(groupId: number, index: number): Promise<LogEntry | undefined> {
@@ -425,11 +434,12 @@ export class Broker implements BrokerVerbs {
   #peerUp(peer: string): void {
     this.#upkeep.peerUp(peer);
     this.#untold.add(peer);
-    void this.#exchangeStatus(peer);
+    void this.#gossip.exchange(peer);
   }
 
   #peerDown(peer: string): void {
     this.#upkeep.peerDown(peer);
+    this.#gossip.peerDown(peer);
     for (const { groupId } of this.#leaders.ledBy(peer)) this.#leaders.lost(groupId, peer);
     this.#host.peerDown(peer);
   }
@@ -447,8 +457,7 @@ export class Broker implements BrokerVerbs {
       case 'fetch-entry':
         return this.#onFetchEntry(decodeCall<FetchEntryCall>(body).head);
       case 'birth':
-        if (await this.#birth.onTold(body)) await this.#join();
-        return encodeCall({});
+        return this.#onBirth(body);
       case 'catalog':
       case 'transfer':
       case 'trim':
@@ -459,10 +468,17 @@ export class Broker implements BrokerVerbs {
     }
   }
 
+  async #onBirth(body: Uint8Array): Promise<Uint8Array[]> {
+    const { answer, isNewMember } = await this.#birth.onAsked(body);
+    if (isNewMember) await this.#join();
+    return encodeCall(answer);
+  }
+
   #onStatus(from: string, call: StatusCall): Uint8Array[] {
-    this.#learnLeads(from, call.leads);
+    this.#gossip.learnFrom(from, call);
     const groups = call.groups.flatMap((groupId) => this.#topics.statusOf(groupId) ?? []);
-    return encodeCall({ leads: this.#leaders.ledBy(this.nodeId), groups } satisfies StatusAnswer);
+    const { leads, mayLead } = this.#gossip.call([]);
+    return encodeCall({ leads, mayLead, groups } satisfies StatusAnswer);
   }
 
   async #onFetchEntry({ groupId, index }: FetchEntryCall): Promise<Uint8Array[]> {

@@ -2,10 +2,10 @@
  * The catalog: which nodes make up the cluster and which topics there are. It is the state machine of group 0, the
  * partition that every node hosts; what is here is the same on every node that applied the same entries.
  *
- * Deterministic: no clock, no chance; a command that breaks a rule changes nothing, and its outcome is kept by the
- * index of its entry, so that whoever proposed it can tell (commands are JSON, written by encodeControl).
+ * Deterministic: no clock, no chance; a command that breaks a rule changes nothing, and its outcome is told to whoever
+ * proposed it (commands are JSON, written by encodeControl).
  */
-import type { StateMachine } from '../partition/index.ts';
+import { type StateMachine, UnsupportedEntry } from '../partition/index.ts';
 import { PARTITIONS_PER_TOPIC_MAX, TOPICS_MAX, topicNameProblem } from '../protocol/index.ts';
 import type { Retention } from './verbs.ts';
 
@@ -52,9 +52,6 @@ export type CatalogCommand =
 
 export type CatalogOutcome = 'done' | 'exists' | 'not-found' | 'too-many' | 'invalid';
 
-/** Outcomes are asked for right after their entry is applied; a few are plenty. */
-const OUTCOMES_KEPT = 256;
-
 /** What a founding member that has nothing yet is told: enough to write the same first entry. */
 export interface BirthCall {
   readonly birth: BirthCommand;
@@ -72,7 +69,7 @@ export class Catalog implements StateMachine {
   #state: State = { founding: undefined, nextGroupId: CATALOG_GROUP + 1, topics: [] };
   readonly #byName = new Map<string, CatalogTopic>();
   readonly #byId = new Map<number, CatalogTopic>();
-  readonly #outcomes = new Map<number, CatalogOutcome>();
+  readonly #groups = new Set<number>();
   /** Grows with each change, so that whoever derives something from the catalog knows when to do it again. */
   #version = 0;
 
@@ -105,19 +102,20 @@ export class Catalog implements StateMachine {
     return groupId < this.#state.nextGroupId;
   }
 
-  /** How the command of the entry at `index` went; undefined when it was not a command or is long ago. */
-  outcomeOf(index: number): CatalogOutcome | undefined {
-    return this.#outcomes.get(index);
+  /** Whether the group is one of a topic that was deleted: by a committed command, never merely for being unheard of
+   *  (W21). Group ids are never reused. */
+  isDeleted(groupId: number): boolean {
+    return groupId !== CATALOG_GROUP && this.hasAssigned(groupId) && !this.#groups.has(groupId);
   }
 
-  apply(command: unknown, header: { readonly index: number; readonly appendTimeMs: number }): void {
+  apply(command: unknown, header: { readonly index: number; readonly appendTimeMs: number }): CatalogOutcome {
+    const problem = commandProblem(command);
+    // A kind this version does not know was written by a newer one; the catalog's feature level keeps it away.
+    if (problem === 'unknown') throw new UnsupportedEntry(`a catalog command ${JSON.stringify(command)}`);
+    if (problem === 'malformed') return 'invalid';
     const outcome = this.#perform(command as CatalogCommand, header);
     if (outcome === 'done') this.#version += 1;
-    this.#outcomes.set(header.index, outcome);
-    for (const index of this.#outcomes.keys()) {
-      if (this.#outcomes.size <= OUTCOMES_KEPT) break;
-      this.#outcomes.delete(index);
-    }
+    return outcome;
   }
 
   #perform(command: CatalogCommand, header: { readonly index: number; readonly appendTimeMs: number }): CatalogOutcome {
@@ -136,11 +134,7 @@ export class Catalog implements StateMachine {
         return 'done';
       }
       default:
-        // A kind this version does not know was written by a newer one; the catalog's feature level keeps it away.
-        command satisfies never;
-        throw new Error(
-          `catalog command ${JSON.stringify((command as { kind?: unknown }).kind)}: written by a newer logdrive`,
-        );
+        return command satisfies never;
     }
   }
 
@@ -191,9 +185,27 @@ export class Catalog implements StateMachine {
   #reindex(): void {
     this.#byName.clear();
     this.#byId.clear();
+    this.#groups.clear();
     for (const topic of this.#state.topics) {
       this.#byName.set(topic.name, topic);
       this.#byId.set(topic.id, topic);
+      for (const { groupId } of topic.partitions) this.#groups.add(groupId);
     }
+  }
+}
+
+/** Why a value is no command of this version: what is committed is applied by every node for ever, so it is asked
+ *  before a command is proposed as well. */
+export function commandProblem(value: unknown): 'unknown' | 'malformed' | undefined {
+  const { kind, name, retention, nodes, clusterId } = (value ?? {}) as Record<string, unknown>;
+  switch (kind as CatalogCommand['kind']) {
+    case 'birth':
+      return typeof clusterId === 'string' && Array.isArray(nodes) ? undefined : 'malformed';
+    case 'create-topic':
+      return typeof name === 'string' && typeof retention === 'object' && retention !== null ? undefined : 'malformed';
+    case 'delete-topic':
+      return typeof name === 'string' ? undefined : 'malformed';
+    default:
+      return 'unknown';
   }
 }

@@ -3,7 +3,7 @@
  * it has one, else asked of a node that does. Every result is stamped with level, node and applied offset.
  */
 import type { Env } from '../env.ts';
-import type { Partition } from '../partition/index.ts';
+import type { FeedWaiter, Partition, Unreadable } from '../partition/index.ts';
 import { LogError, READ_BYTES_MAX, splitBatches, WAIT_MS_MAX } from '../protocol/index.ts';
 import type { Host } from './host.ts';
 import {
@@ -103,7 +103,7 @@ export class Fetch {
   tailHere(groupId: number): TailAnswer {
     const partition = this.#parts.host.get(groupId);
     if (partition === undefined || !partition.isReadyLeader) throw new LogError('NOT_LEADER');
-    const { earliest, tail, term } = partition.status;
+    const { earliest, tail, term } = partition;
     return { earliest, tail, term };
   }
 
@@ -156,7 +156,7 @@ export class Fetch {
   /** The offset a start position means here and now. Past this replica's tail, the leader is asked whether it is past its own, too. */
   async #resolve(window: Window, start: StartAt, waitMs: number): Promise<number> {
     const { partition } = window;
-    const { earliest, tail } = partition.status;
+    const { earliest, tail } = partition;
     switch (start.kind) {
       case 'earliest':
         return earliest;
@@ -165,7 +165,7 @@ export class Fetch {
       case 'last':
         return Math.max(earliest, tail - start.count);
       case 'timestamp':
-        return partition.offsetOfTime(start.timestampMs);
+        return this.#offsetOfTime(window, start.timestampMs);
       case 'offset':
         if (start.offset > tail) await this.#waitForLeaderTail(window, start.offset, waitMs);
         return start.offset;
@@ -174,12 +174,26 @@ export class Fetch {
     }
   }
 
+  async #offsetOfTime({ route, partition }: Window, timestampMs: number): Promise<number> {
+    const outcome = await partition.offsetOfTime(timestampMs);
+    switch (outcome.kind) {
+      case 'offset':
+        return outcome.offset;
+      case 'closed':
+        throw this.#closed();
+      case 'damaged':
+        throw this.#unreadable(route, `at time ${timestampMs}`, {}, outcome);
+      default:
+        return outcome satisfies never;
+    }
+  }
+
   async #waitForLeaderTail({ route, partition }: Window, offset: number, waitMs: number): Promise<void> {
     if (partition.isReadyLeader) return;
     const { tail, earliest } = await this.tail({ id: route.topic.id }, route.partition.partition);
     if (offset > tail) throw this.#outOfRange(route, offset, earliest, tail);
-    if (offset > partition.status.tail) await this.#waitPast(partition, offset - 1, waitMs, undefined);
-    const appliedOffset = partition.status.tail;
+    if (offset > partition.tail) await this.#waitPast(partition, offset - 1, waitMs, undefined);
+    const appliedOffset = partition.tail;
     if (offset <= appliedOffset) return;
     const what = `This replica has applied offsets below ${appliedOffset}, not yet ${offset}.`;
     throw new LogError('NOT_YET', what, { details: { offset, appliedOffset, retryAfterMs: NO_LEADER_RETRY_MS } });
@@ -187,7 +201,7 @@ export class Fetch {
 
   /** @throws LogError TRIMMED or OUT_OF_RANGE, with earliest and tail. */
   checkRange({ route, partition }: Window, offset: number): void {
-    const { earliest, tail } = partition.status;
+    const { earliest, tail } = partition;
     if (offset > tail) throw this.#outOfRange(route, offset, earliest, tail);
     if (offset >= earliest) return;
     const details = { topic: route.topic.name, partition: route.partition.partition, offset, earliest, tail };
@@ -223,15 +237,26 @@ export class Fetch {
       case 'out-of-range':
         this.checkRange(window, offset);
         throw new LogError('NOT_YET', 'The range moved while it was read.', { details: { offset } });
-      case 'damaged': {
-        const { file, position } = outcome;
-        const what = `Stored bytes of topic "${route.topic.name}" at offset ${offset} are damaged on this node, and no peer could supply them.`;
-        const where = { ...(file === undefined ? {} : { file }), ...(position === undefined ? {} : { position }) };
-        throw new LogError('STORAGE_CORRUPT', what, { details: { topic: route.topic.name, offset, ...where } });
-      }
+      case 'closed':
+        throw this.#closed();
+      case 'damaged':
+        throw this.#unreadable(route, `at offset ${offset}`, { offset }, outcome);
       default:
         return outcome satisfies never;
     }
+  }
+
+  /** The node is stopping, or the topic is on its way out: the next question is answered by whoever is there then. */
+  #closed(): LogError {
+    return this.#parts.routes.noLeader('The partition was closed on this node while it was read.');
+  }
+
+  #unreadable(route: Route, where: string, details: { readonly offset?: number }, unreadable: Unreadable): LogError {
+    const { file, position } = unreadable;
+    const { name } = route.topic;
+    const what = `Stored bytes of topic "${name}" ${where} are damaged on this node, and no peer could supply them.`;
+    const place = { ...(file === undefined ? {} : { file }), ...(position === undefined ? {} : { position }) };
+    return new LogError('STORAGE_CORRUPT', what, { details: { topic: name, ...details, ...place } });
   }
 
   #result(
@@ -240,28 +265,30 @@ export class Fetch {
     batches: readonly Uint8Array[],
     nextOffset: number,
   ): ReadResult {
-    const { earliest, tail } = partition.status;
+    const { earliest, tail } = partition;
     return { topicId: route.topic.id, batches, fromOffset, nextOffset, earliest, tail, ...this.stamp(partition) };
   }
 
   stamp(partition: Partition): ReadStamp {
-    const { tail, term } = partition.status;
+    const { tail, term } = partition;
     return { level: 'any', node: this.#parts.nodeId, appliedOffset: tail, term };
   }
 
   /** Resolves when the high watermark is above `offset`, the wait is over, the caller gave up, or the partition closed. */
   #waitPast(partition: Partition, offset: number, waitMs: number, signal: AbortSignal | undefined): Promise<void> {
-    if (waitMs <= 0 || signal?.aborted === true || partition.status.tail > offset) return Promise.resolve();
+    if (waitMs <= 0 || signal?.aborted === true || partition.tail > offset) return Promise.resolve();
     return new Promise((resolve) => {
+      let waiter: FeedWaiter | undefined;
       const done = (): void => {
         timer.cancel();
-        waiter.cancel();
+        waiter?.cancel();
         signal?.removeEventListener('abort', done);
         resolve();
       };
       const timer = this.#parts.env.timers.after(waitMs, done);
-      const waiter = partition.watch(offset, done);
       signal?.addEventListener('abort', done, { once: true });
+      // Last: of a closed partition it calls back at once.
+      waiter = partition.watch(offset, done);
     });
   }
 
@@ -307,11 +334,11 @@ class LocalReader implements Reader {
   }
 
   get earliest(): number {
-    return this.#window.partition.status.earliest;
+    return this.#window.partition.earliest;
   }
 
   get tail(): number {
-    return this.#window.partition.status.tail;
+    return this.#window.partition.tail;
   }
 
   stamp(): ReadStamp {
@@ -320,7 +347,7 @@ class LocalReader implements Reader {
 
   async next(bytesMax: number): Promise<ReadResult> {
     for (;;) {
-      if (this.#isClosed) throw new LogError('CLOSED', 'The reader was closed.', { outcome: 'none' });
+      if (this.#isClosed) throw closedReader();
       this.#window = this.#fetch.refresh(this.#window);
       const result = await this.#fetch.readHere(this.#window, this.#position, bytesMax);
       if (result.batches.length > 0) {
@@ -338,7 +365,7 @@ class LocalReader implements Reader {
 
   #advance(): Promise<void> {
     const { partition } = this.#window;
-    if (this.#isClosed || partition.status.tail > this.#position) return Promise.resolve();
+    if (this.#isClosed || partition.tail > this.#position) return Promise.resolve();
     return new Promise((resolve) => {
       const waiter = partition.watch(this.#position, () => resolve());
       this.#wake = () => {
@@ -385,12 +412,9 @@ class RemoteReader implements Reader {
   }
 
   async next(bytesMax: number): Promise<ReadResult> {
-    const closed = new Promise<never>((_, reject) => {
-      this.#close = () => reject(new LogError('CLOSED', 'The reader was closed.', { outcome: 'none' }));
-    });
     for (;;) {
-      if (this.#isClosed) throw new LogError('CLOSED', 'The reader was closed.', { outcome: 'none' });
-      this.#last = await Promise.race([this.#ask(this.#position, bytesMax), closed]);
+      if (this.#isClosed) throw closedReader();
+      this.#last = await this.#unlessClosed(this.#ask(this.#position, bytesMax));
       if (this.#last.batches.length > 0) {
         this.#position = this.#last.nextOffset;
         return this.#last;
@@ -398,8 +422,19 @@ class RemoteReader implements Reader {
     }
   }
 
+  #unlessClosed(asked: Promise<ReadResult>): Promise<ReadResult> {
+    return new Promise((resolve, reject) => {
+      this.#close = () => reject(closedReader());
+      asked.then(resolve, reject);
+    });
+  }
+
   close(): void {
     this.#isClosed = true;
     this.#close?.();
   }
+}
+
+function closedReader(): LogError {
+  return new LogError('CLOSED', 'The reader was closed.', { outcome: 'none' });
 }

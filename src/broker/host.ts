@@ -1,6 +1,6 @@
 /**
- * The partitions this node hosts: opened and closed as the catalog says, and ticked together. A partition that cannot be opened is named and left alone: the others live on (W21: data is
- * deleted only on a committed delete).
+ * The partitions this node hosts: opened and closed as the catalog says, and ticked together. A partition that cannot
+ * be opened is named and left alone: the others live on (W21: data is deleted only on a committed delete).
  */
 
 import {
@@ -13,6 +13,7 @@ import {
 } from '../partition/index.ts';
 import { LogError } from '../protocol/index.ts';
 import { CATALOG_GROUP, Catalog } from './catalog.ts';
+import { EarlyMessages } from './early-messages.ts';
 import type { BrokerOptions, BrokerWorld } from './options.ts';
 
 type ReadEntry = (index: number) => Promise<LogEntry | undefined>;
@@ -28,20 +29,12 @@ export interface HostEvents {
   onLogEvent(groupId: number, event: LogEvent): void;
 }
 
+/** One per opening: a group that is removed and meets its old opening again must be told apart. */
 type Hosted =
   | { readonly kind: 'open'; readonly partition: Partition }
   /** Being opened, which may wait for peers to supply damaged entries; what is sound is supplied to them meanwhile. */
-  | { readonly kind: 'opening'; readonly readEntry: ReadEntry | undefined }
+  | { readonly kind: 'opening'; readEntry: ReadEntry | undefined }
   | { readonly kind: 'broken'; readonly error: Error };
-
-/** Messages of a group that is not open here yet, e.g. the first vote in a partition that was just made. */
-const EARLY_MESSAGES_MAX = 16;
-const EARLY_GROUPS_MAX = 1_024;
-
-interface EarlyMessage {
-  readonly from: string;
-  readonly bytes: Uint8Array;
-}
 
 export class Host {
   readonly #options: BrokerOptions;
@@ -51,11 +44,11 @@ export class Host {
   /** Replaced as a whole once its partition is open, so that it is never seen half replayed. */
   #catalog: Catalog = new Catalog();
   readonly #hosted = new Map<number, Hosted>();
-  /** Opening and closing happen one after the other for each group. */
+  /** Opening, closing and removing happen one after the other for each group. */
   readonly #work = new Map<number, Promise<void>>();
-  /** Kept until the group is opened; beyond the caps they are lost, which raft messages may be. */
-  readonly #early = new Map<number, EarlyMessage[]>();
+  readonly #early = new EarlyMessages();
   #isFull = false;
+  #isResigned = false;
   #isClosed = false;
 
   constructor(
@@ -120,10 +113,7 @@ export class Host {
       return;
     }
     if (hosted?.kind === 'broken' || (hosted === undefined && this.#catalog.hasAssigned(groupId))) return;
-    const early = this.#early.get(groupId) ?? [];
-    if (this.#early.size >= EARLY_GROUPS_MAX || early.length >= EARLY_MESSAGES_MAX) return;
-    early.push({ from, bytes });
-    this.#early.set(groupId, early);
+    this.#early.keep(groupId, { from, bytes });
   }
 
   tick(): void {
@@ -144,6 +134,12 @@ export class Host {
     for (const partition of this.open()) partition.setFull(isFull);
   }
 
+  /** No leadership is sought from here on: the node is about to go. */
+  resign(): void {
+    this.#isResigned = true;
+    for (const partition of this.open()) partition.resign();
+  }
+
   /** Opens group 0. Its voters at birth are an entry of its own log. */
   openCatalog(): Promise<void> {
     return this.#open(CATALOG_GROUP, []);
@@ -161,15 +157,14 @@ export class Host {
       }
     }
     for (const groupId of this.#hosted.keys()) if (!wanted.has(groupId)) void this.#remove(groupId);
+    this.#early.dropIf((groupId) => this.#catalog.hasAssigned(groupId) && !wanted.has(groupId));
   }
 
   /** Deletes logs of groups the catalog has deleted while this node was away. */
   async removeStrays(): Promise<void> {
-    const wanted = new Set<number>([CATALOG_GROUP]);
-    for (const topic of this.#catalog.topics()) for (const { groupId } of topic.partitions) wanted.add(groupId);
     for (const groupId of await this.#world.directory.groups()) {
-      // Group ids are never reused and only grow: one above all the catalog has given is not deleted but unheard of yet.
-      if (!wanted.has(groupId) && this.#catalog.hasAssigned(groupId)) await this.#world.directory.removeLog(groupId);
+      // Looked up at each one: topics come and go meanwhile.
+      if (!this.#isClosed && this.#catalog.isDeleted(groupId)) await this.#remove(groupId);
     }
   }
 
@@ -181,32 +176,53 @@ export class Host {
   async close(): Promise<void> {
     this.#isClosed = true;
     await this.settled();
-    for (const partition of this.open()) await partition.close();
+    await Promise.all([...this.open()].map((partition) => partition.close()));
   }
 
   #open(groupId: number, voters: readonly string[]): Promise<void> {
-    this.#hosted.set(groupId, { kind: 'opening', readEntry: undefined });
+    const opening: Hosted = { kind: 'opening', readEntry: undefined };
+    this.#hosted.set(groupId, opening);
+    // Removed, or the node is stopping: what was begun is given up.
+    const isGivenUp = (): boolean => this.#isClosed || this.#hosted.get(groupId) !== opening;
     return this.#enqueue(groupId, async () => {
-      if (this.#isClosed) return;
-      const isCatalog = groupId === CATALOG_GROUP;
-      const machine = isCatalog ? new Catalog() : undefined;
-      const partition = await this.#openPartition(groupId, voters, machine);
+      if (isGivenUp()) return;
+      const machine = groupId === CATALOG_GROUP ? new Catalog() : undefined;
+      let partition: Partition;
+      try {
+        partition = await this.#openPartition(groupId, voters, machine, opening, isGivenUp);
+      } catch (error) {
+        if (isGivenUp()) return;
+        throw error;
+      }
+      if (isGivenUp()) {
+        await partition.close();
+        return;
+      }
       if (machine !== undefined) this.#catalog = machine;
       partition.setFull(this.#isFull);
+      if (this.#isResigned) partition.resign();
       this.#hosted.set(groupId, { kind: 'open', partition });
-      const { damage, lastIndex } = partition.status;
-      for (const found of damage)
-        this.#world.env.logger.error({ group: groupId, ...found }, 'stored bytes are damaged');
-      // A log without an entry is new: its preferred leader need not wait for a timeout. One that is alone never needs to.
-      const isPreferred = lastIndex === 0 && voters[0] === this.#options.nodeId;
-      if (isPreferred || partition.voters.length === 1) partition.campaign();
-      const early = this.#early.get(groupId) ?? [];
-      this.#early.delete(groupId);
-      for (const { from, bytes } of early) partition.receive(from, bytes);
+      this.#welcome(partition, voters);
     });
   }
 
-  #openPartition(groupId: number, voters: readonly string[], machine: Catalog | undefined): Promise<Partition> {
+  #welcome(partition: Partition, voters: readonly string[]): void {
+    const { groupId } = partition;
+    const { damage, lastIndex } = partition.status;
+    for (const found of damage) this.#world.env.logger.error({ group: groupId, ...found }, 'stored bytes are damaged');
+    // A log without an entry is new: its preferred leader need not wait for a timeout. One that is alone never needs to.
+    const isPreferred = lastIndex === 0 && voters[0] === this.#options.nodeId;
+    if (isPreferred || partition.voters.length === 1) partition.campaign();
+    for (const { from, bytes } of this.#early.take(groupId)) partition.receive(from, bytes);
+  }
+
+  #openPartition(
+    groupId: number,
+    voters: readonly string[],
+    machine: Catalog | undefined,
+    opening: Extract<Hosted, { kind: 'opening' }>,
+    isStopping: () => boolean,
+  ): Promise<Partition> {
     const { nodeId, timing, segmentBytes, appendBytesMax, inflightBytesMax, uncommittedBytesMax } = this.#options;
     const clusterId = this.#world.directory.clusterId;
     if (clusterId === undefined) throw new LogError('INTERNAL', 'a partition is opened before the cluster was born');
@@ -233,20 +249,29 @@ export class Host {
       onStatus: (status) => this.#events.onStatus(groupId, status),
       onApplied: () => this.#events.onApplied(groupId),
       onReplaying: (readEntry) => {
-        if (this.#hosted.get(groupId)?.kind === 'opening') this.#hosted.set(groupId, { kind: 'opening', readEntry });
+        opening.readEntry = readEntry;
       },
-      isStopping: () => this.#isClosed,
+      isStopping,
       onLogEvent: (event) => this.#events.onLogEvent(groupId, event),
+      onBroken: (error) => this.#stopped(groupId, error),
       onTrouble: (what, error) => logger.error({ group: groupId, err: error }, what),
     });
+  }
+
+  /** An open partition has stopped itself. */
+  #stopped(groupId: number, error: Error): void {
+    const partition = this.get(groupId);
+    this.#broke(groupId, error);
+    void this.#enqueue(groupId, async () => partition?.close());
   }
 
   #remove(groupId: number): Promise<void> {
     const hosted = this.#hosted.get(groupId);
     this.#hosted.delete(groupId);
+    // An opening that is under way ends first, and closes what it opened.
     return this.#enqueue(groupId, async () => {
       if (hosted?.kind === 'open') await hosted.partition.close();
-      await this.#world.directory.removeLog(groupId);
+      if (!this.#isClosed) await this.#world.directory.removeLog(groupId);
     });
   }
 

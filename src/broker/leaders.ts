@@ -11,7 +11,6 @@ export interface Leadership {
 }
 
 interface Waiting {
-  readonly groupId: number;
   /** Woken by any leader but this one. */
   readonly not: NodeId | undefined;
   readonly wake: () => void;
@@ -19,7 +18,9 @@ interface Waiting {
 
 export class Leaders {
   readonly #known = new Map<number, Leadership>();
-  readonly #waiting = new Set<Waiting>();
+  /** By group: news of one group must not cost a walk over everybody who waits for another. Bounded by admission, since
+   *  who waits here has an append or a verb in flight. */
+  readonly #waiting = new Map<number, Set<Waiting>>();
 
   get(groupId: number): Leadership | undefined {
     return this.#known.get(groupId);
@@ -50,21 +51,29 @@ export class Leaders {
     if (known?.leader === node) this.#known.set(groupId, { term: known.term, leader: undefined });
   }
 
-  forget(groupId: number): void {
-    this.#known.delete(groupId);
+  /** Forgets groups that are gone for good; ids are never given out again. */
+  forgetIf(isGone: (groupId: number) => boolean): void {
+    for (const groupId of this.#known.keys()) if (isGone(groupId)) this.#known.delete(groupId);
   }
 
   /** Calls `wake` once a leader of the group is learnt that is not `not`; the returned function stops waiting. */
   whenLedByOther(groupId: number, not: NodeId | undefined, wake: () => void): () => void {
-    const waiting: Waiting = { groupId, not, wake };
-    this.#waiting.add(waiting);
-    return () => this.#waiting.delete(waiting);
+    const waiting: Waiting = { not, wake };
+    const others = this.#waiting.get(groupId) ?? new Set();
+    this.#waiting.set(groupId, others);
+    others.add(waiting);
+    return () => this.#stopWaiting(groupId, waiting);
+  }
+
+  #stopWaiting(groupId: number, waiting: Waiting): void {
+    const others = this.#waiting.get(groupId);
+    if (others?.delete(waiting) === true && others.size === 0) this.#waiting.delete(groupId);
   }
 
   #wake(groupId: number, leader: NodeId): void {
-    for (const waiting of this.#waiting) {
-      if (waiting.groupId !== groupId || waiting.not === leader) continue;
-      this.#waiting.delete(waiting);
+    for (const waiting of this.#waiting.get(groupId) ?? []) {
+      if (waiting.not === leader) continue;
+      this.#stopWaiting(groupId, waiting);
       waiting.wake();
     }
   }

@@ -74,12 +74,15 @@ export interface FetchEntryCall extends GroupCall {
 /** What a node tells of itself: the groups it leads. The answer is the same of the other node. */
 export interface StatusCall {
   readonly leads: readonly { readonly groupId: number; readonly term: number }[];
+  /** False while the node wants no leadership: it drains, or its disk is full. */
+  readonly mayLead: boolean;
   /** Groups whose offsets are asked for. */
   readonly groups: readonly number[];
 }
 
 export interface StatusAnswer {
   readonly leads: StatusCall['leads'];
+  readonly mayLead: boolean;
   readonly groups: readonly {
     readonly groupId: number;
     readonly earliest: number;

@@ -89,7 +89,7 @@ export class Produce {
     const { head, bytes } = decodeCall<AppendCall>(body);
     const header = checkProducedBatch(bytes, { batchBytesMax: this.#parts.batchBytesMax }, crc32c);
     const partition = this.#parts.host.get(head.groupId);
-    if (partition === undefined || partition.status.role !== 'leader') throw new LogError('NOT_LEADER');
+    if (partition === undefined || partition.role !== 'leader') throw new LogError('NOT_LEADER');
     const outcome = await partition.append(bytes, header, head.producer);
     return encodeCall(answerOf(outcome, head.producer));
   }
@@ -109,7 +109,8 @@ export class Produce {
         if (error.outcome === 'none') attempt.isSent = wasSent;
         const isSafe = error.outcome === 'none' || attempt.producer !== undefined;
         const isTransient = error.code === 'NOT_LEADER' || error.code === 'NO_LEADER' || error.code === 'CONNECTION';
-        if (attempt.redirect || !isTransient || !isSafe) throw error;
+        // What this attempt surely did not do, one before it may have done.
+        if (attempt.redirect || !isTransient || !isSafe) throw wasSent ? asUnknown(error) : error;
         await new Promise<void>((resolve) => env.timers.after(RETRY_MS, resolve));
       }
       const leftMs = attempt.deadlineMs - env.clock.monotonicMs();
@@ -123,8 +124,7 @@ export class Produce {
     try {
       this.#parts.routes.partition({ id: route.topic.id }, route.partition.partition);
     } catch (error) {
-      if (!LogError.is(error) || !isSent) throw error;
-      throw new LogError(error.code, error.message, { outcome: 'unknown', details: error.details, cause: error });
+      throw LogError.is(error) && isSent ? asUnknown(error) : error;
     }
   }
 
@@ -165,6 +165,11 @@ export class Produce {
     const what = timeoutMs === 0 ? 'in time' : `within ${timeoutMs} ms`;
     return new LogError('TIMEOUT', `A majority of ${where} did not confirm ${what}.`, { details });
   }
+}
+
+function asUnknown(error: LogError): LogError {
+  if (error.outcome === 'unknown') return error;
+  return new LogError(error.code, error.message, { outcome: 'unknown', details: error.details, cause: error });
 }
 
 /** A partition's outcome as an answer, or as the error it stands for. */

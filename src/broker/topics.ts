@@ -6,7 +6,15 @@
 import type { Env } from '../env.ts';
 import type { AppendOutcome, Partition } from '../partition/index.ts';
 import { LogError, PARTITIONS_PER_TOPIC_MAX, topicNameProblem } from '../protocol/index.ts';
-import { CATALOG_GROUP, type CatalogCommand, type CatalogOutcome, type CatalogTopic } from './catalog.ts';
+import {
+  CATALOG_GROUP,
+  type CatalogCommand,
+  type CatalogOutcome,
+  type CatalogTopic,
+  commandProblem,
+} from './catalog.ts';
+import { withDeadline } from './deadline.ts';
+import type { Gossip } from './gossip.ts';
 import type { Host } from './host.ts';
 import type { Leaders } from './leaders.ts';
 import {
@@ -29,6 +37,7 @@ export interface TopicsParts {
   readonly host: Host;
   readonly leaders: Leaders;
   readonly routes: Routes;
+  readonly gossip: Gossip;
 }
 
 type StatusOf = StatusAnswer['groups'][number];
@@ -144,7 +153,8 @@ export class Topics {
   }
 
   async #trimHere(partition: Partition, before: number): Promise<readonly Uint8Array[]> {
-    const { earliest, tail } = partition.status;
+    const { earliest, tail } = partition;
+    if (!Number.isSafeInteger(before) || before < 0) throw invalid(`Cannot trim before ${before}: no offset is that.`);
     if (before > tail) {
       throw new LogError('OUT_OF_RANGE', `Cannot trim before ${before}: the tail is ${tail}.`, {
         details: { offset: before, earliest, tail },
@@ -162,10 +172,12 @@ export class Topics {
   }
 
   async #propose(catalog: Partition, command: CatalogCommand): Promise<CatalogOutcome> {
-    const appended = refuse(await catalog.proposeCommand(command));
-    const outcome = this.#parts.host.catalog.outcomeOf(appended.index);
-    if (outcome === undefined) throw new LogError('INTERNAL', 'The outcome of a catalog command was not kept.');
-    return outcome;
+    const problem = commandProblem(command);
+    if (problem !== undefined)
+      throw new LogError('UNSUPPORTED', `A catalog command that is ${problem} to this version.`);
+    // Deleting makes room, so it goes through on a full disk.
+    const appended = refuse(await catalog.proposeCommand(command, command.kind === 'delete-topic'));
+    return appended.result as CatalogOutcome;
   }
 
   async #change(command: CatalogCommand, deadlineMs: number): Promise<CatalogOutcome> {
@@ -185,7 +197,11 @@ export class Topics {
       if (leader === undefined) continue;
       const body = encodeCall(call);
       try {
-        if (leader === nodeId) return Buffer.concat(await this.onAsked(method, Buffer.concat(body)));
+        if (leader === nodeId) {
+          const asked = this.onAsked(method, Buffer.concat(body));
+          const answer = await withDeadline(env.timers, leftMs, asked, () => new LogError('TIMEOUT'));
+          return Buffer.concat(answer);
+        }
         return await peers.call(leader, method, body, { timeoutMs: Math.max(1, deadlineMs - this.#now()) });
       } catch (error) {
         if (!LogError.is(error) || error.outcome !== 'none') throw error;
@@ -217,7 +233,7 @@ export class Topics {
     }
     const known = new Map<number, StatusOf>();
     const asked = [...byLeader].map(async ([leader, groups]) => {
-      const call = encodeCall({ leads: this.#parts.leaders.ledBy(nodeId), groups });
+      const call = encodeCall(this.#parts.gossip.call(groups));
       const answer = await peers.call(leader, 'status', call, { timeoutMs: 1_000 });
       for (const status of decodeCall<StatusAnswer>(answer).head.groups) known.set(status.groupId, status);
     });

@@ -7,7 +7,6 @@ import type { Metrics } from '../metrics.ts';
 import type { DataDirectory, Partition } from '../partition/index.ts';
 import type { CatalogPartition, CatalogTopic } from './catalog.ts';
 import type { Host } from './host.ts';
-import type { Peers } from './peers.ts';
 import type { Retention } from './verbs.ts';
 
 export interface UpkeepParts {
@@ -15,8 +14,9 @@ export interface UpkeepParts {
   readonly env: Env;
   readonly metrics: Metrics;
   readonly directory: DataDirectory;
-  readonly peers: Peers;
   readonly host: Host;
+  /** Whether a peer wants leaderships at all. */
+  mayLead(peer: string): boolean;
   onFull(isFull: boolean): void;
 }
 
@@ -24,6 +24,9 @@ const RETENTION_PERIOD_MS = 1_000;
 const SPACE_PERIOD_MS = 1_000;
 const BALANCE_PERIOD_MS = 2_000;
 const MEND_PERIOD_MS = 1_000;
+/** After a transfer that did not come about, doubled each time: while one is tried, nothing can be appended. */
+const BALANCE_RETRY_MS_MIN = 4_000;
+const BALANCE_RETRY_MS_MAX = 300_000;
 /** A peer is given back its leaderships once it has been up this long: one that flaps does not move them about. */
 const SETTLED_MS = 3_000;
 /** Below min(1 GiB, 5 % of the disk) appends are refused, so that hard states and trims always find room (W23). */
@@ -33,6 +36,8 @@ const FLOOR_SHARE = 0.05;
 export class Upkeep {
   readonly #parts: UpkeepParts;
   readonly #upSinceMs = new Map<string, number>();
+  /** Transfers that were begun, by group, until the group is led elsewhere. */
+  readonly #transfers = new Map<number, { retryMs: number; dueMs: number }>();
   #retentionDueMs = 0;
   #spaceDueMs = 0;
   #balanceDueMs = 0;
@@ -46,6 +51,7 @@ export class Upkeep {
 
   peerUp(peer: string): void {
     this.#upSinceMs.set(peer, this.#parts.env.clock.monotonicMs());
+    this.#transfers.clear();
   }
 
   peerDown(peer: string): void {
@@ -100,17 +106,30 @@ export class Upkeep {
     for (const { topic, partition } of this.#led()) {
       const before = trimTarget(partition.segments(), topic.retention, env.clock.nowMs());
       // Whatever comes of it, the next round looks again.
-      if (before > partition.status.earliest) void partition.proposeTrim(Math.min(before, partition.status.tail));
+      if (before > partition.earliest) void partition.proposeTrim(Math.min(before, partition.tail));
     }
   }
 
   #balance(nowMs: number): void {
-    for (const { placed, partition } of this.#led()) {
+    const { nodeId, mayLead } = this.#parts;
+    const led = [...this.#led()];
+    const groups = new Set(led.map(({ partition }) => partition.groupId));
+    for (const groupId of this.#transfers.keys()) if (!groups.has(groupId)) this.#transfers.delete(groupId);
+    for (const { placed, partition } of led) {
       const preferred = placed.replicas[0]!;
       const upSinceMs = this.#upSinceMs.get(preferred);
-      if (preferred === this.#parts.nodeId || upSinceMs === undefined || nowMs - upSinceMs < SETTLED_MS) continue;
-      if (partition.isInStep(preferred)) partition.transferTo(preferred);
+      if (preferred === nodeId || upSinceMs === undefined || nowMs - upSinceMs < SETTLED_MS) continue;
+      if (mayLead(preferred) && partition.isInStep(preferred)) this.#transfer(partition, preferred, nowMs);
     }
+  }
+
+  /** A replica that is damaged does not take over, and does not say so: each time it is asked more seldom. */
+  #transfer(partition: Partition, to: string, nowMs: number): void {
+    const before = this.#transfers.get(partition.groupId);
+    if (before !== undefined && nowMs < before.dueMs) return;
+    const retryMs = before === undefined ? BALANCE_RETRY_MS_MIN : Math.min(before.retryMs * 2, BALANCE_RETRY_MS_MAX);
+    this.#transfers.set(partition.groupId, { retryMs, dueMs: nowMs + retryMs });
+    partition.transferTo(to);
   }
 
   *#led(): Generator<{

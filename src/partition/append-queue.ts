@@ -41,6 +41,8 @@ export interface Appended {
   readonly term: number;
   readonly appendTimeMs: number;
   readonly isDuplicate: boolean;
+  /** Of a command: what the state machine returned for it. */
+  readonly result?: unknown;
 }
 
 export type AppendOutcome = Appended | AppendRefusal;
@@ -55,7 +57,13 @@ export type QueuedAppend =
       readonly producer: ProducerTuple | undefined;
       readonly settle: (outcome: AppendOutcome) => void;
     }
-  | { readonly kind: 'control'; readonly payload: Uint8Array; readonly settle: (outcome: AppendOutcome) => void };
+  | {
+      readonly kind: 'control';
+      readonly payload: Uint8Array;
+      /** It makes room, so it is taken even where producers are refused for want of it. */
+      readonly isFreeing: boolean;
+      readonly settle: (outcome: AppendOutcome) => void;
+    };
 
 /** Where the log ends at the moment of proposing; moves on with each entry of the turn. */
 interface LogEnd {
@@ -76,8 +84,8 @@ export interface AppendQueueParts {
   readonly drive: Drive;
   readonly clock: Clock;
   readonly timers: Timers;
-  /** False while the disk has no room. */
-  mayTakeEntries(): boolean;
+  /** False while the disk has no room; entries that make room have more of it left to them. */
+  mayTake(isFreeing: boolean): boolean;
 }
 
 export class AppendQueue {
@@ -129,12 +137,12 @@ export class AppendQueue {
 
   /** Settles everything that is not to be appended by this leader now. */
   #isNew(append: QueuedAppend): boolean {
-    const { raft, state, mayTakeEntries } = this.#parts;
+    const { raft, state } = this.#parts;
     if (raft.role !== 'leader') {
       append.settle({ kind: 'not-leader' });
       return false;
     }
-    if (!mayTakeEntries()) {
+    if (!this.#parts.mayTake(append.kind === 'control' && append.isFreeing)) {
       append.settle({ kind: 'full' });
       return false;
     }
@@ -147,6 +155,9 @@ export class AppendQueue {
         return false;
       case 'duplicate':
         this.#answerDuplicate(append, judgement.batch);
+        return false;
+      case 'old-duplicate':
+        this.#answerOldDuplicate(append, judgement.producer, judgement.recordCount);
         return false;
       default:
         return judgement satisfies never;
@@ -164,6 +175,21 @@ export class AppendQueue {
     pending.waiters ??= [];
     pending.waiters.push(waiterFor(append.settle, true));
   }
+
+  /** Too old to be remembered is not the same as committed: a producer may have many batches on their way. What is still
+   *  pending is answered when it is applied, like any other (P1). */
+  #answerOldDuplicate(append: QueuedAppend, producer: ProducerTuple, recordCount: number): void {
+    const { settle } = append;
+    const newest = this.#parts.pending.newestBelow(producer, producer.sequence + recordCount);
+    if (newest === undefined) {
+      settle({ kind: 'appended', baseOffset: undefined, index: 0, term: 0, appendTimeMs: 0, isDuplicate: true });
+      return;
+    }
+    const { producer: found, recordCount: foundCount } = newest.header;
+    const isSame = found?.sequence === producer.sequence && foundCount === recordCount;
+    newest.waiters ??= [];
+    newest.waiters.push(waiterFor(settle, true, isSame));
+  }
 }
 
 /** Bytes an append will take in the log: what the core is asked to admit. */
@@ -174,22 +200,21 @@ function appendBytes(append: QueuedAppend): number {
 type Judgement =
   | { readonly kind: 'new' }
   | { readonly kind: 'duplicate'; readonly batch: RememberedBatch }
+  | { readonly kind: 'old-duplicate'; readonly producer: ProducerTuple; readonly recordCount: number }
   | { readonly kind: 'settled'; readonly outcome: AppendOutcome };
 
 /** What de-duplication says of a queued append, in terms of its answer. */
 function judge(append: QueuedAppend, producers: ProducerTable): Judgement {
   if (append.kind === 'control' || append.producer === undefined) return { kind: 'new' };
-  const verdict = producers.check(append.producer, append.header.recordCount);
+  const { producer, header } = append;
+  const verdict = producers.check(producer, header.recordCount);
   switch (verdict.kind) {
     case 'new':
       return verdict;
     case 'duplicate':
       return verdict;
     case 'old-duplicate':
-      return {
-        kind: 'settled',
-        outcome: { kind: 'appended', baseOffset: undefined, index: 0, term: 0, appendTimeMs: 0, isDuplicate: true },
-      };
+      return { kind: 'old-duplicate', producer, recordCount: header.recordCount };
     case 'fenced':
     case 'gap':
       return { kind: 'settled', outcome: verdict };
@@ -227,17 +252,19 @@ function encodeAppend(append: QueuedAppend, end: LogEnd): LogEntry {
   );
 }
 
-/** Answers a producer when its entry is applied, or lost. */
-function waiterFor(settle: (outcome: AppendOutcome) => void, isDuplicate: boolean): CommitWaiter {
+/** Answers a producer when its entry is applied, or lost. `isSame`: the entry is what was asked about, not what is
+ *  behind it. */
+function waiterFor(settle: (outcome: AppendOutcome) => void, isDuplicate: boolean, isSame = true): CommitWaiter {
   return {
-    applied: (header: EntryHeader) =>
+    applied: (header: EntryHeader, result: unknown) =>
       settle({
         kind: 'appended',
-        baseOffset: header.baseOffset,
+        baseOffset: isSame ? header.baseOffset : undefined,
         index: header.index,
         term: header.term,
         appendTimeMs: header.appendTimeMs,
         isDuplicate,
+        result,
       }),
     lost: () => settle({ kind: 'unknown' }),
   };

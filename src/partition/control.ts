@@ -11,6 +11,7 @@
  *
  *   {"v":1,"voters":["n1","n2","n3"],"votersOutgoing":[],"learners":[],"birth":{...}}
  */
+import assert from 'node:assert';
 import type { Membership } from '../raft/index.ts';
 import { parseMembership } from './membership.ts';
 
@@ -20,19 +21,42 @@ export type Control =
 
 const VERSION = 1;
 
+/** An entry that was written by a newer version: whoever meets it cannot know the state behind it, and stops. */
+export class UnsupportedEntry extends Error {
+  constructor(what: string) {
+    super(`${what}: written by a newer logdrive`);
+    this.name = 'UnsupportedEntry';
+  }
+}
+
 export function encodeControl(control: Control): Uint8Array {
+  // What is committed is read by every replica for ever: one that cannot be read would stop them all.
+  if (control.kind === 'trim') assert.ok(isOffset(control.before), `trim before ${control.before}`);
   return Buffer.from(JSON.stringify({ v: VERSION, ...control }), 'utf8');
 }
 
 /** The bytes passed their checksum, so whatever they hold was written by a node: an unknown kind means a newer one,
  *  and the partition stops by name rather than guess (design 4, Entry). */
 export function decodeControl(payload: Uint8Array): Control {
-  const value = JSON.parse(Buffer.from(payload).toString('utf8')) as Record<string, unknown>;
-  if (value.v !== VERSION) throw new Error(`control entry of version ${String(value.v)}: written by a newer logdrive`);
-  if (value.kind === 'trim' && Number.isSafeInteger(value.before))
-    return { kind: 'trim', before: value.before as number };
-  if (value.kind === 'machine') return { kind: 'machine', command: value.command };
-  throw new Error(`control entry of unknown kind ${String(value.kind)}: written by a newer logdrive`);
+  const { kind, before, command } = fieldsOf(payload, 'a control entry');
+  if (kind === 'trim' && isOffset(before)) return { kind, before };
+  if (kind === 'machine') return { kind, command };
+  throw new UnsupportedEntry(`a control entry of kind ${String(kind)}`);
+}
+
+function isOffset(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 0;
+}
+
+function fieldsOf(payload: Uint8Array, what: string): Record<string, unknown> {
+  let value: Record<string, unknown> | null;
+  try {
+    value = JSON.parse(Buffer.from(payload).toString('utf8'));
+  } catch {
+    throw new UnsupportedEntry(`${what} that is not JSON`);
+  }
+  if (value?.v !== VERSION) throw new UnsupportedEntry(`${what} of version ${String(value?.v)}`);
+  return value;
 }
 
 export interface MembershipEntry {
@@ -46,8 +70,6 @@ export function encodeMembershipEntry({ membership, birth }: MembershipEntry): U
 }
 
 export function decodeMembershipEntry(payload: Uint8Array): MembershipEntry {
-  const value = JSON.parse(Buffer.from(payload).toString('utf8')) as Record<string, unknown>;
-  if (value.v !== VERSION)
-    throw new Error(`membership entry of version ${String(value.v)}: written by a newer logdrive`);
+  const value = fieldsOf(payload, 'a membership entry');
   return { membership: parseMembership(value), birth: value.birth };
 }

@@ -19,6 +19,7 @@ import type {
   RaftStatus,
   Ready,
 } from '../raft/index.ts';
+import { UnsupportedEntry } from './control.ts';
 import type { CommitWaiter, PendingEntries } from './pending-entries.ts';
 import type { PartitionState } from './state.ts';
 import type { TailCache } from './tail-cache.ts';
@@ -43,6 +44,8 @@ export interface DriveParts {
   onStatus(status: RaftStatus): void;
   /** A follower lost entries it had acknowledged (R21): its disk is to be looked at. */
   onLostAcks(lost: LostAcks): void;
+  /** A committed entry cannot be applied by this version: the partition stops, by name. */
+  onUnsupported(error: UnsupportedEntry): void;
   nowMs(): number;
 }
 
@@ -93,6 +96,11 @@ export class Drive {
         if (ready === undefined) return;
         this.#turn(ready);
       }
+    } catch (error) {
+      // Half a turn was done: whatever came next would rest on it.
+      this.stop();
+      if (!(error instanceof UnsupportedEntry)) throw error;
+      this.#parts.onUnsupported(error);
     } finally {
       this.#isRunning = false;
     }
@@ -200,8 +208,8 @@ export class Drive {
     const answers: (() => void)[] = [];
     while (state.appliedIndex < commit) {
       const { header, payload, waiters } = pending.shift();
-      state.apply(header, payload);
-      for (const waiter of waiters ?? []) answers.push(() => waiter.applied(header));
+      const result = state.apply(header, payload);
+      for (const waiter of waiters ?? []) answers.push(() => waiter.applied(header, result));
     }
     log.setCommitHint(commit);
     for (const answer of answers) answer();

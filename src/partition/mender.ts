@@ -17,8 +17,12 @@ export interface MenderParts {
 
 export class Mender {
   readonly #parts: MenderParts;
-  /** One repair at a time; a second caller waits for its turn and mostly finds nothing left to do. */
+  /** One repair at a time. */
   #work: Promise<unknown> = Promise.resolve();
+  /** Repairs under way or waiting, by index: however many ask for an entry, it is fetched once. */
+  readonly #mending = new Map<LogIndex, Promise<boolean>>();
+  /** Entries that were reported as lost for now, so that asking again and again is not a line each time. */
+  readonly #reported = new Set<LogIndex>();
 
   constructor(parts: MenderParts) {
     this.#parts = parts;
@@ -26,8 +30,16 @@ export class Mender {
 
   /** Mends up to and including `index`, as far as that lies in a damaged region. False: no peer could supply it. */
   mend(index: LogIndex): Promise<boolean> {
-    const mending = this.#work.then(() => this.#mendUpTo(index));
-    this.#work = mending;
+    const known = this.#mending.get(index);
+    if (known !== undefined) return known;
+    const mending = this.#work
+      .then(() => this.#mendUpTo(index))
+      .finally(() => {
+        this.#mending.delete(index);
+      });
+    this.#mending.set(index, mending);
+    // The next repair waits for this one's end, however it ends; a failure is for those who asked.
+    this.#work = mending.catch(() => undefined);
     return mending;
   }
 
@@ -48,21 +60,28 @@ export class Mender {
   }
 
   async #mendOne({ firstIndex: index, file, position }: Damage): Promise<boolean> {
-    const { log, groupId, world, events } = this.#parts;
+    const { log, groupId, world } = this.#parts;
     const where = `entry ${index} (byte ${position} of ${file})`;
     const entry = await world.fetchEntry(groupId, index);
     if (entry === undefined) {
-      events.onTrouble(`${where} is damaged and no peer could supply it`, undefined);
+      this.#report(index, `${where} is damaged and no peer could supply it`, undefined);
       return false;
     }
     try {
       await log.repair(entry);
     } catch (error) {
       if (!(error instanceof StorageError)) throw error;
-      events.onTrouble(`${where} is damaged and what a peer supplied did not fit`, error);
+      this.#report(index, `${where} is damaged and what a peer supplied did not fit`, error);
       return false;
     }
+    this.#reported.delete(index);
     world.metrics.add('logdrive_wal_repairs_total');
     return true;
+  }
+
+  #report(index: LogIndex, what: string, error: unknown): void {
+    if (this.#reported.has(index)) return;
+    this.#reported.add(index);
+    this.#parts.events.onTrouble(what, error);
   }
 }

@@ -58,6 +58,8 @@ export interface PartitionEvents {
   isStopping(): boolean;
   /** What the log did, for metrics and the log of the node. */
   onLogEvent(event: LogEvent): void;
+  /** The partition has stopped itself for good, for a reason that has a name; it is to be closed. */
+  onBroken(error: Error): void;
   /** Something failed that the partition goes on without; to be logged. */
   onTrouble(what: string, error: unknown): void;
 }

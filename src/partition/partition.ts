@@ -16,23 +16,23 @@ import {
   type ProducerTuple,
   type Snapshot,
   StorageError,
-  sameChain,
 } from '../../storage/index.ts';
 import type { BatchHeader } from '../protocol/index.ts';
 import { type InstallSnapshot, Raft, type RaftStatus } from '../raft/index.ts';
 import { type AppendOutcome, AppendQueue } from './append-queue.ts';
 import { CommitFeed, type FeedWaiter, type WakeReason } from './commit-feed.ts';
-import { encodeControl } from './control.ts';
+import { encodeControl, type UnsupportedEntry } from './control.ts';
 import { Drive } from './drive.ts';
-import { Mender } from './mender.ts';
+import { Inbox } from './inbox.ts';
+import type { Mender } from './mender.ts';
+import { type Opened, openReplayed, readCommitted } from './opening.ts';
 import type { PartitionEvents, PartitionOptions, PartitionWorld } from './options.ts';
-import { decodePeerMessage, type PeerMessage } from './peer-codec.ts';
 import type { PendingEntries } from './pending-entries.ts';
-import { type ReadOutcome, Reads } from './reads.ts';
-import { replay } from './replay.ts';
+import { type OffsetOutcome, type ReadOutcome, Reads } from './reads.ts';
 import { Replicator } from './replicator.ts';
+import { Rights } from './rights.ts';
 import { Snapshots } from './snapshots.ts';
-import { PartitionState } from './state.ts';
+import type { PartitionState } from './state.ts';
 import { TailCache } from './tail-cache.ts';
 
 export interface PartitionStatus extends RaftStatus {
@@ -56,17 +56,13 @@ export class Partition {
   readonly #cache: TailCache;
   readonly #feed = new CommitFeed();
   readonly #drive: Drive;
+  readonly #inbox: Inbox;
   readonly #queue: AppendQueue;
   readonly #reads: Reads;
   readonly #snapshots: Snapshots;
   readonly #mender: Mender;
-  /** The node is short of space, by its own measure. */
-  #isNodeFull = false;
-  /** A write failed for want of space; the log refuses entries until it finds some. */
-  #isLogFull = false;
-  /** This log and the leader's disagree although their terms and indexes agree: damage that no checksum caught. */
-  #isDivergent = false;
-  #isClosed = false;
+  readonly #rights: Rights;
+  #closing: Promise<void> | undefined;
   /** The state that came with the snapshot message being stepped. */
   #received: Snapshot | undefined;
   /** The log is being replaced: nothing may be appended until it is. */
@@ -74,56 +70,18 @@ export class Partition {
 
   /**
    * Opens the log and brings the state up to what is known committed. Writes nothing that it has not validated (W25).
-   * @throws StorageError when the log cannot be opened at all: the caller names the partition and goes on without it.
+   * @throws StorageError when the log cannot be opened at all, UnsupportedEntry when a newer version wrote it: the
+   * caller names the partition and goes on without it.
    */
   static async open(options: PartitionOptions, world: PartitionWorld, events: PartitionEvents): Promise<Partition> {
-    let partition: Partition | undefined;
-    const log = await world.directory.openLog(options.groupId, {
-      segmentBytes: options.segmentBytes,
-      clusterId: options.clusterId,
-      timers: world.env.timers,
-      onFlushed: (at) => {
-        if (partition !== undefined) partition.#flushed(at);
-      },
-      onSealed: (last) => {
-        if (partition !== undefined) partition.#snapshots.sealed(last);
-      },
-      onFull: () => {
-        if (partition !== undefined) partition.#logBecameFull(true);
-      },
-      onSpace: () => {
-        if (partition !== undefined) partition.#logBecameFull(false);
-      },
-      observe: (event) => events.onLogEvent(event),
-    });
-    const state = new PartitionState(options.createMachine?.());
-    const snapshot = log.latestSnapshot;
-    if (snapshot !== undefined) state.restore(snapshot, snapshot.state);
-    const mender = new Mender({ log, groupId: options.groupId, world, events });
-    events.onReplaying((index) => readCommitted(log, index, log.commitHint));
-    try {
-      const { timers } = world.env;
-      const pending = await replay({ log, state, mender, timers, isStopping: () => events.isStopping() });
-      partition = new Partition(options, world, events, { log, state, pending, mender });
-      return partition;
-    } catch (error) {
-      await log.close();
-      throw error;
-    }
+    return new Partition(options, world, events, await openReplayed(options, world, events));
   }
 
-  private constructor(
-    options: PartitionOptions,
-    world: PartitionWorld,
-    events: PartitionEvents,
-    opened: {
-      readonly log: Log;
-      readonly state: PartitionState;
-      readonly pending: PendingEntries;
-      readonly mender: Mender;
-    },
-  ) {
+  private constructor(options: PartitionOptions, world: PartitionWorld, events: PartitionEvents, opened: Opened) {
     const { log, state, pending, mender } = opened;
+    const { groupId, nodeId } = options;
+    const { clock, timers } = world.env;
+    const { transport } = world;
     this.#options = options;
     this.#events = events;
     this.#log = log;
@@ -134,17 +92,11 @@ export class Partition {
     this.#cache = cache;
     const raft = createRaft(options, world, log, state);
     this.#raft = raft;
-    const { groupId } = options;
-    const { clock, timers } = world.env;
-    const replicator = new Replicator({
-      groupId,
-      raft,
-      log,
-      cache,
-      transport: world.transport,
-      run: () => this.#drive.run(),
-      onReadFailure: (error) => this.#readFailed(error),
-    });
+    const rights = new Rights(log, raft);
+    this.#rights = rights;
+    const run = (): void => this.#drive.run();
+    const onReadFailure = (error: unknown): void => this.#readFailed(error);
+    const replicator = new Replicator({ groupId, raft, log, cache, transport, run, onReadFailure });
     this.#drive = new Drive({
       raft,
       log,
@@ -160,39 +112,61 @@ export class Partition {
       onStatus: (status) => this.#statusChanged(status),
       onLostAcks: ({ peer, acked, lastIndex }) =>
         events.onTrouble(
-          `${peer} acknowledged entries up to ${acked} and now ends at ${lastIndex}: its disk lost them`,
+          `${peer} acked entries up to ${acked} and now ends at ${lastIndex}: its disk lost them`,
           undefined,
         ),
+      onUnsupported: (error) => this.#unsupported(error),
       nowMs: () => clock.nowMs(),
     });
-    this.#queue = new AppendQueue({
-      raft,
-      log,
-      state,
-      pending,
-      drive: this.#drive,
-      clock,
-      timers,
-      mayTakeEntries: () => this.#mayTakeEntries,
-    });
+    const mayTake = (isFreeing: boolean): boolean => rights.mayTake(isFreeing);
+    this.#queue = new AppendQueue({ raft, log, state, pending, drive: this.#drive, clock, timers, mayTake });
     this.#reads = new Reads({ log, state, cache, repair: (index) => this.#mend(index) });
     this.#snapshots = new Snapshots({
       log,
       state,
       createMachine: options.createMachine,
-      onTrimmed: () => {
-        raft.logStartMoved(log.base);
-        this.#drive.run();
-      },
+      onTrimmed: () => this.#trimmed(),
       onFailure: (error) => events.onTrouble('a snapshot or trim failed; it is tried again at the next one', error),
     });
-    this.#limitRights();
+    this.#inbox = new Inbox({
+      nodeId,
+      log,
+      cache,
+      rights,
+      isInstalling: () => this.#isInstalling,
+      onTrouble: (what, error) => events.onTrouble(what, error),
+    });
+    if (opened.isFull) rights.setLogFull(true);
+    opened.hearBy({
+      onFlushed: (at) => this.#flushed(at),
+      onSealed: (last) => this.#snapshots.sealed(last),
+      onFull: (isFull) => this.#logBecameFull(isFull),
+    });
   }
 
   get groupId(): number {
     return this.#options.groupId;
   }
 
+  get role(): RaftStatus['role'] {
+    return this.#raft.role;
+  }
+
+  get term(): number {
+    return this.#raft.term;
+  }
+
+  /** First offset that can be read. */
+  get earliest(): Offset {
+    return this.#state.logStart;
+  }
+
+  /** High watermark. */
+  get tail(): Offset {
+    return this.#state.highWatermark;
+  }
+
+  /** Everything at once, for status pages; single facts are cheaper by their getters. */
   get status(): PartitionStatus {
     const { role, term, leader, commit } = this.#raft;
     const { logStart, highWatermark, appliedIndex } = this.#state;
@@ -237,16 +211,20 @@ export class Partition {
 
   /** Moves the log start offset through the log. Resolves when that is applied here. */
   proposeTrim(before: Offset): Promise<AppendOutcome> {
-    return this.#proposeControl(encodeControl({ kind: 'trim', before }));
+    return this.#proposeControl(encodeControl({ kind: 'trim', before }), true);
   }
 
-  /** Puts a command for the state machine into the log. Resolves when it is applied here. */
-  proposeCommand(command: unknown): Promise<AppendOutcome> {
-    return this.#proposeControl(encodeControl({ kind: 'machine', command }));
+  /**
+   * Puts a command for the state machine into the log. Resolves when it is applied here, with what the machine made
+   * of it.
+   * @param isFreeing It makes room: taken even where a full disk refuses others.
+   */
+  proposeCommand(command: unknown, isFreeing = false): Promise<AppendOutcome> {
+    return this.#proposeControl(encodeControl({ kind: 'machine', command }), isFreeing);
   }
 
-  #proposeControl(payload: Uint8Array): Promise<AppendOutcome> {
-    return new Promise((settle) => this.#queue.push({ kind: 'control', payload, settle }));
+  #proposeControl(payload: Uint8Array, isFreeing: boolean): Promise<AppendOutcome> {
+    return new Promise((settle) => this.#queue.push({ kind: 'control', payload, isFreeing, settle }));
   }
 
   /** Committed batches from `offset` on. */
@@ -255,12 +233,11 @@ export class Partition {
   }
 
   /** First offset whose append time is at or after `timestampMs`, within what can be read. */
-  async offsetOfTime(timestampMs: number): Promise<Offset> {
-    const found = await this.#log.offsetOfTime(timestampMs);
-    return Math.min(Math.max(found, this.#state.logStart), this.#state.highWatermark);
+  offsetOfTime(timestampMs: number): Promise<OffsetOutcome> {
+    return this.#reads.offsetOfTime(timestampMs);
   }
 
-  /** Calls back once the high watermark is above `offset`, or the partition is closed. */
+  /** Calls back once the high watermark is above `offset`, or the partition is closed; at once when it is. */
   watch(offset: Offset, wake: (reason: WakeReason) => void): FeedWaiter {
     return this.#feed.watch(offset, wake);
   }
@@ -268,14 +245,8 @@ export class Partition {
   /** A raft message. Bytes are given. One that is malformed or damaged is dropped: the sender repeats it. */
   receive(from: string, bytes: Uint8Array): void {
     if (this.#isClosed) return;
-    let received: PeerMessage;
-    try {
-      received = decodePeerMessage(bytes, from, this.#options.nodeId);
-    } catch (error) {
-      this.#events.onTrouble(`dropped a message from ${from} that does not check`, error);
-      return;
-    }
-    if (this.#mustWait(received)) return;
+    const received = this.#inbox.take(from, bytes);
+    if (received === undefined) return;
     this.#received = received.snapshot;
     this.#drive.step(received.message, received.entries);
     this.#received = undefined;
@@ -306,10 +277,16 @@ export class Partition {
     return progress?.state === 'replicate' && progress.isActive && progress.match >= this.#raft.commit;
   }
 
-  /** The disk has no room: no entries are taken, no leadership is sought; reads and votes live on. */
+  /** The disk has no room: producers' entries are not taken, no leadership is sought; reads, votes and trims live on. */
   setFull(isFull: boolean): void {
-    this.#isNodeFull = isFull;
-    this.#limitRights();
+    this.#rights.setNodeFull(isFull);
+    this.#drive.run();
+  }
+
+  /** Seeks no leadership from here on; what it leads it goes on leading until it is handed over. */
+  resign(): void {
+    this.#rights.resign();
+    this.#drive.run();
   }
 
   /** One committed entry, for a peer whose copy is damaged. */
@@ -321,45 +298,52 @@ export class Partition {
   /** Mends what is known to be damaged, as far as peers can supply it. */
   async mendAll(): Promise<void> {
     if (this.#log.damage.length === 0 || this.#isClosed) return;
+    this.#rightsChanged();
     await this.#mender.mendAll();
-    if (!this.#isClosed) this.#limitRights();
+    this.#rightsChanged();
   }
 
   segments(): ReturnType<Log['segments']> {
     return this.#log.segments();
   }
 
-  /** Seals the active segment and waits for the snapshot at its end. */
+  /** Seals the active segment and waits for the snapshot at its end, which waits for the commit of what is in it. */
   async takeSnapshot(): Promise<Snapshot | undefined> {
-    await this.#log.roll();
-    await this.#snapshots.settled();
+    const { index } = await this.#log.roll();
+    await this.#snapshots.taken(index);
     return this.#log.latestSnapshot;
   }
 
   /** Flushes and closes. Producers that wait are told that their fate is unknown. */
-  async close(): Promise<void> {
-    if (this.#isClosed) return;
-    this.#isClosed = true;
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
     this.#drive.stop();
     this.#queue.close();
     this.#pending.loseWaiters();
+    this.#reads.close();
     this.#feed.close();
-    await this.#snapshots.stop();
+    this.#snapshots.stop();
+    // The log before the end of the snapshots: work of theirs that waits for room on a full disk ends only with it.
     await this.#log.close();
+    await this.#snapshots.settled();
     this.#cache.clear();
   }
 
-  get #mayTakeEntries(): boolean {
-    return !this.#isNodeFull && !this.#isLogFull;
+  get #isClosed(): boolean {
+    return this.#closing !== undefined;
   }
 
   #logBecameFull(isFull: boolean): void {
-    this.#isLogFull = isFull;
     this.#events.onTrouble(
       isFull ? 'the disk is full: appends are refused, reads go on' : 'the disk has room again',
       undefined,
     );
-    this.#limitRights();
+    this.#rights.setLogFull(isFull);
+    this.#drive.run();
   }
 
   #flushed(at: { readonly term: number; readonly index: number }): void {
@@ -374,6 +358,13 @@ export class Partition {
     this.#events.onApplied();
   }
 
+  #trimmed(): void {
+    // While a snapshot replaces the log, its start is ahead of what the core was told; it will be told of both.
+    if (this.#isClosed || this.#isInstalling) return;
+    this.#raft.logStartMoved(this.#log.base);
+    this.#drive.run();
+  }
+
   #statusChanged(status: RaftStatus): void {
     // A leader that lost its majority (same term, nobody known to lead) cannot tell its producers more (R10). One that
     // was succeeded keeps them waiting: the successor is likely to commit what they sent.
@@ -381,43 +372,21 @@ export class Partition {
     this.#events.onStatus(status);
   }
 
-  /** Messages that touch the log wait for their repetition while it is being replaced, is full or disagrees. */
-  #mustWait({ message, previousChain }: PeerMessage): boolean {
-    if (message.kind === 'snapshot') return this.#isInstalling;
-    if (message.kind !== 'append') return false;
-    if (this.#isInstalling || (!this.#mayTakeEntries && message.entries.length > 0)) return true;
-    const { previous } = message;
-    const isLast = previous.index === this.#log.lastIndex;
-    const own = isLast ? this.#log.lastChain : this.#cache.get(previous.index)?.header.chain;
-    if (own === undefined || previousChain === undefined || this.#log.termAt(previous.index) !== previous.term)
-      return false;
-    if (sameChain(own, previousChain)) return false;
-    // Equal (index, term) means equal logs (log matching, paper 5.3); a replica with another chain must not vote, ack or
-    // lead (R19, R27).
-    this.#isDivergent = true;
-    this.#limitRights();
-    this.#events.onTrouble(
-      `chain checksums differ from ${message.from} at entry ${previous.index}: this replica takes no part until it is restored`,
-      undefined,
-    );
-    return true;
+  /** What comes behind an entry that cannot be understood cannot be applied either: the partition stops here. */
+  #unsupported(error: UnsupportedEntry): void {
+    this.#pending.loseWaiters();
+    this.#events.onBroken(error);
   }
 
   #install(message: InstallSnapshot): void {
     const snapshot = this.#received;
     if (snapshot === undefined) return;
     this.#isInstalling = true;
-    this.#pending.truncateSuffix(0);
-    this.#cache.clear();
+    // Their entries go, and whether they are committed elsewhere is not known here. The entries themselves stay pending
+    // until the log is replaced: a heartbeat may still say that some of them are committed.
+    this.#pending.loseWaiters();
     this.#log.installSnapshot(snapshot).then(
-      () => {
-        this.#isInstalling = false;
-        if (this.#isClosed) return;
-        this.#state.restore(snapshot, snapshot.state);
-        this.#raft.installed(message.snapshot);
-        this.#applied();
-        this.#drive.run();
-      },
+      () => this.#installed(message, snapshot),
       (error: unknown) => {
         // Storage failed on the way and has ended the process (W4), or the log was closed meanwhile.
         this.#drive.stop();
@@ -426,38 +395,39 @@ export class Partition {
     );
   }
 
+  #installed(message: InstallSnapshot, snapshot: Snapshot): void {
+    this.#isInstalling = false;
+    if (this.#isClosed) return;
+    this.#pending.truncateSuffix(0);
+    this.#cache.clear();
+    this.#snapshots.truncated(0);
+    this.#state.restore(snapshot, snapshot.state);
+    this.#raft.installed(message.snapshot);
+    // Whatever was wrong with the log, it is another one now.
+    this.#rights.setDivergent(false);
+    this.#applied();
+    this.#drive.run();
+  }
+
   #readFailed(error: unknown): void {
     const index = error instanceof StorageError && error.code === 'CORRUPT' ? error.index : undefined;
     if (index === undefined) this.#events.onTrouble('reading entries for a follower failed', error);
+    // Peers that cannot help are an answer; a rejection is a broken invariant, and the process ends by it (N9).
     else void this.#mend(index);
   }
 
   async #mend(index: LogIndex): Promise<boolean> {
     // A replica that knows of damage does not campaign while it lasts.
-    this.#limitRights();
+    this.#rightsChanged();
     const isMended = await this.#mender.mend(index);
-    if (!this.#isClosed) this.#limitRights();
+    this.#rightsChanged();
     return isMended;
   }
 
-  /** What a damaged or full replica may still do (design decision 7). */
-  #limitRights(): void {
-    const { damage } = this.#log;
-    const isTailSound = !this.#isDivergent && !damage.some(({ where }) => where === 'tail');
-    this.#raft.setMayVote(isTailSound);
-    this.#raft.setMayCampaign(isTailSound && damage.length === 0 && this.#mayTakeEntries);
-  }
-}
-
-/** One sound entry at or below `committed`; undefined when this log cannot supply it. */
-async function readCommitted(log: Log, index: LogIndex, committed: LogIndex): Promise<LogEntry | undefined> {
-  if (index < log.firstIndex || index > committed) return undefined;
-  try {
-    return (await log.read(index, 1))[0];
-  } catch (error) {
-    // Damaged here as well, or trimmed meanwhile: another peer may have it.
-    if (error instanceof StorageError && (error.code === 'CORRUPT' || error.code === 'TRIMMED')) return undefined;
-    throw error;
+  #rightsChanged(): void {
+    if (this.#isClosed) return;
+    this.#rights.refresh();
+    this.#drive.run();
   }
 }
 

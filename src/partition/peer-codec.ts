@@ -59,6 +59,9 @@ const KINDS = [
   'timeout-now',
 ] as const satisfies readonly Message['kind'][];
 
+/** How many times its own size a kept part of a frame may pin. */
+const PINNED_SHARE = 4;
+
 export interface MessageExtras {
   readonly entries?: readonly LogEntry[];
   readonly previousChain?: ChainSum;
@@ -177,7 +180,7 @@ function decodeAppend(reader: ByteReader, envelope: Envelope): PeerMessage {
   const previousChain = reader.u8() === 1 ? readChain(reader) : undefined;
   const commit = reader.u53();
   const rest = reader.rest();
-  const entries = rest.length === 0 ? [] : decodeEntries(rest, previousChain);
+  const entries = rest.length === 0 ? [] : decodeEntries(keepable(rest), previousChain);
   const first = entries[0];
   if (first !== undefined && previousChain === undefined)
     throw new MalformedBytes('entries without the chain before them');
@@ -191,6 +194,12 @@ function decodeAppend(reader: ByteReader, envelope: Envelope): PeerMessage {
   }));
   const message: Message = { kind: 'append', ...envelope, previous, commit, entries: metas };
   return { message, entries, previousChain, snapshot: undefined };
+}
+
+/** Entries and state outlive their message, in the log and its cache: a small part of a large frame is copied out of it
+ *  rather than keep the whole frame in memory (N8). */
+function keepable(bytes: Uint8Array): Uint8Array {
+  return bytes.length * PINNED_SHARE < bytes.buffer.byteLength ? new Uint8Array(bytes) : bytes;
 }
 
 function writeSnapshot(
@@ -218,7 +227,7 @@ function decodeSnapshot(reader: ByteReader, envelope: Envelope): PeerMessage {
   const appendTimeMs = reader.u53();
   const chain = readChain(reader);
   const checksum = reader.u32();
-  const state = reader.blob();
+  const state = keepable(reader.blob());
   reader.expectEnd();
   if (crc32c(state) !== checksum) throw new StorageError('CORRUPT', 'a snapshot from a peer fails its checksum');
   const message: Message = { kind: 'snapshot', ...envelope, snapshot: id, membership, commit };

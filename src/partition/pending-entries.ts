@@ -5,12 +5,12 @@
  * Invariant pendingContiguous: entries are appliedIndex + 1 .. lastIndex of the log, without a hole.
  */
 import assert from 'node:assert';
-import type { EntryHeader, LogEntry, LogIndex } from '../../storage/index.ts';
+import type { EntryHeader, LogEntry, LogIndex, ProducerTuple } from '../../storage/index.ts';
 
 /** Answered exactly once. */
 export interface CommitWaiter {
-  /** The entry is committed and applied here. */
-  applied(header: EntryHeader): void;
+  /** The entry is committed and applied here; `result` is what the state machine made of it. */
+  applied(header: EntryHeader, result: unknown): void;
   /** The entry left this log, or leadership did: whether it will be committed is not known here. */
   lost(): void;
 }
@@ -47,6 +47,16 @@ export class PendingEntries {
     return first === undefined || index < first ? undefined : this.#entries[this.#head + index - first];
   }
 
+  /** The newest entry of this producer and epoch that begins below `sequence`; undefined: none is left to apply. */
+  newestBelow(producer: ProducerTuple, sequence: number): PendingEntry | undefined {
+    for (let at = this.#entries.length - 1; at >= this.#head; at -= 1) {
+      const entry = this.#entries[at]!;
+      const other = entry.header.producer;
+      if (other?.id === producer.id && other.epoch === producer.epoch && other.sequence < sequence) return entry;
+    }
+    return undefined;
+  }
+
   /** Takes the oldest entry out. */
   shift(): PendingEntry {
     const entry = this.#entries[this.#head];
@@ -72,7 +82,7 @@ export class PendingEntries {
       last = this.#entries.at(-1)
     ) {
       this.#entries.pop();
-      if (last.waiters !== undefined) lost.push(...last.waiters);
+      for (const waiter of last.waiters ?? []) lost.push(waiter);
     }
     if (this.#entries.length <= this.#head) {
       this.#entries = [];

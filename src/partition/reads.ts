@@ -3,10 +3,16 @@
  * never below the log start, and never a byte that fails its checksum: a damaged entry is fetched from a peer and put
  * back first, or the read fails by name (W24, design 5 "Repair").
  */
-import type { Log, LogEntry, LogIndex, Offset } from '../../storage/index.ts';
-import { StorageError } from '../../storage/index.ts';
+import { type Log, type LogEntry, type LogIndex, type Offset, StorageError } from '../../storage/index.ts';
 import type { PartitionState } from './state.ts';
 import type { TailCache } from './tail-cache.ts';
+
+/** Stored bytes that cannot be served. */
+export interface Unreadable {
+  readonly kind: 'damaged';
+  readonly file: string | undefined;
+  readonly position: number | undefined;
+}
 
 export type ReadOutcome =
   | {
@@ -19,7 +25,14 @@ export type ReadOutcome =
   | { readonly kind: 'at-tail' }
   | { readonly kind: 'trimmed' }
   | { readonly kind: 'out-of-range' }
-  | { readonly kind: 'damaged'; readonly file: string | undefined; readonly position: number | undefined };
+  /** The partition was closed: it may be open again, or gone with its topic. */
+  | { readonly kind: 'closed' }
+  | Unreadable;
+
+export type OffsetOutcome =
+  | { readonly kind: 'offset'; readonly offset: Offset }
+  | { readonly kind: 'closed' }
+  | Unreadable;
 
 export interface ReadsParts {
   readonly log: Log;
@@ -29,15 +42,25 @@ export interface ReadsParts {
   repair(index: LogIndex): Promise<boolean>;
 }
 
+const CLOSED = { kind: 'closed' } as const;
+
 export class Reads {
   readonly #parts: ReadsParts;
+  #isClosed = false;
 
   constructor(parts: ReadsParts) {
     this.#parts = parts;
   }
 
+  /** Reads end with 'closed' from here on. */
+  close(): void {
+    this.#isClosed = true;
+  }
+
   async read(offset: Offset, bytesMax: number): Promise<ReadOutcome> {
     const { state, cache } = this.#parts;
+    // Nothing is left to wait for at the tail of a closed partition: whoever looks there must not look again.
+    if (this.#isClosed) return CLOSED;
     if (offset > state.highWatermark) return { kind: 'out-of-range' };
     if (offset < state.logStart) return { kind: 'trimmed' };
     if (offset === state.highWatermark) return { kind: 'at-tail' };
@@ -46,25 +69,44 @@ export class Reads {
       const found = batchesOf(cache.slice(cached, state.appliedIndex, bytesMax) ?? []);
       if (found !== undefined) return found;
     }
-    return this.#readFromDisk(offset, bytesMax);
+    return this.#fromDisk(() => this.#readFromDisk(offset, bytesMax));
+  }
+
+  /** First offset whose append time is at or after `timestampMs`, within what can be read. */
+  offsetOfTime(timestampMs: number): Promise<OffsetOutcome> {
+    return this.#fromDisk(async () => {
+      const found = await this.#parts.log.offsetOfTime(timestampMs);
+      const { logStart, highWatermark } = this.#parts.state;
+      return { kind: 'offset', offset: Math.min(Math.max(found, logStart), highWatermark) };
+    });
   }
 
   async #readFromDisk(offset: Offset, bytesMax: number): Promise<ReadOutcome> {
     const { log, state } = this.#parts;
+    try {
+      const index = await log.indexOfOffset(offset);
+      const entries = await log.read(index, bytesMax);
+      // What was appended since and is not committed is not for readers.
+      return batchesOf(entries.filter(({ header }) => header.index <= state.appliedIndex)) ?? { kind: 'at-tail' };
+    } catch (error) {
+      if (error instanceof StorageError && error.code === 'TRIMMED') return { kind: 'trimmed' };
+      throw error;
+    }
+  }
+
+  /** Reads again what could be mended; what cannot is an outcome. */
+  async #fromDisk<T>(read: () => Promise<T>): Promise<T | Unreadable | typeof CLOSED> {
     for (;;) {
+      if (this.#isClosed) return CLOSED;
       try {
-        const index = await log.indexOfOffset(offset);
-        const entries = await log.read(index, bytesMax);
-        // What was appended since and is not committed is not for readers.
-        const found = batchesOf(entries.filter(({ header }) => header.index <= state.appliedIndex));
-        return found ?? { kind: 'at-tail' };
+        return await read();
       } catch (error) {
         if (!(error instanceof StorageError)) throw error;
-        if (error.code === 'TRIMMED') return { kind: 'trimmed' };
-        const isMended =
-          error.code === 'CORRUPT' && error.index !== undefined && (await this.#parts.repair(error.index));
-        if (isMended) continue;
-        if (error.code === 'CORRUPT') return { kind: 'damaged', file: error.file, position: error.position };
+        if (this.#isClosed || error.code === 'CLOSED') return CLOSED;
+        const { code, index, file, position } = error;
+        if (code === 'CORRUPT' && index !== undefined && (await this.#parts.repair(index))) continue;
+        // A disk that cannot read its bytes back has damaged them as far as a reader is concerned (F36).
+        if (code === 'CORRUPT' || code === 'IO') return { kind: 'damaged', file, position };
         throw error;
       }
     }

@@ -10,7 +10,14 @@
  * written and read back (W19, W20).
  */
 import assert from 'node:assert';
-import type { EntryId, Log, LogIndex, Snapshot } from '../../storage/index.ts';
+import {
+  type EntryId,
+  type Log,
+  type LogIndex,
+  type Offset,
+  type Snapshot,
+  StorageError,
+} from '../../storage/index.ts';
 import { PartitionState, type StateMachine } from './state.ts';
 
 export interface SnapshotParts {
@@ -20,17 +27,27 @@ export interface SnapshotParts {
   /** The prefix of the log is gone. */
   onTrimmed(): void;
   /** A snapshot or a trim failed; the partition goes on without it and tries again at the next occasion. */
-  onFailure(error: unknown): void;
+  onFailure(error: StorageError): void;
+}
+
+/** The end of a sealed segment that has no snapshot yet. */
+interface Due {
+  readonly last: EntryId;
+  /** Told when it is due no more: the snapshot is being taken, or never will be. */
+  readonly onGone: (() => void)[];
 }
 
 const READ_BYTES = 1024 * 1024;
 
 export class Snapshots {
   readonly #parts: SnapshotParts;
-  /** Ends of sealed segments that have no snapshot yet, ascending. */
-  #due: EntryId[] = [];
+  /** Ascending. */
+  #due: Due[] = [];
   /** One piece of work at a time; the next begins where the last one ended. */
   #work: Promise<void> = Promise.resolve();
+  /** The log start that was last looked at for segments to trim. */
+  #seenLogStart: Offset | undefined;
+  #isTrimQueued = false;
   #isStopped = false;
 
   constructor(parts: SnapshotParts) {
@@ -39,26 +56,36 @@ export class Snapshots {
 
   /** A segment ending at `last` was sealed. */
   sealed(last: EntryId): void {
-    this.#due.push(last);
+    this.#due.push({ last, onGone: [] });
     this.applied();
   }
 
-  /** The applied index or the log start moved. */
+  /** The applied index or the log start moved. Called for every commit: looks at segments only when there is news. */
   applied(): void {
     const { state } = this.#parts;
-    const due = this.#due.filter(({ index }) => index <= state.appliedIndex);
-    this.#due = this.#due.slice(due.length);
-    for (const last of due) {
-      // Taken now when the state stands exactly there: no need to rebuild it later.
-      const bytes = state.appliedIndex === last.index ? state.encode() : undefined;
-      this.#enqueue(() => this.#save(last, bytes));
-    }
-    if (this.#trimTarget() > this.#parts.log.firstIndex) this.#enqueue(() => this.#trim());
+    const hasDue = this.#due[0] !== undefined && this.#due[0].last.index <= state.appliedIndex;
+    if (hasDue) this.#takeDue();
+    if (!hasDue && this.#seenLogStart === state.logStart) return;
+    this.#seenLogStart = state.logStart;
+    if (this.#trimTarget() > this.#parts.log.firstIndex) this.#queueTrim();
   }
 
   /** Snapshots above the cut will never be due: their segments are gone. */
   truncated(from: LogIndex): void {
-    this.#due = this.#due.filter(({ index }) => index < from);
+    this.#drop(this.#due.filter(({ last }) => last.index >= from));
+  }
+
+  /** Resolves when the snapshot at the end of the segment that was just sealed at `index` is taken, or never will be. */
+  async taken(index: LogIndex): Promise<void> {
+    const due = this.#due.find(({ last }) => last.index === index);
+    if (due !== undefined) await new Promise<void>((resolve) => due.onGone.push(resolve));
+    await this.#work;
+  }
+
+  /** Begins nothing more. */
+  stop(): void {
+    this.#isStopped = true;
+    this.#drop(this.#due);
   }
 
   /** Resolves when no work is left. */
@@ -66,33 +93,61 @@ export class Snapshots {
     await this.#work;
   }
 
-  async stop(): Promise<void> {
-    this.#isStopped = true;
-    await this.#work;
+  #takeDue(): void {
+    const { state } = this.#parts;
+    const ready = this.#due.filter(({ last }) => last.index <= state.appliedIndex);
+    for (const { last } of ready) {
+      // Taken now when the state stands exactly there: no need to rebuild it later.
+      const bytes = state.appliedIndex === last.index ? state.encode() : undefined;
+      this.#enqueue(() => this.#save(last, bytes));
+    }
+    this.#drop(ready);
+  }
+
+  #drop(gone: readonly Due[]): void {
+    this.#due = this.#due.filter((due) => !gone.includes(due));
+    for (const { onGone } of gone) for (const tell of onGone) tell();
+  }
+
+  #queueTrim(): void {
+    if (this.#isTrimQueued) return;
+    this.#isTrimQueued = true;
+    this.#enqueue(() => {
+      this.#isTrimQueued = false;
+      return this.#trim();
+    });
   }
 
   #enqueue(work: () => Promise<void>): void {
-    this.#work = this.#work
-      .then(async () => {
-        if (this.#isStopped) return;
+    this.#work = this.#work.then(async () => {
+      if (this.#isStopped) return;
+      try {
         await work();
-      })
-      .catch((error: unknown) => this.#parts.onFailure(error));
+      } catch (error) {
+        // A broken invariant is not this room's to survive.
+        if (!(error instanceof StorageError)) throw error;
+        if (!this.#isStopped) this.#parts.onFailure(error);
+      }
+    });
   }
 
   async #save(last: EntryId, encoded: Uint8Array | undefined): Promise<void> {
     const { log } = this.#parts;
-    if (last.index < log.firstIndex - 1 || log.termAt(last.index) !== last.term) return;
-    if ((await log.snapshotAt(last.index)) !== undefined) return;
+    if (!this.#isStored(last) || (await log.snapshotAt(last.index)) !== undefined) return;
     const snapshot = await this.#at(last, encoded);
-    await log.saveSnapshot(snapshot);
+    // The log may have been replaced by a snapshot of the leader's while this one was made.
+    if (this.#isStored(last)) await log.saveSnapshot(snapshot);
+  }
+
+  #isStored({ index, term }: EntryId): boolean {
+    const { log } = this.#parts;
+    return index >= log.firstIndex && log.termAt(index) === term;
   }
 
   /** The snapshot at `last`, from bytes taken in time or by applying again what lies between. */
   async #at(last: EntryId, encoded: Uint8Array | undefined): Promise<Snapshot> {
     const { log } = this.#parts;
-    const header = (await log.read(last.index, 1))[0]?.header;
-    assert.ok(header !== undefined && header.term === last.term, `entry at the end of a sealed segment: ${last.index}`);
+    const header = (await log.read(last.index, 1))[0]!.header;
     const state = encoded ?? (await this.#rebuild(last.index)).encode();
     return {
       index: last.index,

@@ -17,8 +17,9 @@ import { ProducerTable } from './producer-table.ts';
 
 /** A deterministic state machine fed with the control entries the partition itself does not know. */
 export interface StateMachine {
-  /** `command` is the entry's JSON value, as proposed. Must not throw: what it cannot accept it ignores, by rule. */
-  apply(command: unknown, header: EntryHeader): void;
+  /** `command` is the entry's JSON value, as proposed. Must not throw: what it cannot accept it ignores, by rule.
+   *  What it returns is told to whoever proposed the command. */
+  apply(command: unknown, header: EntryHeader): unknown;
   encode(): Uint8Array;
   /** Replaces the state. */
   restore(bytes: Uint8Array): void;
@@ -58,8 +59,8 @@ export class PartitionState {
     return this.#membership;
   }
 
-  /** Applies the next entry. */
-  apply(header: EntryHeader, payload: Uint8Array): void {
+  /** Applies the next entry; returns what the state machine made of it. */
+  apply(header: EntryHeader, payload: Uint8Array): unknown {
     assert.equal(header.index, this.#appliedIndex + 1, 'index of the entry to apply');
     assert.equal(header.baseOffset, this.#highWatermark, `offsets are dense: base offset of entry ${header.index}`);
     this.#appliedIndex = header.index;
@@ -67,34 +68,32 @@ export class PartitionState {
       case 'batch':
         this.#highWatermark += header.recordCount;
         this.producers.applied(header);
-        return;
+        return undefined;
       case 'control':
-        this.#applyControl(header, payload);
-        return;
+        return this.#applyControl(header, payload);
       case 'membership':
-        this.#applyMembership(header, payload);
-        return;
+        return this.#applyMembership(header, payload);
       case 'no-op':
-        return;
+        return undefined;
       default:
-        header.kind satisfies never;
+        return header.kind satisfies never;
     }
   }
 
-  #applyControl(header: EntryHeader, payload: Uint8Array): void {
+  #applyControl(header: EntryHeader, payload: Uint8Array): unknown {
     const control = decodeControl(payload);
     if (control.kind === 'trim') {
       const before = Math.min(control.before, this.#highWatermark);
       this.#logStart = Math.max(this.#logStart, before);
-      return;
+      return undefined;
     }
-    this.#machine?.apply(control.command, header);
+    return this.#machine?.apply(control.command, header);
   }
 
-  #applyMembership(header: EntryHeader, payload: Uint8Array): void {
+  #applyMembership(header: EntryHeader, payload: Uint8Array): unknown {
     const { membership, birth } = decodeMembershipEntry(payload);
     this.#membership = membership;
-    if (birth !== undefined) this.#machine?.apply(birth, header);
+    return birth === undefined ? undefined : this.#machine?.apply(birth, header);
   }
 
   encode(): Uint8Array {

@@ -7,6 +7,13 @@
  */
 import { entryBytes, type LogEntry, type LogIndex, type Offset } from '../../storage/index.ts';
 
+/** What an entry takes beside its bytes: entry, header, two views and their stores; measured at 0.7 to 1.8 KB. */
+const ENTRY_OVERHEAD_BYTES = 1024;
+
+function cachedBytes(entry: LogEntry): number {
+  return entryBytes(entry) + ENTRY_OVERHEAD_BYTES;
+}
+
 /** The bytes all tail caches of a node may hold together. */
 export class CacheBudget {
   readonly #bytesMax: number;
@@ -34,6 +41,11 @@ export class CacheBudget {
     }
   }
 
+  /** `cache` is empty and may stay so. */
+  forget(cache: TailCache): void {
+    this.#caches.delete(cache);
+  }
+
   shrank(bytes: number): void {
     this.#bytes -= bytes;
   }
@@ -58,7 +70,7 @@ export class TailCache {
     let bytes = 0;
     for (const entry of entries) {
       this.#entries.push(entry);
-      bytes += entryBytes(entry);
+      bytes += cachedBytes(entry);
     }
     this.#budget.grew(this, bytes);
   }
@@ -105,13 +117,14 @@ export class TailCache {
       last = this.#entries.at(-1)
     ) {
       this.#entries.pop();
-      this.#budget.shrank(entryBytes(last));
+      this.#budget.shrank(cachedBytes(last));
     }
     if (this.#entries.length <= this.#head) this.#reset();
   }
 
   clear(): void {
     while (this.dropOldest());
+    this.#budget.forget(this);
   }
 
   /** Gives up the oldest entry; false when there is none. Called by the budget. */
@@ -120,7 +133,7 @@ export class TailCache {
     if (entry === undefined) return false;
     this.#entries[this.#head] = undefined;
     this.#head += 1;
-    this.#budget.shrank(entryBytes(entry));
+    this.#budget.shrank(cachedBytes(entry));
     if (this.#head === this.#entries.length) this.#reset();
     else if (this.#head >= 1024 && this.#head * 2 >= this.#entries.length) {
       this.#entries = this.#entries.slice(this.#head);

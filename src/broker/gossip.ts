@@ -1,0 +1,91 @@
+/**
+ * What nodes tell each other of themselves, unasked: which groups they lead, so that nodes without a replica know whom
+ * to ask, and whether they want leaderships at all. Said when it changes, and again every few seconds in case some was
+ * lost. Nothing rests on it but speed: a wrong address answers NOT_LEADER.
+ */
+import type { Env } from '../env.ts';
+import { LogError } from '../protocol/index.ts';
+import type { Leaders, Leadership } from './leaders.ts';
+import { decodeCall, encodeCall, type StatusAnswer, type StatusCall } from './peer-calls.ts';
+import type { Peers } from './peers.ts';
+
+export interface GossipParts {
+  readonly nodeId: string;
+  readonly env: Env;
+  readonly peers: Peers;
+  readonly leaders: Leaders;
+  /** False while this node wants no leadership: it drains, or its disk is full. */
+  mayLead(): boolean;
+  isDeleted(groupId: number): boolean;
+}
+
+const PERIOD_MS = 5_000;
+const CALL_TIMEOUT_MS = 2_000;
+
+export class Gossip {
+  readonly #parts: GossipParts;
+  /** Peers that want no leadership for now, as they say. */
+  readonly #unwilling = new Set<string>();
+  #dueMs = 0;
+  #hasNews = false;
+
+  constructor(parts: GossipParts) {
+    this.#parts = parts;
+  }
+
+  /** There is something to tell, at the next tick. */
+  hasNews(): void {
+    this.#hasNews = true;
+  }
+
+  isWilling(peer: string): boolean {
+    return !this.#unwilling.has(peer);
+  }
+
+  peerDown(peer: string): void {
+    this.#unwilling.delete(peer);
+  }
+
+  tick(): void {
+    const nowMs = this.#parts.env.clock.monotonicMs();
+    if (!this.#hasNews && nowMs < this.#dueMs) return;
+    this.#hasNews = false;
+    this.#dueMs = nowMs + PERIOD_MS;
+    void this.tellAll();
+  }
+
+  /** Resolves when every peer that is up has heard, or did not answer in time. */
+  async tellAll(): Promise<void> {
+    const up = this.#parts.peers.list.filter(({ isUp }) => isUp);
+    await Promise.all(up.map(({ id }) => this.exchange(id)));
+  }
+
+  /** Tells one peer, and learns the same from it. */
+  async exchange(peer: string): Promise<void> {
+    const { peers, env } = this.#parts;
+    try {
+      const answer = await peers.call(peer, 'status', encodeCall(this.call([])), { timeoutMs: CALL_TIMEOUT_MS });
+      this.learnFrom(peer, decodeCall<StatusAnswer>(answer).head);
+    } catch (error) {
+      if (!LogError.is(error)) throw error;
+      env.logger.debug({ peer, err: error }, 'asking a peer what it leads failed; it is asked again');
+    }
+  }
+
+  /** What this node tells of itself when it asks for the offsets of `groups`. */
+  call(groups: readonly number[]): StatusCall {
+    const { leaders, nodeId, mayLead } = this.#parts;
+    return { leads: leaders.ledBy(nodeId), mayLead: mayLead(), groups };
+  }
+
+  learnFrom(peer: string, { leads, mayLead }: Pick<StatusCall, 'leads' | 'mayLead'>): void {
+    if (mayLead) this.#unwilling.delete(peer);
+    else this.#unwilling.add(peer);
+    for (const { groupId, term } of leads) this.learn(groupId, { term, leader: peer });
+  }
+
+  /** Word of a deleted group may still be on its way. */
+  learn(groupId: number, news: Leadership): void {
+    if (!this.#parts.isDeleted(groupId)) this.#parts.leaders.learn(groupId, news);
+  }
+}

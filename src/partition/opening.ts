@@ -1,0 +1,82 @@
+/**
+ * From a directory to a log whose state is as far as it is known committed: what Partition.open() does before there is
+ * a partition. The log already talks meanwhile; what it says is kept for the partition, or does not matter yet.
+ */
+import { type EntryId, type Log, type LogEntry, type LogIndex, StorageError } from '../../storage/index.ts';
+import { Mender } from './mender.ts';
+import type { PartitionEvents, PartitionOptions, PartitionWorld } from './options.ts';
+import type { PendingEntries } from './pending-entries.ts';
+import { replay } from './replay.ts';
+import { PartitionState } from './state.ts';
+
+/** Who hears the log. */
+export interface LogListener {
+  onFlushed(at: EntryId): void;
+  onSealed(last: EntryId): void;
+  onFull(isFull: boolean): void;
+}
+
+export interface Opened {
+  readonly log: Log;
+  readonly state: PartitionState;
+  readonly pending: PendingEntries;
+  readonly mender: Mender;
+  /** The log has found its disk full while it was replayed. */
+  readonly isFull: boolean;
+  /** From here on the log is heard by `listener`. */
+  hearBy(listener: LogListener): void;
+}
+
+/** @throws StorageError when the log cannot be opened; UnsupportedEntry when a newer version wrote it. */
+export async function openReplayed(
+  options: PartitionOptions,
+  world: PartitionWorld,
+  events: PartitionEvents,
+): Promise<Opened> {
+  const { groupId, segmentBytes, clusterId, createMachine } = options;
+  const { timers } = world.env;
+  let listener: LogListener | undefined;
+  let isFull = false;
+  const becameFull = (isSo: boolean): void => {
+    isFull = isSo;
+    listener?.onFull(isSo);
+  };
+  const log = await world.directory.openLog(groupId, {
+    segmentBytes,
+    clusterId,
+    timers,
+    // Nothing is accepted before there is a listener, so nothing is flushed or sealed either.
+    onFlushed: (at) => listener?.onFlushed(at),
+    onSealed: (last) => listener?.onSealed(last),
+    onFull: () => becameFull(true),
+    onSpace: () => becameFull(false),
+    observe: (event) => events.onLogEvent(event),
+  });
+  try {
+    const state = new PartitionState(createMachine?.());
+    const snapshot = log.latestSnapshot;
+    if (snapshot !== undefined) state.restore(snapshot, snapshot.state);
+    const mender = new Mender({ log, groupId, world, events });
+    events.onReplaying((index) => readCommitted(log, index, log.commitHint));
+    const pending = await replay({ log, state, mender, timers, isStopping: () => events.isStopping() });
+    const hearBy = (by: LogListener): void => {
+      listener = by;
+    };
+    return { log, state, pending, mender, isFull, hearBy };
+  } catch (error) {
+    await log.close();
+    throw error;
+  }
+}
+
+/** One sound entry at or below `committed`; undefined when this log cannot supply it. */
+export async function readCommitted(log: Log, index: LogIndex, committed: LogIndex): Promise<LogEntry | undefined> {
+  if (index < log.firstIndex || index > committed) return undefined;
+  try {
+    return (await log.read(index, 1))[0];
+  } catch (error) {
+    if (!(error instanceof StorageError) || error.code === 'UNSUPPORTED') throw error;
+    // Damaged here as well, trimmed or closed meanwhile: another peer may have it.
+    return undefined;
+  }
+}

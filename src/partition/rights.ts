@@ -1,0 +1,64 @@
+/**
+ * What a replica may still do when its disk is full or its log damaged (design decision 7, R19, W23): take entries,
+ * vote and ack, campaign. The Raft core is told each time something of it changes.
+ */
+import type { Log } from '../../storage/index.ts';
+import type { Raft } from '../raft/index.ts';
+
+export class Rights {
+  readonly #log: Log;
+  readonly #raft: Raft;
+  /** The node is short of space, by its own measure. */
+  #isNodeFull = false;
+  /** A write failed for want of space; the log refuses entries until it finds some. */
+  #isLogFull = false;
+  /** This log and the leader's disagree although their terms and indexes agree: damage that no checksum caught. */
+  #isDivergent = false;
+  /** The node is about to go. */
+  #isResigned = false;
+
+  constructor(log: Log, raft: Raft) {
+    this.#log = log;
+    this.#raft = raft;
+    this.refresh();
+  }
+
+  get isDivergent(): boolean {
+    return this.#isDivergent;
+  }
+
+  /** Entries are taken unless there is no room. Those that make room, or are tiny and not a producer's, are taken as
+   *  long as the log itself can write: the node's floor is kept for them. */
+  mayTake(isSmall: boolean): boolean {
+    return !this.#isLogFull && (isSmall || !this.#isNodeFull);
+  }
+
+  setNodeFull(isFull: boolean): void {
+    this.#isNodeFull = isFull;
+    this.refresh();
+  }
+
+  setLogFull(isFull: boolean): void {
+    this.#isLogFull = isFull;
+    this.refresh();
+  }
+
+  resign(): void {
+    this.#isResigned = true;
+    this.refresh();
+  }
+
+  setDivergent(isDivergent: boolean): void {
+    this.#isDivergent = isDivergent;
+    this.refresh();
+  }
+
+  /** Looks at the log's damage anew. */
+  refresh(): void {
+    const { damage } = this.#log;
+    const isTailSound = !this.#isDivergent && !damage.some(({ where }) => where === 'tail');
+    this.#raft.setMayVote(isTailSound);
+    const isWhole = isTailSound && damage.length === 0;
+    this.#raft.setMayCampaign(isWhole && this.mayTake(false) && !this.#isResigned);
+  }
+}
