@@ -5,20 +5,25 @@
  * Every verb rejects with a LogError of the protocol's table and nothing else. A rejection says through `outcome`
  * whether the request can have had an effect.
  */
-import type { ProducerTuple } from '../protocol/index.ts';
+import type {
+  ClusterInfo,
+  NodeInfo,
+  PartitionInfo,
+  ProducerTuple,
+  ReadLevel,
+  Retention,
+  StartAt,
+  TopicInfo,
+  TopicRef,
+} from '../protocol/index.ts';
 
-/** A topic by name, or by the id a client was given for it; an id of a topic deleted since is TOPIC_NOT_FOUND even
- *  when the name exists again. */
-export type TopicRef = { readonly name: string } | { readonly id: number };
-
-export type ReadLevel = 'any';
-
-export type StartAt =
-  | { readonly kind: 'offset'; readonly offset: number }
-  | { readonly kind: 'earliest' }
-  | { readonly kind: 'latest' }
-  | { readonly kind: 'timestamp'; readonly timestampMs: number }
-  | { readonly kind: 'last'; readonly count: number };
+/** What the protocol can say of topics and nodes is what a broker says of them. An id of a topic deleted since is
+ *  TOPIC_NOT_FOUND even when the name exists again (L5). */
+export type { ReadLevel, Retention, StartAt, TopicRef };
+export type TopicDescription = TopicInfo;
+export type PartitionDescription = PartitionInfo;
+export type NodeDescription = NodeInfo;
+export type ClusterDescription = ClusterInfo;
 
 /** The connection a request belongs to, as admission sees it. One per session; HTTP makes one a socket. */
 export interface ClientHandle {
@@ -108,34 +113,11 @@ export interface Reader {
   close(): void;
 }
 
-export interface Retention {
-  /** Bytes of a partition's log; undefined: no bound. */
-  readonly maxBytes: number | undefined;
-  readonly maxAgeMs: number | undefined;
-}
-
 export interface CreateTopicRequest {
   readonly name: string;
   readonly partitions: number;
   /** undefined: min(3, nodes). */
   readonly replicas: number | undefined;
-  readonly retention: Retention;
-}
-
-export interface PartitionDescription {
-  readonly partition: number;
-  readonly leader: string | undefined;
-  readonly term: number;
-  readonly replicas: readonly string[];
-  readonly earliest: number;
-  readonly tail: number;
-  readonly state: 'ok' | 'damaged' | 'unknown';
-}
-
-export interface TopicDescription {
-  readonly name: string;
-  readonly id: number;
-  readonly partitions: readonly PartitionDescription[];
   readonly retention: Retention;
 }
 
@@ -145,24 +127,6 @@ export interface TailResult extends Omit<ReadStamp, 'level'> {
   readonly topicId: number;
   readonly earliest: number;
   readonly tail: number;
-}
-
-export interface NodeDescription {
-  readonly id: string;
-  /** Where clients reach it (ws://host:port/v1/ws); undefined when not known. */
-  readonly url: string | undefined;
-  readonly peerAddress: string;
-  readonly diskUuid: string | undefined;
-  readonly version: string | undefined;
-  readonly isUp: boolean;
-  readonly partitionsLed: number;
-}
-
-export interface ClusterDescription {
-  readonly clusterId: string | undefined;
-  readonly nodeId: string;
-  readonly nodes: readonly NodeDescription[];
-  readonly catalogLeader: string | undefined;
 }
 
 export interface HealthCheck {
