@@ -11,12 +11,12 @@
 import assert from 'node:assert/strict';
 import type { DamageList } from './damage.ts';
 import { isStorageError, StorageError } from './errors.ts';
-import { isChained } from './format.ts';
 import { GroupCommit } from './group-commit.ts';
 import type { HardStateFile } from './hard-state.ts';
 import type { LogContext } from './log-context.ts';
-import { type LogPoint, pointAfter, whyNotAfter } from './log-point.ts';
+import type { LogPoint } from './log-point.ts';
 import { LogReader } from './log-reader.ts';
+import { LogState } from './log-state.ts';
 import { type LogOptions, limitsOf } from './options.ts';
 import type { Recovered } from './recovery.ts';
 import { mendFrames, repairEntry } from './repair.ts';
@@ -26,8 +26,6 @@ import type { Segments } from './segments.ts';
 import { pointOfSnapshot } from './snapshot.ts';
 import { SnapshotFiles } from './snapshot-files.ts';
 import type { StoredSegment } from './stored-segment.ts';
-import { TailPoints } from './tail-points.ts';
-import { TermRuns } from './term-runs.ts';
 import type {
   ByteCount,
   ChainSum,
@@ -65,6 +63,7 @@ export class Log {
   readonly #context: LogContext;
   readonly #options: LogOptions;
   readonly #owner: LogOwner;
+  readonly #state: LogState;
   readonly #segments: Segments;
   readonly #commit: GroupCommit;
   readonly #reader: LogReader;
@@ -74,10 +73,6 @@ export class Log {
   #hardState: HardState;
   /** The last save; later appends wait for it (W14). Undefined when none is under way. */
   #savingHardState: Promise<void> | undefined;
-  #termRuns: TermRuns;
-  #tail: TailPoints;
-  #base: LogPoint;
-  #commitHint: LogIndex;
   #closing: Promise<void> | undefined;
   #isInstalling = false;
 
@@ -89,10 +84,7 @@ export class Log {
     this.#damage = recovered.damage;
     this.#hardStateFile = recovered.hardState;
     this.#hardState = recovered.hardState.state;
-    this.#termRuns = recovered.termRuns;
-    this.#tail = recovered.tail;
-    this.#base = recovered.segments.base;
-    this.#commitHint = Math.max(recovered.commitHint, this.#base.index);
+    this.#state = new LogState(context.own.groupId, { ...recovered, base: recovered.segments.base });
     this.#snapshots = new SnapshotFiles(context, recovered.latestSnapshot, recovered.snapshotIndexes);
     const files = new SegmentReader(context, (segment, marks) => {
       // Derived data, written anew between flushes; a failure to do so is a failed write like any other.
@@ -102,8 +94,8 @@ export class Log {
     this.#reader = new LogReader(
       { segments: this.#segments, commit: this.#commit, files, damage: this.#damage },
       {
-        base: () => this.#base,
-        last: () => this.#tail.last,
+        base: () => this.#state.base,
+        last: () => this.#state.last,
         assertOpen: () => this.#assertNotClosed(),
         observe: (event) => options.observe?.(event),
         mendFrames: (segment, fault) => this.#mendFrames(segment, fault),
@@ -122,37 +114,37 @@ export class Log {
 
   /** First stored entry; lastIndex + 1 when there is none. */
   get firstIndex(): LogIndex {
-    return this.#base.index + 1;
+    return this.#state.base.index + 1;
   }
 
   get lastIndex(): LogIndex {
-    return this.#tail.last.index;
+    return this.#state.last.index;
   }
 
   get lastTerm(): Term {
-    return this.#tail.last.term;
+    return this.#state.last.term;
   }
 
   get lastChain(): ChainSum {
-    return this.#tail.last.chain;
+    return this.#state.last.chain;
   }
 
   get lastAppendTimeMs(): Ms {
-    return this.#tail.last.appendTimeMs;
+    return this.#state.last.appendTimeMs;
   }
 
   get firstOffset(): Offset {
-    return this.#base.nextOffset;
+    return this.#state.base.nextOffset;
   }
 
   /** The offset the next record gets. */
   get nextOffset(): Offset {
-    return this.#tail.last.nextOffset;
+    return this.#state.last.nextOffset;
   }
 
   /** The entry just below firstIndex; (0, 0) for a log from the start. */
   get base(): EntryId {
-    return { term: this.#base.term, index: this.#base.index };
+    return { term: this.#state.base.term, index: this.#state.base.index };
   }
 
   /** The last durable entry. */
@@ -167,7 +159,7 @@ export class Log {
 
   /** A lower bound of the commit index: as recovered, or as last set. */
   get commitHint(): LogIndex {
-    return this.#commitHint;
+    return this.#state.commitHint;
   }
 
   /** Found at open or by a read, and not repaired yet. */
@@ -190,12 +182,12 @@ export class Log {
   }
 
   termRuns(): TermRun[] {
-    return this.#termRuns.runs();
+    return this.#state.termRuns();
   }
 
   /** The term at `index` in [base.index, lastIndex]. */
   termAt(index: LogIndex): Term | undefined {
-    return this.#termRuns.termAt(index);
+    return this.#state.termAt(index);
   }
 
   /** Accepts entries at lastIndex + 1 on. Durable when onFlushed says so. */
@@ -203,20 +195,7 @@ export class Log {
     this.#assertNotClosed();
     assert(!this.#isInstalling, 'no entries are taken while the log is replaced by a snapshot');
     this.#commit.assertOpen();
-    const points: LogPoint[] = [];
-    let { last } = this.#tail;
-    for (const { header, headerBytes } of entries) {
-      const disorder = whyNotAfter(last, header);
-      assert(disorder === undefined, `append: ${disorder}`);
-      assert(header.groupId === this.groupId, `an entry of group ${header.groupId} for log ${this.groupId}`);
-      assert(isChained(headerBytes, header, last.chain), `the chain of entry ${header.index} does not follow`);
-      last = pointAfter(header);
-      points.push(last);
-    }
-    for (const point of points) {
-      this.#tail.push(point);
-      this.#termRuns.add(point.term, point.index);
-    }
+    this.#state.accept(entries);
     if (entries.length > 0) this.#commit.accept(entries);
   }
 
@@ -226,11 +205,8 @@ export class Log {
    */
   truncateSuffix(from: LogIndex): void {
     this.#assertNotClosed();
-    assert(from > this.#commitHint, `cut at ${from}, known committed up to ${this.#commitHint}`);
-    assert(from > this.#base.index, `cut at ${from}, the log begins at ${this.firstIndex}`);
     if (from > this.lastIndex) return;
-    const point = this.#tail.cutAfter(from - 1);
-    this.#termRuns.cutAfter(from - 1);
+    const point = this.#state.cutFrom(from);
     this.#damage.keepUpTo(from - 1);
     this.#reader.layoutChanged();
     this.#commit.cutBehind(point);
@@ -261,10 +237,7 @@ export class Log {
 
   /** Written with the next frame. Ignored when it is not news; never above what this log holds. */
   setCommitHint(index: LogIndex): void {
-    const hint = Math.min(index, this.lastIndex);
-    if (hint <= this.#commitHint) return;
-    this.#commitHint = hint;
-    this.#tail.forgetBelow(hint);
+    this.#state.setCommitHint(index);
   }
 
   /** See LogReader. */
@@ -282,7 +255,7 @@ export class Log {
 
   /** The chain just before `index`, in [firstIndex, lastIndex + 1]. */
   async chainBefore(index: LogIndex): Promise<ChainSum> {
-    return this.#tail.at(index - 1)?.chain ?? this.#reader.chainAt(index - 1);
+    return this.#state.pointAt(index - 1)?.chain ?? this.#reader.chainAt(index - 1);
   }
 
   /** Seals the active segment at the last accepted entry, once that is flushed. */
@@ -293,7 +266,7 @@ export class Log {
       const { term, index } = active.last;
       if (!active.isEmpty) {
         assert(!this.#damage.hasIn(active.segmentId), 'a segment with a damaged tail is not sealed');
-        await this.#segments.roll(this.#commitHint);
+        await this.#segments.roll(this.#state.commitHint);
         this.#options.onSealed?.({ term, index });
       }
       return { term, index };
@@ -332,10 +305,7 @@ export class Log {
 
   #replaced(point: LogPoint): void {
     const { term, index } = point;
-    this.#base = point;
-    this.#tail = new TailPoints(point);
-    this.#termRuns = new TermRuns({ term, index });
-    this.#commitHint = index;
+    this.#state.restartAt(point);
     this.#damage.keepUpTo(0);
     this.#reader.layoutChanged();
     this.#commit.restartAt({ term, index });
@@ -350,18 +320,14 @@ export class Log {
     return this.#commit.stepThatFrees(async () => {
       const start = this.#trimmableTo(firstIndexToKeep);
       if (start <= this.firstIndex) return this.firstIndex;
-      await this.#withReserve(() => this.#segments.trim(start, this.#commitHint, () => this.#trimmed()));
-      await this.#snapshots.keepFrom(this.#base.index);
+      await this.#withReserve(() => this.#segments.trim(start, this.#state.commitHint, () => this.#trimmed()));
+      await this.#snapshots.keepFrom(this.#state.base.index);
       return this.firstIndex;
     });
   }
 
   #trimmed(): void {
-    this.#base = this.#segments.base;
-    const { term, index } = this.#base;
-    this.#termRuns.trimTo({ term, index });
-    this.#commitHint = Math.max(this.#commitHint, index);
-    this.#tail.forgetBelow(index);
+    this.#state.trimTo(this.#segments.base);
     this.#damage.keepFrom(this.firstIndex);
     this.#reader.layoutChanged();
   }
@@ -457,7 +423,7 @@ export class Log {
       { ...limitsOf(options), timers: options.timers },
       {
         hardStatePending: () => this.#savingHardState,
-        commitHint: () => this.#commitHint,
+        commitHint: () => this.#state.commitHint,
         locate: (index) => files.find(this.#segments.holding(index), index),
         onFlushed: (at, { entries, bytes }) => {
           options.observe?.({ kind: 'flush', entries, bytes });

@@ -258,7 +258,7 @@ class Scan {
     return { next, point: after, fault: { position, end: next, before: point, after } };
   }
 
-  /** The first sound frame at or behind `from` that continues the sequence beyond `sequence`: the evidence of W9. */
+  /** The first sound frame behind `from` that continues the sequence and says that all up to `from` was flushed (W9). */
   async #findFrame(from: ByteCount, sequence: number = this.#sequence): Promise<FrameHeader | undefined> {
     const magic = new Uint8Array(4);
     new DataView(magic.buffer).setUint32(0, FRAME_MAGIC, true);
@@ -277,7 +277,7 @@ class Scan {
       }
       const frameAt = position + (found - window.at(position)) - 4;
       const frame = await this.#frameAt(frameAt);
-      if (frame !== undefined && frame.sequence > sequence) return frame;
+      if (frame !== undefined && frame.sequence > sequence && frame.provenPosition >= from) return frame;
       position = frameAt + 5;
     }
     return undefined;

@@ -206,7 +206,9 @@ async function assertKept(disk: ModelDisk, promises: Promises, story: string): P
 }
 
 describe('power cuts', () => {
-  test('at every disk call, and again during that recovery, keep every promise', { timeout: 120_000 }, async () => {
+  test('at every disk call, and again during that recovery, keep every promise', {
+    timeout: 60_000 * SEEDS,
+  }, async () => {
     let stops = 0;
     for (let n = 1; ; n++) {
       const promises = new Promises();

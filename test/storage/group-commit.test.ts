@@ -6,6 +6,25 @@ import { describeEntries, nextEntries, openLog, readAll } from '../support/stora
 
 const SMALL = { payloadBytes: 100 };
 
+/** Keeps durable writes to files whose path ends so from beginning, until they are released. */
+function holdWrites(disk: ModelDisk, suffix: string): { waiting: number; written: string[]; release(): void } {
+  let open: () => void = () => undefined;
+  const opened = new Promise<void>((resolve) => {
+    open = resolve;
+  });
+  const held = { waiting: 0, written: [] as string[], release: () => open() };
+  const enter = disk.enter.bind(disk);
+  disk.enter = async (kind, path, begin) => {
+    if (kind === 'writeDurable' && path.endsWith(suffix)) {
+      held.waiting++;
+      await opened;
+    }
+    if (kind === 'writeDurable') held.written.push(path);
+    return enter(kind, path, begin);
+  };
+  return held;
+}
+
 describe('group commit', () => {
   test('entries appended in one turn share one flush', async () => {
     const disk = new ModelDisk();
@@ -66,35 +85,50 @@ describe('group commit', () => {
   });
 
   test('no entry is written before a hard state that was accepted earlier is durable (W14)', async () => {
-    const calls: Call[] = [];
-    const disk = new ModelDisk({ onCall: (call) => void calls.push(call) });
+    const disk = new ModelDisk();
     const { log } = await openLog(disk);
-    calls.length = 0;
+    const held = holdWrites(disk, 'hard-state');
     const saving = log.saveHardState({ term: 5, votedFor: 'n3' });
     log.append(nextEntries(log, [{ term: 5, ...SMALL }]));
-    await log.flush();
+    const flushing = log.flush();
+    await disk.until(() => held.waiting > 0);
+    // Long enough for anything that does not wait to be written.
+    for (let i = 0; i < 200; i++) await Promise.resolve();
+    expect(held.written.filter((path) => path.endsWith('.segment'))).toEqual([]);
+    held.release();
     await saving;
-    const writes = calls.filter((call) => call.kind === 'writeDurable').map((call) => call.path.split('/').at(-1));
-    expect(writes).toEqual(['hard-state', 'hard-state', '0000000000000001.segment']);
+    await flushing;
+    const names = held.written.map((path) => path.split('/').at(-1));
+    expect(names).toEqual(['hard-state', 'hard-state', '0000000000000001.segment']);
   });
 
   test('a hard state does not wait for a flush of entries in flight', async () => {
-    let release: (() => void) | undefined;
     const disk = new ModelDisk();
     const { log } = await openLog(disk);
-    // The entries' flush is held in the queue of the disk by a promise of ours.
-    const enter = disk.enter.bind(disk);
-    disk.enter = async (kind, path, begin) => {
-      if (kind === 'writeDurable' && path.endsWith('.segment'))
-        await new Promise<void>((resolve) => (release = resolve));
-      return enter(kind, path, begin);
-    };
+    const held = holdWrites(disk, '.segment');
     log.append(nextEntries(log, [SMALL]));
-    await disk.until(() => release !== undefined);
+    await disk.until(() => held.waiting > 0);
     await log.saveHardState({ term: 2, votedFor: 'n1' });
     expect(log.flushed.index).toBe(0);
-    release!();
+    held.release();
     await log.flush();
+    expect(log.flushed.index).toBe(1);
+  });
+
+  test('a snapshot is not written before the entries it covers are flushed', async () => {
+    const disk = new ModelDisk();
+    const { log } = await openLog(disk);
+    const held = holdWrites(disk, '.segment');
+    log.append(nextEntries(log, [SMALL]));
+    const { lastIndex: index, lastTerm: term, lastAppendTimeMs: appendTimeMs, lastChain: chain } = log;
+    const saving = log.saveSnapshot({ index, term, nextOffset: 0, appendTimeMs, chain, state: new Uint8Array(5) });
+    await disk.until(() => held.waiting > 0);
+    for (let i = 0; i < 200; i++) await Promise.resolve();
+    const snapshots = () => disk.files().filter((path) => path.includes('snapshot-'));
+    expect(snapshots()).toEqual([]);
+    held.release();
+    await saving;
+    expect(snapshots()).toHaveLength(1);
   });
 
   test('a cut during a flush: what it wrote behind the cut is not called flushed, nor is what replaces it', async () => {
