@@ -123,6 +123,8 @@ class Inode {
     }
     this.durableBytes = Math.max(this.durableBytes, end);
     this.unflushed = this.unflushed.filter(({ page }) => page < first || page > last);
+    // Sizes of before that could not hold them are out of the question.
+    this.unflushedBytes = this.unflushedBytes.filter((bytes) => bytes >= end);
   }
 
   forgetUnflushed(): void {
