@@ -1,0 +1,138 @@
+import { describe, expect, test } from 'vitest';
+import { Mender, type MenderParts } from '../../src/partition/mender.ts';
+import { type Damage, type LogEntry, StorageError } from '../../storage/index.ts';
+import { entries } from './support/entries.ts';
+
+const FOUR = entries({}, {}, {}, {});
+
+function region(firstIndex: number, lastIndex: number): Damage {
+  return { file: '/log', position: 512, firstIndex, lastIndex, where: 'sealed' };
+}
+
+interface Bench {
+  readonly mender: Mender;
+  damage: Damage[];
+  readonly asked: number[];
+  readonly troubles: string[];
+  repairs: number;
+  /** Answers the oldest question that waits. */
+  supply(entry: LogEntry | undefined): Promise<void>;
+  failRepair: Error | undefined;
+}
+
+function bench(...damage: Damage[]): Bench {
+  const waiting: ((entry: LogEntry | undefined) => void)[] = [];
+  const made: Bench = {
+    damage,
+    asked: [],
+    troubles: [],
+    repairs: 0,
+    failRepair: undefined,
+    supply: async (entry) => {
+      await turn();
+      waiting.shift()!(entry);
+      await turn();
+    },
+    mender: new Mender({
+      groupId: 1,
+      log: {
+        get damage() {
+          return made.damage;
+        },
+        repair: async (entry: LogEntry) => {
+          if (made.failRepair !== undefined) throw made.failRepair;
+          const { index } = entry.header;
+          // What is left of a region begins behind the entry that was put back.
+          made.damage = made.damage.flatMap((one) => {
+            if (index < one.firstIndex || index > one.lastIndex) return [one];
+            return index === one.lastIndex ? [] : [{ ...one, firstIndex: index + 1 }];
+          });
+        },
+      },
+      world: {
+        fetchEntry: (_groupId: number, index: number) => {
+          made.asked.push(index);
+          return new Promise((resolve) => waiting.push(resolve));
+        },
+        metrics: {
+          add: () => {
+            made.repairs += 1;
+          },
+        },
+      },
+      events: { onTrouble: (what: string) => made.troubles.push(what) },
+    } as unknown as MenderParts),
+  };
+  return made;
+}
+
+function turn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}
+
+describe('mending', () => {
+  test('puts entries of a region back in order, up to the one that is asked for', async () => {
+    const made = bench(region(2, 4));
+    const mended = made.mender.mend(3);
+    await made.supply(FOUR[1]);
+    await made.supply(FOUR[2]);
+    expect(await mended).toBe(true);
+    expect([made.asked, made.repairs, made.damage]).toEqual([[2, 3], 2, [region(4, 4)]]);
+  });
+
+  test('asks once, however many readers wait for the entry', async () => {
+    const made = bench(region(2, 2));
+    const all = Array.from({ length: 100 }, () => made.mender.mend(2));
+    await made.supply(FOUR[1]);
+    expect(await Promise.all(all)).toEqual(all.map(() => true));
+    expect(made.asked).toEqual([2]);
+  });
+
+  test('of an entry that no peer has is reported once, and can be tried again', async () => {
+    const made = bench(region(2, 2));
+    for (let i = 0; i < 3; i += 1) {
+      const mended = made.mender.mend(2);
+      await made.supply(undefined);
+      expect(await mended).toBe(false);
+    }
+    expect(made.troubles).toHaveLength(1);
+    const mended = made.mender.mend(2);
+    await made.supply(FOUR[1]);
+    expect(await mended).toBe(true);
+    // Damaged again later: that is news.
+    made.damage = [region(2, 2)];
+    const again = made.mender.mend(2);
+    await made.supply(undefined);
+    expect([await again, made.troubles.length]).toEqual([false, 2]);
+  });
+
+  test('of an entry that does not fit is refused', async () => {
+    const made = bench(region(2, 2));
+    made.failRepair = new StorageError('OUT_OF_RANGE', 'another chain');
+    const mended = made.mender.mend(2);
+    await made.supply(FOUR[1]);
+    expect([await mended, made.repairs]).toEqual([false, 0]);
+    expect(made.troubles[0]).toContain('did not fit');
+  });
+
+  test('that fails for another reason fails for those who asked, and the next one goes on', async () => {
+    const made = bench(region(1, 1), region(3, 3));
+    made.failRepair = new Error('a defect');
+    const broken = made.mender.mend(1);
+    const next = made.mender.mend(3);
+    broken.catch(() => undefined);
+    await made.supply(FOUR[0]);
+    await expect(broken).rejects.toThrow('a defect');
+    made.failRepair = undefined;
+    await made.supply(FOUR[2]);
+    expect(await next).toBe(true);
+  });
+
+  test('of everything stops at the first region that cannot be helped', async () => {
+    const made = bench(region(1, 1), region(3, 3));
+    const all = made.mender.mendAll();
+    await made.supply(undefined);
+    await all;
+    expect(made.asked).toEqual([1]);
+  });
+});

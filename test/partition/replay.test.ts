@@ -1,0 +1,147 @@
+import { afterEach, describe, expect, test } from 'vitest';
+import type { Mender } from '../../src/partition/mender.ts';
+import { type ReplayParts, replay } from '../../src/partition/replay.ts';
+import { PartitionState } from '../../src/partition/state.ts';
+import { type Log, MemoryDisk, StorageError } from '../../storage/index.ts';
+import { SimTime } from '../broker/support/sim-env.ts';
+import { entries } from './support/entries.ts';
+import { type OpenLog, openLog } from './support/open-log.ts';
+
+const A = 'aa'.repeat(16);
+const FOUR = entries(
+  { kind: 'no-op' },
+  { values: ['a', 'b'], producer: { id: A, epoch: 0, sequence: 0 } },
+  { values: ['c'], producer: { id: A, epoch: 0, sequence: 2 } },
+  { values: ['d'] },
+);
+const opened: OpenLog[] = [];
+
+afterEach(async () => {
+  for (const { close } of opened.splice(0)) await close();
+});
+
+/** A log with four entries, opened again as after a stop. */
+async function reopened(commitHint: number): Promise<Log> {
+  const disk = new MemoryDisk();
+  const before = await openLog({ disk });
+  before.log.append(FOUR);
+  before.log.setCommitHint(commitHint);
+  await before.log.flush();
+  await before.close();
+  const again = await openLog({ disk });
+  opened.push(again);
+  return again.log;
+}
+
+const NEVER_ASKED = { mend: () => Promise.reject(new Error('nothing is damaged')) } as unknown as Mender;
+
+function partsOf(log: Log, more: Partial<ReplayParts> = {}): ReplayParts {
+  const timers = {
+    after: () => ({ cancel: () => undefined }),
+    every: () => ({ cancel: () => undefined }),
+    soon: () => undefined,
+  };
+  return { log, state: new PartitionState(undefined), mender: NEVER_ASKED, timers, isStopping: () => false, ...more };
+}
+
+describe('replay', () => {
+  test('applies what is known committed, and no more', async () => {
+    const parts = partsOf(await reopened(2));
+    const pending = await replay(parts);
+    expect([parts.state.appliedIndex, parts.state.highWatermark]).toEqual([2, 2]);
+    expect([...pending.headers()]).toEqual(FOUR.slice(2).map(({ header }) => header));
+  });
+
+  test('knows the batches that are not committed as duplicates all the same', async () => {
+    const parts = partsOf(await reopened(2));
+    await replay(parts);
+    const { producers } = parts.state;
+    expect(producers.check({ id: A, epoch: 0, sequence: 2 }, 1)).toMatchObject({
+      kind: 'duplicate',
+      batch: { index: 3 },
+    });
+    expect(producers.check({ id: A, epoch: 0, sequence: 3 }, 1)).toEqual({ kind: 'new' });
+  });
+
+  test('begins behind the state it was given', async () => {
+    const log = await reopened(4);
+    const live = new PartitionState(undefined);
+    for (const { header, payload } of FOUR.slice(0, 3)) live.apply(header, payload);
+    const state = new PartitionState(undefined);
+    state.restore({ index: 3, nextOffset: 3 }, live.encode());
+    await replay(partsOf(log, { state }));
+    expect([state.appliedIndex, state.highWatermark]).toEqual([4, 4]);
+  });
+
+  describe('of a damaged log', () => {
+    /** Entry 3 cannot be read until it was mended. */
+    async function damaged(): Promise<{ log: Log; heal: () => void }> {
+      const log = await reopened(4);
+      let isBad = true;
+      const read = log.read.bind(log);
+      log.read = async (from, bytesMax) => {
+        const found = await read(from, bytesMax);
+        const sound = isBad ? found.filter(({ header }) => header.index < 3) : found;
+        if (sound.length === 0) throw new StorageError('CORRUPT', 'bad', { index: 3 });
+        return sound;
+      };
+      return {
+        log,
+        heal: () => {
+          isBad = false;
+        },
+      };
+    }
+
+    test('waits for a peer to supply what is bad, for as long as that takes', async () => {
+      const { log, heal } = await damaged();
+      const time = new SimTime();
+      let asked = 0;
+      const mender = {
+        mend: async () => {
+          asked += 1;
+          if (asked === 3) heal();
+          return asked === 3;
+        },
+      } as unknown as Mender;
+      const timers = { ...partsOf(log).timers, after: (ms: number, fn: () => void) => time.add(ms, undefined, fn) };
+      const parts = partsOf(log, { mender, timers });
+      let isDone = false;
+      const done = replay(parts).then(() => {
+        isDone = true;
+      });
+      await time.advance(600);
+      expect([asked, isDone, parts.state.appliedIndex]).toEqual([2, false, 2]);
+      await time.advance(600);
+      await done;
+      expect([asked, parts.state.appliedIndex]).toEqual([3, 4]);
+    });
+
+    test('gives up when the node stops', async () => {
+      const { log } = await damaged();
+      const mender = { mend: () => Promise.resolve(false) } as unknown as Mender;
+      await expect(replay(partsOf(log, { mender, isStopping: () => true }))).rejects.toMatchObject({ code: 'CLOSED' });
+    });
+
+    test('does not ask at once again for what is bad although it was mended', async () => {
+      const { log } = await damaged();
+      const time = new SimTime();
+      let asked = 0;
+      const mender = {
+        mend: async () => {
+          asked += 1;
+          return true;
+        },
+      } as unknown as Mender;
+      const timers = { ...partsOf(log).timers, after: (ms: number, fn: () => void) => time.add(ms, undefined, fn) };
+      let isStopping = false;
+      const done = replay(partsOf(log, { mender, timers, isStopping: () => isStopping }));
+      done.catch(() => undefined);
+      await time.advance(1_100);
+      expect(asked).toBeLessThan(6);
+      isStopping = true;
+      await time.advance(1_000);
+      await expect(done).rejects.toMatchObject({ code: 'CLOSED' });
+    });
+  });
+});
