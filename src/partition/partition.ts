@@ -402,9 +402,9 @@ export class Partition {
     this.#cache.clear();
     this.#snapshots.truncated(0);
     this.#state.restore(snapshot, snapshot.state);
-    this.#raft.installed(message.snapshot);
-    // Whatever was wrong with the log, it is another one now.
+    // Whatever was wrong with the log, it is another one now; the core acks it only with the right to do so.
     this.#rights.setDivergent(false);
+    this.#raft.installed(message.snapshot);
     this.#applied();
     this.#drive.run();
   }
