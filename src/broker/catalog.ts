@@ -130,7 +130,9 @@ export class Catalog implements StateMachine {
         const topic = this.#byName.get(command.name);
         if (topic === undefined) return 'not-found';
         this.#state.topics = this.#state.topics.filter((other) => other !== topic);
-        this.#reindex();
+        this.#byName.delete(topic.name);
+        this.#byId.delete(topic.id);
+        for (const { groupId } of topic.partitions) this.#groups.delete(groupId);
         return 'done';
       }
       default:
@@ -161,8 +163,9 @@ export class Catalog implements StateMachine {
       made.push({ partition, groupId, replicas: chosen });
     }
     const { maxBytes, maxAgeMs } = retention;
-    this.#state.topics.push({ id: index, name, partitions: made, retention: { maxBytes, maxAgeMs } });
-    this.#reindex();
+    const topic = { id: index, name, partitions: made, retention: { maxBytes, maxAgeMs } };
+    this.#state.topics.push(topic);
+    this.#index(topic);
     return 'done';
   }
 
@@ -186,11 +189,13 @@ export class Catalog implements StateMachine {
     this.#byName.clear();
     this.#byId.clear();
     this.#groups.clear();
-    for (const topic of this.#state.topics) {
-      this.#byName.set(topic.name, topic);
-      this.#byId.set(topic.id, topic);
-      for (const { groupId } of topic.partitions) this.#groups.add(groupId);
-    }
+    for (const topic of this.#state.topics) this.#index(topic);
+  }
+
+  #index(topic: CatalogTopic): void {
+    this.#byName.set(topic.name, topic);
+    this.#byId.set(topic.id, topic);
+    for (const { groupId } of topic.partitions) this.#groups.add(groupId);
   }
 }
 
