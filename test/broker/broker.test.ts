@@ -536,4 +536,20 @@ describe('draining', () => {
     const { partitions } = await cluster.wait(cluster.broker('n1').describeTopic('t'));
     expect(partitions.map(({ leader }) => leader)).not.toContain('n2');
   });
+
+  test('is for good: no other node hands leaderships back to a node that is about to go', async () => {
+    const cluster = await started(THREE);
+    await cluster.createTopic('t', { partitions: 3 });
+    await cluster.time.advance(5_000);
+    const terms = async (): Promise<number[]> => {
+      const { partitions } = await cluster.wait(cluster.broker('n1').describeTopic('t'));
+      expect(partitions.map(({ leader }) => leader)).not.toContain('n2');
+      return partitions.map(({ term }) => term);
+    };
+    await cluster.wait(cluster.broker('n2').drain());
+    const after = await terms();
+    await cluster.time.advance(20_000);
+    // Nobody tried either: a transfer that comes to nothing holds appends up.
+    expect(await terms()).toEqual(after);
+  });
 });
