@@ -3,8 +3,8 @@
  * what is committed is durable on a majority. Throws at the first breach.
  */
 import type { EntryId, LogIndex, NodeId, Term } from '../../../src/raft/index.ts';
-import type { SimNode } from './sim-node.ts';
 import type { StoredEntry } from './sim-disk.ts';
+import type { SimNode } from './sim-node.ts';
 
 interface Committed {
   readonly entry: StoredEntry;
