@@ -3,7 +3,7 @@
  * tick, the birth of the cluster, and who leads what. No sockets; doors call the verbs of verbs.ts and nothing else.
  */
 import type { TimerHandle } from '../env.ts';
-import { CacheBudget, decodeEntries, type LogEntry, type LogEvent, type Partition } from '../partition/index.ts';
+import { CacheBudget, decodeEntries, type LogEvent, type Partition, type SuppliedEntry } from '../partition/index.ts';
 import { LogError } from '../protocol/index.ts';
 import { Admission } from './admission.ts';
 import { Birth } from './birth.ts';
@@ -16,10 +16,11 @@ import type { BrokerOptions, BrokerWorld } from './options.ts';
 import {
   decodeCall,
   encodeCall,
+  type FetchEntryAnswer,
   type FetchEntryCall,
-  type GroupCall,
   type StatusAnswer,
   type StatusCall,
+  type TailCall,
 } from './peer-calls.ts';
 import type { PeerHandler, PeerMethod } from './peers.ts';
 import { Produce } from './produce.ts';
@@ -88,7 +89,7 @@ export class Broker implements BrokerVerbs {
     const { nodeId, nodeIds, segmentBytes, batchBytesMax } = options;
     const { env, metrics, directory, peers } = world;
     const budget = new CacheBudget(options.cacheBytesMax);
-    this.#host = new Host(options, world, budget, (groupId, index) => this.#fetchEntry(groupId, index), {
+    this.#host = new Host(options, world, budget, (groupId, wanted) => this.#fetchEntry(groupId, wanted), {
       onStatus: (groupId, { term, leader }) => this.#statusChanged(groupId, term, leader),
       onApplied: (groupId) => this.#applied(groupId),
       onLogEvent: (groupId, event) => this.#logEvent(groupId, event),
@@ -375,22 +376,22 @@ export class Broker implements BrokerVerbs {
     this.#gossip.hasNews();
   }
 
-  async #fetchEntry(groupId: number, index: number): Promise<LogEntry | undefined> {
-    const call: FetchEntryCall = { groupId, index };
-    for (const peer of this.#world.peers.list) {
+  async #fetchEntry(
+    groupId: number,
+    { index, term }: { readonly index: number; readonly term: number },
+  ): Promise<SuppliedEntry | undefined> {
+    const { peers, env } = this.#world;
+    const call: FetchEntryCall = { groupId, index, term };
+    for (const peer of peers.list) {
       if (!peer.isUp) continue;
       try {
-        const body = await this.#world.peers.call(peer.id, 'fetch-entry', encodeCall(call), {
-          timeoutMs: CALL_TIMEOUT_MS,
-        });
-        const { bytes } = decodeCall(body);
+        const body = await peers.call(peer.id, 'fetch-entry', encodeCall(call), { timeoutMs: CALL_TIMEOUT_MS });
+        const { head, bytes } = decodeCall<FetchEntryAnswer>(body);
         const entry = bytes.length === 0 ? undefined : decodeEntries(bytes, undefined)[0];
-        if (entry !== undefined && entry.header.index === index && entry.header.groupId === groupId) return entry;
+        if (entry !== undefined && entry.header.index === index && entry.header.groupId === groupId)
+          return { entry, isCommitted: head.isCommitted };
       } catch (error) {
-        this.#world.env.logger.warn(
-          { group: groupId, index, peer: peer.id, err: error },
-          'a peer could not supply an entry',
-        );
+        env.logger.warn({ group: groupId, index, peer: peer.id, err: error }, 'a peer could not supply an entry');
       }
     }
     return undefined;
@@ -451,7 +452,7 @@ export class Broker implements BrokerVerbs {
       case 'read':
         return this.#fetch.onForwarded(body);
       case 'tail':
-        return encodeCall(this.#fetch.tailHere(decodeCall<GroupCall>(body).head.groupId));
+        return encodeCall(await this.#fetch.tailHere(decodeCall<TailCall>(body).head));
       case 'status':
         return this.#onStatus(from, decodeCall<StatusCall>(body).head);
       case 'fetch-entry':
@@ -481,8 +482,9 @@ export class Broker implements BrokerVerbs {
     return encodeCall({ leads, mayLead, groups } satisfies StatusAnswer);
   }
 
-  async #onFetchEntry({ groupId, index }: FetchEntryCall): Promise<Uint8Array[]> {
-    const entry = await this.#host.readEntry(groupId, index);
-    return encodeCall({}, entry === undefined ? [] : [entry.headerBytes, entry.payload]);
+  async #onFetchEntry({ groupId, index, term }: FetchEntryCall): Promise<Uint8Array[]> {
+    const found = await this.#host.readEntry(groupId, { index, term });
+    const answer: FetchEntryAnswer = { isCommitted: found?.isCommitted ?? false };
+    return encodeCall(answer, found === undefined ? [] : [found.entry.headerBytes, found.entry.payload]);
   }
 }

@@ -9,10 +9,10 @@ import type { Host } from './host.ts';
 import {
   decodeCall,
   encodeCall,
-  type GroupCall,
   type ReadAnswer,
   type ReadCall,
   type TailAnswer,
+  type TailCall,
 } from './peer-calls.ts';
 import type { Peers } from './peers.ts';
 import { NO_LEADER_RETRY_MS, type Route, type Routes } from './routes.ts';
@@ -82,7 +82,11 @@ export class Fetch {
   }
 
   /** As the leader knows it; no more is promised until linearizable reads exist. */
-  async tail(ref: TopicRef, partition: number): Promise<TailResult> {
+  tail(ref: TopicRef, partition: number): Promise<TailResult> {
+    return this.#tail(ref, partition, {});
+  }
+
+  async #tail(ref: TopicRef, partition: number, options: { readonly atLeast?: number }): Promise<TailResult> {
     const { nodeId, routes, peers } = this.#parts;
     const route = routes.partition(ref, partition);
     const { groupId } = route.partition;
@@ -90,19 +94,20 @@ export class Fetch {
     const leader = routes.leader(groupId);
     if (leader === undefined) throw routes.noLeader('The partition has no leader to say where its tail is.');
     const stamp = { level: 'leader', topicId: route.topic.id, node: leader } as const;
+    const call: TailCall = { groupId, ...options };
     const answer =
       leader === nodeId
-        ? this.tailHere(groupId)
-        : decodeCall<TailAnswer>(
-            await peers.call(leader, 'tail', encodeCall({ groupId } satisfies GroupCall), { timeoutMs: CALL_SLACK_MS }),
-          ).head;
+        ? await this.tailHere(call)
+        : decodeCall<TailAnswer>(await peers.call(leader, 'tail', encodeCall(call), { timeoutMs: CALL_SLACK_MS })).head;
     return { ...stamp, ...answer, appliedOffset: answer.tail };
   }
 
   /** @throws LogError NOT_LEADER unless this node leads and has applied everything committed before its term. */
-  tailHere(groupId: number): TailAnswer {
+  async tailHere({ groupId, atLeast = 0 }: TailCall): Promise<TailAnswer> {
     const partition = this.#parts.host.get(groupId);
     if (partition === undefined || !partition.isReadyLeader) throw new LogError('NOT_LEADER');
+    // Who asks may have read further on a leader that replaced this one without its knowing.
+    if (partition.tail < atLeast && !(await partition.confirmLeadership())) throw new LogError('NOT_LEADER');
     const { earliest, tail, term } = partition;
     return { earliest, tail, term };
   }
@@ -189,8 +194,7 @@ export class Fetch {
   }
 
   async #waitForLeaderTail({ route, partition }: Window, offset: number, waitMs: number): Promise<void> {
-    if (partition.isReadyLeader) return;
-    const { tail, earliest } = await this.tail({ id: route.topic.id }, route.partition.partition);
+    const { tail, earliest } = await this.#tail({ id: route.topic.id }, route.partition.partition, { atLeast: offset });
     if (offset > tail) throw this.#outOfRange(route, offset, earliest, tail);
     if (offset > partition.tail) await this.#waitPast(partition, offset - 1, waitMs, undefined);
     const appliedOffset = partition.tail;

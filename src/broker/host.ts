@@ -5,18 +5,18 @@
 
 import {
   type CacheBudget,
-  type LogEntry,
   type LogEvent,
   Partition,
   type PartitionOptions,
   type PartitionWorld,
+  type SuppliedEntry,
 } from '../partition/index.ts';
 import { LogError } from '../protocol/index.ts';
 import { CATALOG_GROUP, Catalog } from './catalog.ts';
 import { EarlyMessages } from './early-messages.ts';
 import type { BrokerOptions, BrokerWorld } from './options.ts';
 
-type ReadEntry = (index: number) => Promise<LogEntry | undefined>;
+type ReadEntry = (wanted: { readonly index: number; readonly term: number }) => Promise<SuppliedEntry | undefined>;
 
 export interface HostEvents {
   /** Role, term or leader of a hosted group changed. */
@@ -74,11 +74,11 @@ export class Host {
     return hosted?.kind === 'open' ? hosted.partition : undefined;
   }
 
-  /** One committed entry, for a peer whose copy is damaged; undefined when this node cannot supply it. */
-  async readEntry(groupId: number, index: number): Promise<LogEntry | undefined> {
+  /** One entry, for a peer whose copy is damaged; undefined when this node cannot supply it. */
+  async readEntry(groupId: number, wanted: Parameters<ReadEntry>[0]): Promise<SuppliedEntry | undefined> {
     const hosted = this.#hosted.get(groupId);
-    if (hosted?.kind === 'open') return hosted.partition.readEntry(index);
-    return hosted?.kind === 'opening' ? hosted.readEntry?.(index) : undefined;
+    if (hosted?.kind === 'open') return hosted.partition.readEntry(wanted);
+    return hosted?.kind === 'opening' ? hosted.readEntry?.(wanted) : undefined;
   }
 
   /** Why a hosted group cannot be used. */

@@ -69,6 +69,18 @@ export interface SnapshotAnswer {
 
 export interface FetchEntryCall extends GroupCall {
   readonly index: number;
+  /** As the asking node's log has it. */
+  readonly term: number;
+}
+
+/** The entry follows as bytes; none when it cannot be supplied. */
+export interface FetchEntryAnswer {
+  readonly isCommitted: boolean;
+}
+
+export interface TailCall extends GroupCall {
+  /** When its tail is below this, the leader makes sure that it leads before it says so. */
+  readonly atLeast?: number;
 }
 
 /** What a node tells of itself: the groups it leads. The answer is the same of the other node. */

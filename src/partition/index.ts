@@ -13,6 +13,7 @@ export type { Appended, AppendOutcome, AppendRefusal } from './append-queue.ts';
 export { ByteReader, ByteWriter, MalformedBytes } from './bytes.ts';
 export type { FeedWaiter, WakeReason } from './commit-feed.ts';
 export { UnsupportedEntry } from './control.ts';
+export type { SuppliedEntry } from './entry-supply.ts';
 export { encodeFirstEntry, type FirstEntry } from './first-entry.ts';
 export type { PartitionEvents, PartitionOptions, PartitionWorld, RaftTiming } from './options.ts';
 export { Partition, type PartitionStatus } from './partition.ts';

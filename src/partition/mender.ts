@@ -1,7 +1,7 @@
 /**
- * Damaged entries put back from peers (design 5 "Repair", rule R19): asked for by index, from any peer, with or without
- * a leader. A peer supplies only what it knows committed, and an entry fits only where its term, size and chain fit
- * (storage checks), so nothing can be put in a place it does not belong. Nothing else on disk changes.
+ * Damaged entries put back from peers (design 5 "Repair", rule R19): asked for by index and term, from any peer, with or
+ * without a leader. What a peer supplies is told in entry-supply.ts; an entry fits only where its term, size and chain
+ * fit (storage checks), so nothing can be put in a place it does not belong. Nothing else on disk changes.
  *
  * Entries of one damaged region go back in index order: each one's size says where the next begins.
  */
@@ -13,6 +13,8 @@ export interface MenderParts {
   readonly groupId: number;
   readonly world: Pick<PartitionWorld, 'fetchEntry' | 'metrics'>;
   readonly events: Pick<PartitionEvents, 'onTrouble'>;
+  /** Whether the end of the log may be cut here: once there is a Raft core, that is its business alone. */
+  mayCut(): boolean;
 }
 
 export class Mender {
@@ -62,10 +64,17 @@ export class Mender {
   async #mendOne({ firstIndex: index, file, position }: Damage): Promise<boolean> {
     const { log, groupId, world } = this.#parts;
     const where = `entry ${index} (byte ${position} of ${file})`;
-    const entry = await world.fetchEntry(groupId, index);
-    if (entry === undefined) {
+    const supplied = await world.fetchEntry(groupId, { index, term: log.termAt(index) ?? 0 });
+    if (supplied === undefined) {
       this.#report(index, `${where} is damaged and no peer could supply it`, undefined);
       return false;
+    }
+    const { entry, isCommitted } = supplied;
+    if (isCommitted && entry.header.term !== log.termAt(index) && index > log.commitHint && this.#parts.mayCut()) {
+      // Another entry is committed in its place, so this one never was (W10): its leader would cut it away as well.
+      this.#report(index, `${where} is damaged, and another one was committed in its place: it is cut away`, undefined);
+      log.truncateSuffix(index);
+      return true;
     }
     try {
       await log.repair(entry);

@@ -2,7 +2,8 @@
  * From a directory to a log whose state is as far as it is known committed: what Partition.open() does before there is
  * a partition. The log already talks meanwhile; what it says is kept for the partition, or does not matter yet.
  */
-import { type EntryId, type Log, type LogEntry, type LogIndex, StorageError } from '../../storage/index.ts';
+import type { EntryId, Log } from '../../storage/index.ts';
+import { supplyEntry } from './entry-supply.ts';
 import { Mender } from './mender.ts';
 import type { PartitionEvents, PartitionOptions, PartitionWorld } from './options.ts';
 import type { PendingEntries } from './pending-entries.ts';
@@ -56,9 +57,11 @@ export async function openReplayed(
     const state = new PartitionState(createMachine?.());
     const snapshot = log.latestSnapshot;
     if (snapshot !== undefined) state.restore(snapshot, snapshot.state);
-    const mender = new Mender({ log, groupId, world, events });
-    events.onReplaying((index) => readCommitted(log, index, log.commitHint));
+    let isReplaying = true;
+    const mender = new Mender({ log, groupId, world, events, mayCut: () => isReplaying });
+    events.onReplaying((wanted) => supplyEntry(log, wanted, log.commitHint));
     const pending = await replay({ log, state, mender, timers, isStopping: () => events.isStopping() });
+    isReplaying = false;
     const hearBy = (by: LogListener): void => {
       listener = by;
     };
@@ -66,17 +69,5 @@ export async function openReplayed(
   } catch (error) {
     await log.close();
     throw error;
-  }
-}
-
-/** One sound entry at or below `committed`; undefined when this log cannot supply it. */
-export async function readCommitted(log: Log, index: LogIndex, committed: LogIndex): Promise<LogEntry | undefined> {
-  if (index < log.firstIndex || index > committed) return undefined;
-  try {
-    return (await log.read(index, 1))[0];
-  } catch (error) {
-    if (!(error instanceof StorageError) || error.code === 'UNSUPPORTED') throw error;
-    // Damaged here as well, trimmed or closed meanwhile: another peer may have it.
-    return undefined;
   }
 }

@@ -1,9 +1,10 @@
 /** What a partition is made of and what it reports. */
 
-import type { DataDirectory, GroupId, LogEntry, LogEvent, LogIndex } from '../../storage/index.ts';
+import type { DataDirectory, EntryId, GroupId, LogEvent } from '../../storage/index.ts';
 import type { Env } from '../env.ts';
 import type { Metrics } from '../metrics.ts';
 import type { Membership, NodeId, RaftStatus } from '../raft/index.ts';
+import type { SuppliedEntry } from './entry-supply.ts';
 import type { StateMachine } from './state.ts';
 import type { CacheBudget } from './tail-cache.ts';
 import type { Transport } from './transport.ts';
@@ -40,10 +41,10 @@ export interface PartitionWorld {
   readonly directory: DataDirectory;
   readonly cacheBudget: CacheBudget;
   /**
-   * Asks the peers for a committed entry whose bytes are damaged here; undefined when none could supply it.
-   * Entries come verified by their own checksums.
+   * Asks the peers for an entry whose bytes are damaged here; undefined when none could supply it. Entries come
+   * verified by their own checksums.
    */
-  fetchEntry(groupId: GroupId, index: LogIndex): Promise<LogEntry | undefined>;
+  fetchEntry(groupId: GroupId, wanted: EntryId): Promise<SuppliedEntry | undefined>;
 }
 
 export interface PartitionEvents {
@@ -51,9 +52,9 @@ export interface PartitionEvents {
   onStatus(status: RaftStatus): void;
   /** Entries were applied: high watermark, log start or machine state may have moved. */
   onApplied(): void;
-  /** The log is open and its state being brought up to date, which may wait for peers: until then, committed entries
-   *  for peers are read like this. */
-  onReplaying(readEntry: (index: LogIndex) => Promise<LogEntry | undefined>): void;
+  /** The log is open and its state being brought up to date, which may wait for peers: until then, entries for peers
+   *  are read like this. */
+  onReplaying(readEntry: (wanted: EntryId) => Promise<SuppliedEntry | undefined>): void;
   /** The node is stopping: nothing waits for peers any more. */
   isStopping(): boolean;
   /** What the log did, for metrics and the log of the node. */

@@ -9,8 +9,8 @@
 import {
   type Damage,
   ENTRY_HEADER_BYTES,
+  type EntryId,
   type Log,
-  type LogEntry,
   type LogIndex,
   type Offset,
   type ProducerTuple,
@@ -23,9 +23,11 @@ import { type AppendOutcome, AppendQueue } from './append-queue.ts';
 import { CommitFeed, type FeedWaiter, type WakeReason } from './commit-feed.ts';
 import { encodeControl, type UnsupportedEntry } from './control.ts';
 import { Drive } from './drive.ts';
+import { type SuppliedEntry, supplyEntry } from './entry-supply.ts';
 import { Inbox } from './inbox.ts';
+import { LeadershipProof } from './leadership-proof.ts';
 import type { Mender } from './mender.ts';
-import { type Opened, openReplayed, readCommitted } from './opening.ts';
+import { type Opened, openReplayed } from './opening.ts';
 import type { PartitionEvents, PartitionOptions, PartitionWorld } from './options.ts';
 import type { PendingEntries } from './pending-entries.ts';
 import { type OffsetOutcome, type ReadOutcome, Reads } from './reads.ts';
@@ -62,6 +64,7 @@ export class Partition {
   readonly #snapshots: Snapshots;
   readonly #mender: Mender;
   readonly #rights: Rights;
+  readonly #proof: LeadershipProof;
   #closing: Promise<void> | undefined;
   /** The state that came with the snapshot message being stepped. */
   #received: Snapshot | undefined;
@@ -94,6 +97,8 @@ export class Partition {
     this.#raft = raft;
     const rights = new Rights(log, raft);
     this.#rights = rights;
+    const proof = new LeadershipProof(raft);
+    this.#proof = proof;
     const run = (): void => this.#drive.run();
     const onReadFailure = (error: unknown): void => this.#readFailed(error);
     const replicator = new Replicator({ groupId, raft, log, cache, transport, run, onReadFailure });
@@ -103,7 +108,10 @@ export class Partition {
       state,
       pending,
       cache,
-      sendMessage: (message) => replicator.sendMessage(message),
+      sendMessage: (message) => {
+        proof.onSent(message);
+        replicator.sendMessage(message);
+      },
       sendEntries: (peer, from, bytesMax) => replicator.sendEntries(peer, from, bytesMax),
       sendSnapshot: (peer) => replicator.sendSnapshot(peer),
       install: (message) => this.#install(message),
@@ -191,6 +199,12 @@ export class Partition {
     return this.#raft.role === 'leader' && first !== undefined && this.#state.appliedIndex >= first;
   }
 
+  /** Whether this replica leads, proven by answers of a majority to a round that begins now; false when it does not,
+   *  or cannot tell any more. Takes about a heartbeat. */
+  confirmLeadership(): Promise<boolean> {
+    return this.#proof.ask();
+  }
+
   get voters(): readonly string[] {
     return this.#raft.membership.voters;
   }
@@ -250,6 +264,7 @@ export class Partition {
     this.#received = received.snapshot;
     this.#drive.step(received.message, received.entries);
     this.#received = undefined;
+    this.#proof.onReceived(received.message);
   }
 
   peerDown(peer: string): void {
@@ -289,10 +304,9 @@ export class Partition {
     this.#drive.run();
   }
 
-  /** One committed entry, for a peer whose copy is damaged. */
-  async readEntry(index: LogIndex): Promise<LogEntry | undefined> {
-    const cached = index <= this.#state.appliedIndex ? this.#cache.get(index) : undefined;
-    return cached ?? readCommitted(this.#log, index, this.#state.appliedIndex);
+  /** One entry, for a peer whose copy is damaged. */
+  readEntry(wanted: EntryId): Promise<SuppliedEntry | undefined> {
+    return supplyEntry(this.#log, wanted, this.#state.appliedIndex);
   }
 
   /** Mends what is known to be damaged, as far as peers can supply it. */
@@ -324,6 +338,7 @@ export class Partition {
     this.#drive.stop();
     this.#queue.close();
     this.#pending.loseWaiters();
+    this.#proof.reset();
     this.#reads.close();
     this.#feed.close();
     this.#snapshots.stop();
@@ -366,6 +381,7 @@ export class Partition {
   }
 
   #statusChanged(status: RaftStatus): void {
+    this.#proof.reset();
     // A leader that lost its majority (same term, nobody known to lead) cannot tell its producers more (R10). One that
     // was succeeded keeps them waiting: the successor is likely to commit what they sent.
     if (status.role !== 'leader' && status.leader === undefined) this.#pending.loseWaiters();

@@ -156,6 +156,43 @@ describe('a read that waits', () => {
   });
 });
 
+describe('an offset past the tail', () => {
+  test('is not called that by a leader that was replaced and does not know it yet', async () => {
+    const cluster = await started(THREE);
+    await append(cluster, 'n1', 'a');
+    const { partitions } = await cluster.wait(cluster.broker('n1').describeTopic('t'));
+    const old = partitions[0]!.leader!;
+    const others = THREE.filter((id) => id !== old);
+    for (const id of others) for (const link of [`${id}>${old}`, `${old}>${id}`]) cluster.cut.add(link);
+    await cluster.until(
+      () =>
+        others.some(
+          (id) =>
+            cluster
+              .broker(id)
+              .cluster()
+              .nodes.find((node) => node.id === id)!.partitionsLed > 1,
+        ),
+      'another leader',
+    );
+    expect((await append(cluster, others[0]!, 'b')).baseOffset).toBe(1);
+    // A client that read offset 1 there comes here.
+    const failure = failureOf(read(cluster, old, 2, 0));
+    await cluster.time.advance(2_000);
+    expect(failure.code).toBe('NOT_LEADER');
+    expect((await cluster.wait(read(cluster, others[0]!, 2, 0))).batches).toEqual([]);
+  });
+
+  test('is called that by a leader that can show it leads, and by its followers', async () => {
+    const cluster = await started(THREE);
+    await append(cluster, 'n1', 'a');
+    await cluster.time.advance(100);
+    const failures = THREE.map((id) => failureOf(read(cluster, id, 2, 0)));
+    await cluster.time.advance(200);
+    expect(failures.map(({ code }) => code)).toEqual(['OUT_OF_RANGE', 'OUT_OF_RANGE', 'OUT_OF_RANGE']);
+  });
+});
+
 describe('start positions', () => {
   test('earliest, latest, last and times mean what is there', async () => {
     const cluster = await started(['n1']);

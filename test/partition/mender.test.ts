@@ -15,6 +15,10 @@ interface Bench {
   readonly asked: number[];
   readonly troubles: string[];
   repairs: number;
+  /** Whether peers know what they supply committed. */
+  isCommitted: boolean;
+  mayCut: boolean;
+  readonly cuts: number[];
   /** Answers the oldest question that waits. */
   supply(entry: LogEntry | undefined): Promise<void>;
   failRepair: Error | undefined;
@@ -27,6 +31,9 @@ function bench(...damage: Damage[]): Bench {
     asked: [],
     troubles: [],
     repairs: 0,
+    isCommitted: true,
+    mayCut: false,
+    cuts: [],
     failRepair: undefined,
     supply: async (entry) => {
       await turn();
@@ -39,6 +46,12 @@ function bench(...damage: Damage[]): Bench {
         get damage() {
           return made.damage;
         },
+        commitHint: 1,
+        termAt: () => 1,
+        truncateSuffix: (from: number) => {
+          made.cuts.push(from);
+          made.damage = made.damage.filter(({ lastIndex }) => lastIndex < from);
+        },
         repair: async (entry: LogEntry) => {
           if (made.failRepair !== undefined) throw made.failRepair;
           const { index } = entry.header;
@@ -50,9 +63,11 @@ function bench(...damage: Damage[]): Bench {
         },
       },
       world: {
-        fetchEntry: (_groupId: number, index: number) => {
+        fetchEntry: (_groupId: number, { index }: { index: number }) => {
           made.asked.push(index);
-          return new Promise((resolve) => waiting.push(resolve));
+          return new Promise((resolve) =>
+            waiting.push((entry) => resolve(entry && { entry, isCommitted: made.isCommitted })),
+          );
         },
         metrics: {
           add: () => {
@@ -60,6 +75,7 @@ function bench(...damage: Damage[]): Bench {
           },
         },
       },
+      mayCut: () => made.mayCut,
       events: { onTrouble: (what: string) => made.troubles.push(what) },
     } as unknown as MenderParts),
   };
@@ -126,6 +142,32 @@ describe('mending', () => {
     made.failRepair = undefined;
     await made.supply(FOUR[2]);
     expect(await next).toBe(true);
+  });
+
+  describe('of an entry in whose place a peer holds one of another term', () => {
+    const other = entries({ term: 2 }, { term: 2 }, { term: 2 });
+
+    test('cuts it away when that one is committed and nothing rests on the log yet', async () => {
+      const made = bench(region(2, 3));
+      made.mayCut = true;
+      const mended = made.mender.mend(3);
+      await made.supply(other[1]);
+      expect([await mended, made.cuts, made.damage, made.repairs]).toEqual([true, [2], [], 0]);
+    });
+
+    test.each([
+      ['that one is not committed', (made: Bench) => Object.assign(made, { isCommitted: false }), 2],
+      ['a Raft core works on the log', (made: Bench) => Object.assign(made, { mayCut: false }), 2],
+      ['it is known committed here', (made: Bench) => Object.assign(made, {}), 1],
+    ])('cuts nothing when %s', async (_, change, index) => {
+      const made = bench(region(index, index));
+      made.mayCut = true;
+      change(made);
+      made.failRepair = new StorageError('OUT_OF_RANGE', 'another term');
+      const mended = made.mender.mend(index);
+      await made.supply(other[index - 1]);
+      expect([await mended, made.cuts]).toEqual([false, []]);
+    });
   });
 
   test('of everything stops at the first region that cannot be helped', async () => {

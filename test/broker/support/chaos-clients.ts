@@ -3,8 +3,8 @@
  * follow the log, readers that look anywhere, and an operator who trims, snapshots and moves leaders. They go to any
  * node that runs, and what a node that was killed would have answered is unknown to them, as over a socket.
  */
-import type { Reader, ReadResult } from '../../../src/broker/index.ts';
-import { decodeRecords, LogError } from '../../../src/protocol/index.ts';
+import type { Broker, Reader, ReadResult } from '../../../src/broker/index.ts';
+import { decodeRecords, type ErrorCode, LogError } from '../../../src/protocol/index.ts';
 import type { Prng } from '../../raft/support/prng.ts';
 import type { Batch, Oracle, ReadRecord } from './oracle.ts';
 import { batchOf, type SimCluster } from './sim-cluster.ts';
@@ -18,6 +18,8 @@ export interface ClientWorld {
   readonly random: Prng;
   /** Rejections for calls to a node whose process is killed. */
   readonly onKill: Map<string, Set<() => void>>;
+  /** No topics come and go any more: a new one has no leader for a moment. */
+  isQuiet: boolean;
   isOver: boolean;
 }
 
@@ -256,5 +258,36 @@ export async function operator(world: ClientWorld, topic: string): Promise<void>
     } catch (error) {
       if (!LogError.is(error) || error.code === 'INTERNAL') throw error;
     }
+  }
+}
+
+/** Makes topics and deletes them again, all the time. */
+export async function gardener(world: ClientWorld, number: number): Promise<void> {
+  const { random } = world;
+  for (let made = 0; !world.isQuiet; made += 1) {
+    const name = `garden-${number}-${made}`;
+    const retention = { maxBytes: undefined, maxAgeMs: undefined };
+    const request = { name, partitions: 1 + random.below(2), replicas: 1 + random.below(3), retention };
+    await persist(world, 'TOPIC_EXISTS', (broker) => broker.createTopic(request));
+    await sleep(world, random.below(300));
+    await persist(world, 'TOPIC_NOT_FOUND', (broker) => broker.deleteTopic(name));
+    await sleep(world, random.below(800));
+  }
+}
+
+/** Tries, on any node, until it is done, or `done` says that it was. */
+async function persist(world: ClientWorld, done: ErrorCode, act: (broker: Broker) => Promise<unknown>): Promise<void> {
+  for (;;) {
+    const id = anyNode(world);
+    try {
+      if (id !== undefined) {
+        await call(world, id, () => act(world.cluster.broker(id)));
+        return;
+      }
+    } catch (error) {
+      if (!LogError.is(error) || error.code === 'INTERNAL') throw error;
+      if (error.code === done) return;
+    }
+    await sleep(world, 50 + world.random.below(200));
   }
 }

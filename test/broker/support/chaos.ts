@@ -6,12 +6,13 @@
  * The seed decides everything, also which kinds of fault there are: a run with few kinds finds what a run with all of
  * them hides.
  */
-import { DataDirectory, type LogEntry } from '../../../storage/index.ts';
+import { DataDirectory, isStorageError, type LogEntry } from '../../../storage/index.ts';
 import { Prng } from '../../raft/support/prng.ts';
 import { ModelDisk } from '../../support/model-disk.ts';
 import {
   type ClientWorld,
   follower,
+  gardener,
   idempotentWriter,
   operator,
   plainWriter,
@@ -33,11 +34,13 @@ const FAULTS = [
   'kill',
   'blackout',
   'restart',
+  'shutdown',
   'cut',
   'one-way',
   'isolate',
   'stall',
   'slow-disk',
+  'rot',
   'clock',
 ] as const;
 type Fault = (typeof FAULTS)[number];
@@ -59,6 +62,8 @@ interface Machine {
   disk: ModelDisk;
   slowMs: number;
   launching: Promise<void> | undefined;
+  /** Its process is ending in order. */
+  isStopping: boolean;
 }
 
 export class Chaos {
@@ -67,6 +72,8 @@ export class Chaos {
   readonly #machines = new Map<string, Machine>();
   readonly #world: ClientWorld;
   readonly #kinds: readonly Fault[];
+  /** The one whose disk rots: what is bad on it is good on the others. */
+  readonly #rotten: string;
   readonly #faults: Record<string, number> = {};
   readonly #clients: Promise<void>[] = [];
   #failure: unknown;
@@ -76,6 +83,7 @@ export class Chaos {
     const random = new Prng(seed);
     this.#random = random;
     this.#kinds = FAULTS.filter(() => random.chance(0.5));
+    this.#rotten = random.pick(NODES);
     const jitterMs = random.pick([1, 3, 15]);
     this.#cluster = new SimCluster(
       NODES,
@@ -90,9 +98,9 @@ export class Chaos {
       { seed: random.below(2 ** 31), latencyMs: () => 1 + random.below(jitterMs) },
     );
     const oracles = new Map(Object.keys(TOPICS).map((topic) => [topic, new Oracle()] as const));
-    this.#world = { cluster: this.#cluster, oracles, random, onKill: new Map(), isOver: false };
+    this.#world = { cluster: this.#cluster, oracles, random, onKill: new Map(), isQuiet: false, isOver: false };
     for (const id of NODES) {
-      this.#machines.set(id, { disk: new ModelDisk(), slowMs: 0, launching: undefined });
+      this.#machines.set(id, { disk: new ModelDisk(), slowMs: 0, launching: undefined, isStopping: false });
     }
   }
 
@@ -106,7 +114,7 @@ export class Chaos {
     this.#employ();
     const endMs = time.nowMs + chaosMs;
     while (time.nowMs < endMs) {
-      await this.#advance(100 + this.#random.below(900));
+      await this.#advance(50 + this.#random.below(600));
       if (this.#kinds.length > 0 && !this.#random.chance(0.25)) this.#break(this.#random.pick(this.#kinds));
     }
     await this.#heal();
@@ -126,8 +134,10 @@ export class Chaos {
 
   #employ(): void {
     const world = this.#world;
+    const gardening = gardener(world, 5);
     for (const topic of Object.keys(TOPICS)) {
       const hired = [
+        ...(topic === 't' ? [gardening] : []),
         idempotentWriter(world, topic, 1),
         idempotentWriter(world, topic, 2),
         plainWriter(world, topic, 3),
@@ -187,6 +197,7 @@ export class Chaos {
   /** A process is started on a machine. */
   #boot(id: string): void {
     const machine = this.#machines.get(id)!;
+    if (machine.isStopping) return;
     const { disk } = machine;
     const node = this.#cluster.node(id);
     node.disk = new SlowDisk(disk, {
@@ -217,6 +228,52 @@ export class Chaos {
     for (const lost of [...(this.#world.onKill.get(id) ?? [])]) lost();
   }
 
+  /** The process is asked to end: it hands over what it leads, or not, flushes and closes while its clients go on. */
+  #shutDown(id: string, downMs: number): void {
+    const { broker, directory } = this.#cluster.node(id);
+    const machine = this.#machines.get(id)!;
+    if (broker === undefined || directory === undefined || !this.#isUp(id)) return;
+    machine.isStopping = true;
+    machine.launching = undefined;
+    const isDrained = this.#random.chance(0.5);
+    const stop = async (): Promise<void> => {
+      if (isDrained) await broker.drain();
+      await broker.stop();
+      await directory.close();
+    };
+    const overdue = this.#cluster.time.add(20_000, undefined, () => {
+      this.#failure ??= new Error(`${id} does not stop`);
+    });
+    stop().then(
+      () => {
+        overdue.cancel();
+        machine.isStopping = false;
+        this.#end(id, 'kill');
+        this.#later(downMs, () => {
+          if (!this.#isUp(id)) this.#boot(id);
+        });
+      },
+      (error: unknown) => {
+        this.#failure ??= error;
+      },
+    );
+  }
+
+  /** One byte of a sealed segment goes bad. */
+  #rot(): void {
+    const { disk } = this.#machines.get(this.#rotten)!;
+    // Not of a group with two replicas: there, what only one of them holds is lost with it.
+    const segments = disk.files().filter((path) => path.endsWith('.segment') && /logs\/000000000[01]\//.test(path));
+    const active = new Map(segments.map((path) => [path.slice(0, path.lastIndexOf('/')), path]));
+    const sealed = segments.filter((path) => active.get(path.slice(0, path.lastIndexOf('/'))) !== path);
+    if (sealed.length === 0) return;
+    disk.damage(this.#random.pick(sealed), (bytes) => {
+      const at = this.#random.below(bytes.length);
+      bytes[at]! ^= 1 << this.#random.below(8);
+      return bytes;
+    });
+  }
+
   #isUp(id: string): boolean {
     return this.#machines.get(id)!.launching !== undefined;
   }
@@ -243,6 +300,12 @@ export class Chaos {
         // Twice in a row, the second time in the middle of its recovery.
         this.#bounce(id, 'kill', 20);
         this.#later(20 + random.below(60), () => this.#bounce(id, 'power', awhile));
+        return;
+      case 'shutdown':
+        this.#shutDown(id, awhile);
+        return;
+      case 'rot':
+        this.#rot();
         return;
       case 'cut':
         this.#cutOff([`${id}>${other}`, `${other}>${id}`], awhile);
@@ -308,8 +371,14 @@ export class Chaos {
     for (const node of nodes.values()) node.life.skewMs = 0;
     // Restarts that are under way end by themselves.
     await this.#advance(3_000);
+    await this.#until(
+      () => [...this.#machines.values()].every(({ isStopping }) => !isStopping),
+      'nobody is stopping',
+      30_000,
+    );
     for (const id of NODES) if (!this.#isUp(id)) this.#boot(id);
     for (const id of NODES) for (const other of NODES) if (id < other) this.#cluster.connect(id, other);
+    this.#world.isQuiet = true;
     await this.#until(() => this.#isReady(), 'every node is ready after healing', HEALED_WITHIN_MS);
     const before = [...this.#world.oracles.values()].map(({ acked }) => acked);
     await this.#until(
@@ -389,22 +458,24 @@ export class Chaos {
 
   /** Stops every node in order and compares what lies on their disks. */
   async #compareLogs(): Promise<void> {
+    // What was deleted goes a moment later.
+    await this.#advance(1_000);
     for (const id of NODES) await this.#cluster.stop(id);
     const logs = await Promise.all(NODES.map((id) => this.#cluster.wait(this.#logsOf(id))));
     const groups = new Set(logs.flatMap((log) => [...log.keys()]));
+    const expected = Object.keys(TOPICS).length + 1;
+    if (groups.size !== expected) throw new Error(`logs of ${[...groups]}: more than ${expected} groups`);
     for (const groupId of groups) {
       const replicas = logs.map((log) => log.get(groupId) ?? []).filter((entries) => entries.length > 0);
-      const first = Math.max(...replicas.map(([entry]) => entry?.header.index ?? 1));
-      const committed = replicas.map((entries) => entries.filter(({ header }) => header.index >= first));
-      const shortest = Math.min(...committed.map(({ length }) => length));
-      for (const entries of committed) {
-        for (let at = 0; at < shortest; at += 1) {
-          const [one, other] = [committed[0]![at]!, entries[at]!];
-          const isSame =
-            Buffer.compare(one.headerBytes, other.headerBytes) === 0 &&
-            Buffer.compare(one.payload, other.payload) === 0;
-          if (!isSame) throw new Error(`replicas of group ${groupId} differ at entry ${first + at}`);
-        }
+      const known = new Map<number, LogEntry>();
+      for (const entry of replicas.flat()) {
+        const { index } = entry.header;
+        const other = known.get(index) ?? entry;
+        known.set(index, other);
+        const isSame =
+          Buffer.compare(entry.headerBytes, other.headerBytes) === 0 &&
+          Buffer.compare(entry.payload, other.payload) === 0;
+        if (!isSame) throw new Error(`replicas of group ${groupId} differ at entry ${index}`);
       }
     }
   }
@@ -427,8 +498,16 @@ export class Chaos {
         onFlushed: () => undefined,
       });
       const entries: LogEntry[] = [];
-      for (let next = log.firstIndex; next <= log.lastIndex; next = entries.at(-1)!.header.index + 1)
-        entries.push(...(await log.read(next, 64 * 1024)));
+      let next = log.firstIndex;
+      while (next <= log.lastIndex) {
+        const read = await log.read(next, 64 * 1024).catch((error: unknown) => {
+          // What nobody read was not mended; the others have it.
+          if (id === this.#rotten && isStorageError(error, 'CORRUPT')) return [];
+          throw error;
+        });
+        entries.push(...read);
+        next = (read.at(-1)?.header.index ?? next) + 1;
+      }
       found.set(groupId, entries);
     }
     await directory.close();

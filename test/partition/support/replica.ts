@@ -2,7 +2,7 @@
  * One partition by itself, on simulated time and a disk of memory, among peers that are played by the test: what it
  * sends is recorded, what peers would answer is delivered by hand.
  */
-import type { PartitionStatus, StateMachine } from '../../../src/partition/index.ts';
+import type { PartitionStatus, StateMachine, SuppliedEntry } from '../../../src/partition/index.ts';
 import { CacheBudget, Partition } from '../../../src/partition/index.ts';
 import { decodePeerMessage, encodePeerMessage, type PeerMessage } from '../../../src/partition/peer-codec.ts';
 import { readBatchHeader } from '../../../src/protocol/index.ts';
@@ -26,7 +26,7 @@ export interface ReplicaOptions {
   readonly cacheBytesMax?: number;
   readonly uncommittedBytesMax?: number;
   readonly createMachine?: () => StateMachine;
-  fetchEntry?(index: number): Promise<LogEntry | undefined>;
+  fetchEntry?(index: number): Promise<SuppliedEntry | undefined>;
 }
 
 type Outcome = Awaited<ReturnType<Partition['append']>>;
@@ -98,7 +98,7 @@ export class Replica {
         },
         directory,
         cacheBudget: new CacheBudget(options.cacheBytesMax ?? 1024 * 1024),
-        fetchEntry: (_groupId, index) => fetchEntry?.(index) ?? Promise.resolve(undefined),
+        fetchEntry: (_groupId, { index }) => fetchEntry?.(index) ?? Promise.resolve(undefined),
       },
       {
         onStatus: (status) => this.statuses.push(status),
