@@ -274,7 +274,6 @@ export class Broker implements BrokerVerbs {
   async #openAll(): Promise<void> {
     await this.#host.openCatalog();
     if (this.#host.get(CATALOG_GROUP) === undefined) return;
-    await this.#host.removeStrays();
     this.#applied(CATALOG_GROUP);
   }
 

@@ -108,6 +108,11 @@ export class Catalog implements StateMachine {
     return groupId !== CATALOG_GROUP && this.hasAssigned(groupId) && !this.#groups.has(groupId);
   }
 
+  /** How many groups isDeleted() is true of. */
+  get deletedGroups(): number {
+    return this.#state.nextGroupId - (CATALOG_GROUP + 1) - this.#groups.size;
+  }
+
   apply(command: unknown, header: { readonly index: number; readonly appendTimeMs: number }): CatalogOutcome {
     const problem = commandProblem(command);
     // A kind this version does not know was written by a newer one; the catalog's feature level keeps it away.

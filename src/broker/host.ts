@@ -47,6 +47,9 @@ export class Host {
   /** Opening, closing and removing happen one after the other for each group. */
   readonly #work = new Map<number, Promise<void>>();
   readonly #early = new EarlyMessages();
+  /** Catalog.deletedGroups when logs of deleted groups were last looked for. */
+  #sweptGroups = 0;
+  #sweep: Promise<void> = Promise.resolve();
   #isFull = false;
   #isResigned = false;
   #isClosed = false;
@@ -158,18 +161,31 @@ export class Host {
     }
     for (const groupId of this.#hosted.keys()) if (!wanted.has(groupId)) void this.#remove(groupId);
     this.#early.dropIf((groupId) => this.#catalog.hasAssigned(groupId) && !wanted.has(groupId));
+    this.#removeStrays();
   }
 
-  /** Deletes logs of groups the catalog has deleted while this node was away. */
-  async removeStrays(): Promise<void> {
-    for (const groupId of await this.#world.directory.groups()) {
-      // Looked up at each one: topics come and go meanwhile.
-      if (!this.#isClosed && this.#catalog.isDeleted(groupId)) await this.#remove(groupId);
-    }
+  /**
+   * Deletes logs of deleted groups that this node does not host. A node that was away when a topic was deleted starts
+   * from a catalog that may not know the topic yet, and then learns its birth and its end in one step: nothing was ever
+   * opened, and the log from before lies there. So it is looked for whenever groups were deleted, not once at the start.
+   */
+  #removeStrays(): void {
+    const { deletedGroups } = this.#catalog;
+    if (deletedGroups === this.#sweptGroups) return;
+    this.#sweptGroups = deletedGroups;
+    const { directory, env } = this.#world;
+    this.#sweep = this.#sweep
+      .then(async () => {
+        if (this.#isClosed) return;
+        const strays = (await directory.groups()).filter((groupId) => this.#catalog.isDeleted(groupId));
+        for (const groupId of strays) await this.#remove(groupId);
+      })
+      .catch((error: unknown) => env.logger.error({ err: error }, 'logs of deleted topics could not be looked for'));
   }
 
   /** Resolves when nothing is being opened or closed. */
   async settled(): Promise<void> {
+    await this.#sweep;
     await Promise.all(this.#work.values());
   }
 
