@@ -7,8 +7,8 @@
  *   2 pre-vote-reply u8 granted
  *   3 vote           u53 last.term   u53 last.index   u8 isTransfer
  *   4 vote-reply     u8 granted
- *   5 heartbeat      u53 commit   u53 round
- *   6 heartbeat-reply u53 round
+ *   5 heartbeat      u53 commit   u53 round   u8 mayRest
+ *   6 heartbeat-reply u53 round   u8 isResting
  *   7 append         u53 previous.term   u53 previous.index   u8 hasChain   u32 x 2 chain up to previous (when it has)
  *                    u53 commit   entries ...
  *   8 append-reply   u8 accepted   u53 index   u53 hint.term   u53 hint.index   u53 lastIndex
@@ -89,9 +89,11 @@ export function encodePeerMessage(message: Message, extras: MessageExtras = {}):
     case 'heartbeat':
       writer.u53(message.commit);
       writer.u53(message.round);
+      writer.u8(message.mayRest === true ? 1 : 0);
       break;
     case 'heartbeat-reply':
       writer.u53(message.round);
+      writer.u8(message.isResting === true ? 1 : 0);
       break;
     case 'append':
       writeId(writer, message.previous);
@@ -141,9 +143,20 @@ export function decodePeerMessage(bytes: Uint8Array, from: NodeId, to: NodeId): 
     case 'vote-reply':
       return plain(reader, { kind, ...envelope, granted: reader.u8() === 1 });
     case 'heartbeat':
-      return plain(reader, { kind, ...envelope, commit: reader.u53(), round: reader.u53() });
+      return plain(reader, {
+        kind,
+        ...envelope,
+        commit: reader.u53(),
+        round: reader.u53(),
+        ...(reader.u8() === 1 ? { mayRest: true } : {}),
+      });
     case 'heartbeat-reply':
-      return plain(reader, { kind, ...envelope, round: reader.u53() });
+      return plain(reader, {
+        kind,
+        ...envelope,
+        round: reader.u53(),
+        ...(reader.u8() === 1 ? { isResting: true } : {}),
+      });
     case 'append':
       return decodeAppend(reader, envelope);
     case 'append-reply':

@@ -34,9 +34,9 @@ function bodyOf(message: Message): string {
     case 'vote-reply':
       return message.granted ? ' granted' : ' refused';
     case 'heartbeat':
-      return ` commit=${message.commit} round=${message.round}`;
+      return ` commit=${message.commit} round=${message.round}${message.mayRest === true ? ' may-rest' : ''}`;
     case 'heartbeat-reply':
-      return ` round=${message.round}`;
+      return ` round=${message.round}${message.isResting === true ? ' rests' : ''}`;
     case 'append':
       return ` previous=${entry(message.previous)} entries=${entriesOf(message.entries)} commit=${message.commit}`;
     case 'append-reply': {

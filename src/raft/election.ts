@@ -9,6 +9,7 @@ import { strict as assert } from 'node:assert';
 import { isVoter, peersOf } from './membership.ts';
 import { tallyVotes } from './quorum.ts';
 import { startLeading } from './replication.ts';
+import { wake } from './rest.ts';
 import { type Campaign, isHardStateDurable, type RaftState, send, sendDurably } from './state.ts';
 import type {
   EntryId,
@@ -90,6 +91,7 @@ export function becomeFollower(state: RaftState, term: Term, leader: NodeId | un
   state.role = 'follower';
   state.leader = leader;
   state.isLeaderGone = false;
+  state.isResting = false;
   state.campaign = undefined;
   state.leading = undefined;
 }
@@ -98,6 +100,7 @@ export function becomeFollower(state: RaftState, term: Term, leader: NodeId | un
 function becomePreCandidate(state: RaftState): void {
   const { options, term } = state;
   state.role = 'pre-candidate';
+  state.isResting = false;
   state.leader = undefined;
   state.campaign = { votes: new Map([[options.id, true]]), isTransfer: false };
   drawElectionTimeout(state);
@@ -113,6 +116,7 @@ function becomePreCandidate(state: RaftState): void {
 function becomeCandidate(state: RaftState, isTransfer: boolean): void {
   const { options } = state;
   state.role = 'candidate';
+  state.isResting = false;
   state.leader = undefined;
   state.term += 1;
   state.votedFor = options.id;
@@ -153,9 +157,10 @@ export function onTimeoutNow(state: RaftState): void {
 }
 
 /** While a leader is heard, no other candidate is (thesis 4.2.3). A leader hears itself: its quorum check sees to it
- *  that this ends. */
+ *  that this ends. In a resting group the leader's node is heard in its place. */
 export function isSticky(state: RaftState): boolean {
   if (state.role === 'leader') return true;
+  if (state.isResting) return true;
   return state.leader !== undefined && !state.isLeaderGone && state.electionElapsed < state.options.electionTicksMin;
 }
 
@@ -235,6 +240,7 @@ function countVote(state: RaftState, campaign: Campaign | undefined, from: NodeI
 /** The link to the leader closed: most likely its process is gone, so this node need not wait out its timeout. */
 export function leaderLinkDown(state: RaftState): void {
   if (state.role !== 'follower') return;
+  wake(state);
   state.isLeaderGone = true;
   const haste = 1 + Math.floor(state.options.random() * HASTE_HEARTBEATS * state.options.heartbeatTicks);
   state.electionTimeout = Math.min(state.electionTimeout, state.electionElapsed + haste);
@@ -246,4 +252,15 @@ export function rightsChanged(state: RaftState): void {
   if ((isCampaigning && !mayLead(state)) || (state.role === 'leader' && !state.mayVote)) {
     becomeFollower(state, state.term, undefined);
   }
+}
+
+/** The process stood still for `ticks`. A follower's timer does not count them, since what its leader sent meanwhile is
+ *  still to be read; a leader must, because the others' timers ran on (R24). */
+export function stalled(state: RaftState, ticks: number): void {
+  if (state.role !== 'leader') return;
+  if (ticks >= state.options.electionTicksMax && !isAlone(state)) {
+    becomeFollower(state, state.term, undefined);
+    return;
+  }
+  wake(state);
 }

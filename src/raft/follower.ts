@@ -3,6 +3,7 @@
  * ack what is on disk. The term of each message was already checked, and its sender is the leader of this term.
  */
 import { strict as assert } from 'node:assert';
+import { onHeartbeatRest } from './rest.ts';
 import { commitTo, type RaftState, send, sendDurably } from './state.ts';
 import type { Append, EntryId, EntryMeta, Heartbeat, InstallSnapshot, LogIndex, SnapshotReply } from './types.ts';
 
@@ -12,12 +13,14 @@ export function onHeartbeat(state: RaftState, message: Heartbeat): void {
   commitTo(state, Math.min(message.commit, state.log.lastIndex));
   // A flush may have ended while no leader was known.
   maybeAck(state);
+  onHeartbeatRest(state, message);
   sendDurably(state, {
     kind: 'heartbeat-reply',
     from: state.options.id,
     to: message.from,
     term: state.term,
     round: message.round,
+    ...(state.isResting ? { isResting: true } : {}),
   });
 }
 

@@ -86,6 +86,11 @@ function installerDoesNotLead({ installing, role }: Readonly<RaftState>): string
   return installing === undefined || role === 'follower' ? undefined : `${role} while a snapshot is being installed`;
 }
 
+function restIsSettled({ isResting, role, leader, log, commit, flushed }: Readonly<RaftState>): string | undefined {
+  if (!isResting || (leader !== undefined && commit === log.lastIndex && flushed === log.lastIndex)) return undefined;
+  return `${role} of ${leader} rests: commit ${commit}, flushed ${flushed}, last index ${log.lastIndex}`;
+}
+
 function runsRise({ log }: Readonly<RaftState>): string | undefined {
   let { term, index } = log.base;
   let isFirst = true;
@@ -113,6 +118,7 @@ const CHEAP: readonly Invariant[] = [
   acksWithinMatched,
   progressWithinLog,
   installerDoesNotLead,
+  restIsSettled,
 ];
 
 const ALL: readonly Invariant[] = [...CHEAP, windowsWithinCaps, runsRise];

@@ -17,6 +17,12 @@ export interface RaftOptions {
   readonly electionTicksMax: number;
   /** A leader sends a round of heartbeats every so many ticks. At most a fifth of electionTicksMin. */
   readonly heartbeatTicks: number;
+  /** A leader lets its group rest (rest.ts) when nothing happened for so many ticks. 0 or absent: never. Only for a
+   *  driver that watches the other nodes by itself, and tells peerSilent() and peerDown(). */
+  readonly restTicks?: number;
+  /** Ticks since the node's last common heartbeat: a new leader's rounds then fall in the same ticks as those of all
+   *  other groups of its node, and share their frames. Absent: 0. */
+  heartbeatPhase?(): number;
   /** Most bytes of one append message. One larger entry still travels, alone. */
   readonly appendBytesMax: ByteCount;
   /** Sent and unanswered, per follower (R23). A single append may pass the cap when nothing else is in flight. */
@@ -59,6 +65,8 @@ export function validateOptions(options: RaftOptions): void {
     const value = options[name];
     assert.ok(Number.isSafeInteger(value) && value > 0, `raft option ${name}: ${value} is not a positive integer`);
   }
+  const { restTicks = 0 } = options;
+  assert.ok(Number.isSafeInteger(restTicks) && restTicks >= 0, `raft option restTicks: ${restTicks} is no count`);
   assert.ok(
     electionTicksMin >= 5 * heartbeatTicks,
     `raft option electionTicksMin: ${electionTicksMin} is less than 5 heartbeats of ${heartbeatTicks} ticks`,

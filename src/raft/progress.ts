@@ -100,6 +100,18 @@ export class Progress {
     if (this.#snapshotTicks !== undefined) this.#snapshotTicks += 1;
   }
 
+  /** Holds everything up to `lastIndex` durably, and nothing is on its way or in doubt. */
+  isSettled(lastIndex: LogIndex): boolean {
+    const isSure = !this.#isSuspect && !this.#isUnverified && !this.#isPaused;
+    const isQuiet = this.#requestedFrom === undefined && this.#inflight.isEmpty;
+    return this.#state === 'replicate' && this.#match === lastIndex && isSure && isQuiet;
+  }
+
+  /** Not heard for at least `ticks`, as the follower's node is watched. */
+  silentFor(ticks: number): void {
+    this.#ticksSilent = Math.max(this.#ticksSilent, ticks);
+  }
+
   /** Any message of this term arrived. */
   heard(): void {
     this.#ticksSilent = 0;

@@ -14,6 +14,7 @@ import type { RaftOptions, RaftStart } from './options.ts';
 import type { ProgressState } from './progress.ts';
 import { takeReady } from './ready.ts';
 import * as replication from './replication.ts';
+import * as rest from './rest.ts';
 import { createState, type RaftState, sendDurably } from './state.ts';
 import * as transfer from './transfer.ts';
 import type {
@@ -86,9 +87,15 @@ export class Raft {
     return this.#state;
   }
 
+  /** No time passes for this group until something happens: it need not be ticked (rest.ts). */
+  get isResting(): boolean {
+    return this.#state.isResting;
+  }
+
   /** One unit of Raft time passes. */
   tick(): void {
     const state = this.#state;
+    if (state.isResting) return;
     if (state.role !== 'leader') {
       election.tickElection(state);
       return;
@@ -103,6 +110,7 @@ export class Raft {
     const state = this.#state;
     if (message.to !== state.options.id || message.from === state.options.id) return;
     if (!isMember(state.membership, message.from)) return;
+    rest.onMessageRest(state, message);
     if (!this.#settleTerm(message)) return;
     this.#dispatch(message);
   }
@@ -252,6 +260,7 @@ export class Raft {
   /** While false (say, the log was found damaged) the node grants no vote, does not campaign and does not ack (R19). */
   setMayVote(mayVote: boolean): void {
     this.#state.mayVote = mayVote;
+    rest.wake(this.#state);
     election.rightsChanged(this.#state);
     follower.maybeAck(this.#state);
   }
@@ -270,11 +279,37 @@ export class Raft {
   peerDown(peer: NodeId): void {
     const state = this.#state;
     if (peer === state.leader) election.leaderLinkDown(state);
-    state.leading?.progress.get(peer)?.linkDown();
+    const progress = state.leading?.progress.get(peer);
+    if (progress === undefined) return;
+    rest.stir(state);
+    progress.linkDown();
+  }
+
+  /** The node of `peer` was not heard for `ticks`. Matters to a resting group alone: others hear for themselves. */
+  peerSilent(peer: NodeId, ticks: number): void {
+    rest.onPeerSilent(this.#state, peer, ticks);
+  }
+
+  /** Ends the rest, if the group rests: it is not certain any more that its leader leads. */
+  wake(): void {
+    rest.wake(this.#state);
+  }
+
+  /** Leader: begins a round of heartbeats now and returns its number, for whoever needs to be sure of a majority (R7).
+   *  Ends the rest. Undefined: this node does not lead. */
+  startRound(): number | undefined {
+    return replication.startRound(this.#state);
+  }
+
+  /** Time passed while this node could do nothing: what was not heard meanwhile was not heard for so much longer. A
+   *  leader that was away for an election timeout may have been succeeded: it steps down (R24). */
+  stalled(ticks: number): void {
+    election.stalled(this.#state, ticks);
   }
 
   /** Hands leadership to `peer`; proposals are refused until it is done or given up. */
   transferTo(peer: NodeId): boolean {
+    rest.stir(this.#state);
     return transfer.transferTo(this.#state, peer);
   }
 

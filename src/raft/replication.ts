@@ -7,6 +7,7 @@ import { ByteWindow } from './byte-window.ts';
 import { peersOf } from './membership.ts';
 import { Progress } from './progress.ts';
 import { hasQuorum, quorumIndex } from './quorum.ts';
+import { offersRest, onRestReply, stir } from './rest.ts';
 import { commitTo, type RaftState, send } from './state.ts';
 import { maybeTimeoutNow } from './transfer.ts';
 import type {
@@ -34,7 +35,16 @@ export function startLeading(state: RaftState): void {
     progress.set(peer, new Progress(peer, firstIndex, options));
   }
   const uncommitted = new ByteWindow();
-  state.leading = { progress, firstIndex, uncommitted, heartbeatElapsed: 0, round: 0, transfer: undefined };
+  state.leading = {
+    progress,
+    firstIndex,
+    uncommitted,
+    heartbeatElapsed: (options.heartbeatPhase?.() ?? 0) % options.heartbeatTicks,
+    round: 0,
+    transfer: undefined,
+    idleTicks: 0,
+    restOffer: undefined,
+  };
   uncommitted.add(firstIndex, options.noopBytes);
   log.append(state.term, firstIndex);
   broadcastHeartbeat(state);
@@ -53,6 +63,7 @@ export function propose(state: RaftState, sizes: readonly ByteCount[]): ProposeR
   }
   const first = log.lastIndex + 1;
   const last = log.lastIndex + sizes.length;
+  stir(state);
   log.append(state.term, last);
   leading.uncommitted.add(last, bytes);
   return { kind: 'accepted', term: state.term, first, last };
@@ -68,6 +79,7 @@ export function tickLeader(state: RaftState): boolean {
     progress.snapshotOverdue(options.electionTicksMax);
   }
   if (!hasQuorum(state.membership, (voter) => isActive(state, voter))) return false;
+  leading.idleTicks += 1;
   leading.heartbeatElapsed += 1;
   if (leading.heartbeatElapsed >= options.heartbeatTicks) {
     leading.heartbeatElapsed = 0;
@@ -87,14 +99,25 @@ function broadcastHeartbeat(state: RaftState): void {
   const { leading } = state;
   if (leading === undefined) return;
   leading.round += 1;
-  for (const progress of leading.progress.values()) sendHeartbeat(state, progress, leading.round);
+  const mayRest = offersRest(state);
+  for (const progress of leading.progress.values()) sendHeartbeat(state, progress, leading.round, mayRest);
+}
+
+/** Leader: begins a round now, for whoever needs its answers (R7). Undefined: this node does not lead. */
+export function startRound(state: RaftState): number | undefined {
+  if (state.leading === undefined) return undefined;
+  stir(state);
+  broadcastHeartbeat(state);
+  return state.leading.round;
 }
 
 /** Carries no more commit than the follower is known to hold: its log may differ past that. */
-function sendHeartbeat(state: RaftState, progress: Progress, round: number): void {
+function sendHeartbeat(state: RaftState, progress: Progress, round: number, mayRest: boolean): void {
+  const { options, term } = state;
   const commit = Math.min(state.commit, progress.countedMatch);
   progress.commitTold(commit);
-  send(state, { kind: 'heartbeat', from: state.options.id, to: progress.peer, term: state.term, commit, round });
+  const message = { kind: 'heartbeat', from: options.id, to: progress.peer, term, commit, round } as const;
+  send(state, mayRest ? { ...message, mayRest } : message);
 }
 
 export function onHeartbeatReply(state: RaftState, reply: HeartbeatReply): void {
@@ -103,6 +126,7 @@ export function onHeartbeatReply(state: RaftState, reply: HeartbeatReply): void 
   if (leading === undefined || progress === undefined) return;
   progress.heard();
   if (progress.needsCheck(reply.round, leading.round)) sendCheck(state, progress);
+  onRestReply(state, reply);
   maybeTimeoutNow(state, reply.from);
 }
 
@@ -180,7 +204,7 @@ export function maybeCommit(state: RaftState): void {
   }
   for (const progress of leading.progress.values()) {
     // A follower with nothing on its way would learn of the commit a heartbeat later; its readers wait for it.
-    if (progress.needsCommitNotice(state.commit, log.lastIndex)) sendHeartbeat(state, progress, leading.round);
+    if (progress.needsCommitNotice(state.commit, log.lastIndex)) sendHeartbeat(state, progress, leading.round, false);
   }
 }
 

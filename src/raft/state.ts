@@ -38,6 +38,12 @@ export interface Transfer {
   ticks: number;
 }
 
+/** A round of heartbeats that offered rest, until anything happens. */
+export interface RestOffer {
+  readonly round: number;
+  readonly accepted: Set<NodeId>;
+}
+
 /** While leader. */
 export interface Leading {
   /** Everybody else in the membership. */
@@ -50,6 +56,9 @@ export interface Leading {
   /** Number of the last heartbeat round begun, from 1. */
   round: number;
   transfer: Transfer | undefined;
+  /** Ticks since anything happened but heartbeats. */
+  idleTicks: number;
+  restOffer: RestOffer | undefined;
 }
 
 /** What was said by follower rules about the log of the current leader; empty again in every new term. */
@@ -104,6 +113,8 @@ export interface RaftState {
   /** The link to the leader broke: stickiness towards it has ended. */
   isLeaderGone: boolean;
 
+  /** No time passes for this group: see rest.ts. */
+  isResting: boolean;
   mayVote: boolean;
   mayCampaign: boolean;
   campaign: Campaign | undefined;
@@ -150,6 +161,7 @@ export function createState(options: RaftOptions, start: RaftStart): RaftState {
     electionElapsed: 0,
     electionTimeout: options.electionTicksMax,
     isLeaderGone: false,
+    isResting: false,
     mayVote: true,
     mayCampaign: true,
     campaign: undefined,

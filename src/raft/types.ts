@@ -77,10 +77,14 @@ export interface Heartbeat extends Envelope {
   readonly commit: LogIndex;
   /** Counts the leader's heartbeat rounds, so that a reply confirms a round begun after some moment (R7). */
   readonly round: number;
+  /** The leader has nothing to do in this group: whoever holds all of it may stop its election timer (rest.ts). */
+  readonly mayRest?: boolean;
 }
 export interface HeartbeatReply extends Envelope {
   readonly kind: 'heartbeat-reply';
   readonly round: number;
+  /** The sender rests, as that heartbeat offered. */
+  readonly isResting?: boolean;
 }
 export interface Append extends Envelope {
   readonly kind: 'append';
