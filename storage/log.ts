@@ -49,6 +49,8 @@ export interface SegmentInfo {
   readonly firstOffset: Offset;
   readonly nextOffset: Offset;
   readonly bytes: ByteCount;
+  /** Of the first entry; of a sealed segment a lower bound. */
+  readonly firstAppendTimeMs: Ms;
   readonly lastAppendTimeMs: Ms;
   readonly isSealed: boolean;
 }
@@ -258,19 +260,25 @@ export class Log {
     return this.#state.pointAt(index - 1)?.chain ?? this.#reader.chainAt(index - 1);
   }
 
-  /** Seals the active segment at the last accepted entry, once that is flushed. */
-  roll(): Promise<EntryId> {
+  /**
+   * Seals the active segment at the last accepted entry, once that is flushed.
+   * @throws StorageError CORRUPT while its tail is damaged: what is sealed counts as sound.
+   */
+  async roll(): Promise<EntryId> {
     this.#assertNotClosed();
-    return this.#commit.step(this.lastIndex, async () => {
+    const last = await this.#commit.step(this.lastIndex, async () => {
       const { active } = this.#segments;
       const { term, index } = active.last;
+      if (this.#damage.hasIn(active.segmentId)) return undefined;
       if (!active.isEmpty) {
-        assert(!this.#damage.hasIn(active.segmentId), 'a segment with a damaged tail is not sealed');
         await this.#segments.roll(this.#state.commitHint);
         this.#options.onSealed?.({ term, index });
       }
       return { term, index };
     });
+    if (last !== undefined) return last;
+    const { path } = this.#segments.active;
+    throw new StorageError('CORRUPT', 'the active segment is damaged, so it is not sealed', { file: path });
   }
 
   /** Durable and verified when it resolves (W19). Waits until the entries it covers are flushed. */
@@ -357,6 +365,7 @@ export class Log {
       firstOffset: segment.before.nextOffset,
       nextOffset: segment.last.nextOffset,
       bytes: segment.isSealed ? segment.fileBytes : segment.dataEnd,
+      firstAppendTimeMs: segment.marks?.marks[0]?.appendTimeMs ?? segment.before.appendTimeMs,
       lastAppendTimeMs: segment.last.appendTimeMs,
       isSealed: segment.isSealed,
     }));

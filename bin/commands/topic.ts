@@ -31,10 +31,11 @@ function storedRecords(topic: TopicInfo): number {
 }
 
 function describeTopic(topic: TopicInfo): string {
-  const { maxBytes, maxAgeMs } = topic.retention;
+  const { maxBytes, maxAgeMs, maxRecords } = topic.retention;
   const bounds = [
     maxBytes === undefined ? [] : `${maxBytes} bytes`,
     maxAgeMs === undefined ? [] : `${maxAgeMs} ms`,
+    maxRecords === undefined ? [] : `${groupDigits(maxRecords)} records`,
   ].flat();
   const kept = bounds.length === 0 ? 'kept for ever' : `kept: ${bounds.join(', ')}`;
   return `${topic.name} (id ${topic.id}), ${kept}\n${renderTable(PARTITION_COLUMNS, topic.partitions)}`;
@@ -52,6 +53,7 @@ export const topicCreate: Command = {
     },
     'retention-bytes': { kind: 'text', sentence: 'Oldest records go when a partition is larger.', placeholder: 'SIZE' },
     'retention-age': { kind: 'text', sentence: 'Records go when they are older.', placeholder: 'DURATION' },
+    'retention-records': { kind: 'text', sentence: 'Oldest records go when there are more.', placeholder: 'N' },
   },
   examples: [['$0 topic create orders --partitions 3 --retention-age 7d', 'three partitions, a week of records']],
   run: (invocation) =>
@@ -60,11 +62,8 @@ export const topicCreate: Command = {
         const text = invocation.text(flag);
         return text === undefined ? undefined : parseCount(`--${flag}`, text, 1);
       };
-      const [bytes, age, replicas] = [
-        invocation.text('retention-bytes'),
-        invocation.text('retention-age'),
-        number('replicas'),
-      ];
+      const [bytes, age] = [invocation.text('retention-bytes'), invocation.text('retention-age')];
+      const [records, replicas] = [number('retention-records'), number('replicas')];
       const topic = await client.admin.createTopic({
         name: invocation.words('topic'),
         partitions: number('partitions')!,
@@ -72,6 +71,7 @@ export const topicCreate: Command = {
         retention: {
           ...(bytes !== undefined && { maxBytes: parseBytes('--retention-bytes', bytes) }),
           ...(age !== undefined && { maxAgeMs: parseDurationMs('--retention-age', age) }),
+          ...(records !== undefined && { maxRecords: records }),
         },
       });
       invocation.terminal.out.writeText(renderDocument(invocation.output, topic, () => describeTopic(topic)));

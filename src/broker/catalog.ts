@@ -46,7 +46,7 @@ export type CatalogCommand =
       readonly name: string;
       readonly partitions: number;
       readonly replicas: number;
-      readonly retention: { readonly maxBytes?: number | undefined; readonly maxAgeMs?: number | undefined };
+      readonly retention: Partial<Retention>;
     }
   | { readonly kind: 'delete-topic'; readonly name: string };
 
@@ -69,7 +69,7 @@ export class Catalog implements StateMachine {
   #state: State = { founding: undefined, nextGroupId: CATALOG_GROUP + 1, topics: [] };
   readonly #byName = new Map<string, CatalogTopic>();
   readonly #byId = new Map<number, CatalogTopic>();
-  readonly #groups = new Set<number>();
+  readonly #byGroup = new Map<number, CatalogTopic>();
   /** Grows with each change, so that whoever derives something from the catalog knows when to do it again. */
   #version = 0;
 
@@ -97,6 +97,11 @@ export class Catalog implements StateMachine {
     return this.#byId.get(id);
   }
 
+  /** The topic a group belongs to; undefined for the catalog's own group and for groups of deleted topics. */
+  topicOfGroup(groupId: number): CatalogTopic | undefined {
+    return this.#byGroup.get(groupId);
+  }
+
   /** Whether the group id was ever given out. */
   hasAssigned(groupId: number): boolean {
     return groupId < this.#state.nextGroupId;
@@ -105,7 +110,7 @@ export class Catalog implements StateMachine {
   /** Whether the group is one of a topic that was deleted: by a committed command, never merely for being unheard of
    *  (W21). Group ids are never reused. */
   isDeleted(groupId: number): boolean {
-    return groupId !== CATALOG_GROUP && this.hasAssigned(groupId) && !this.#groups.has(groupId);
+    return groupId !== CATALOG_GROUP && this.hasAssigned(groupId) && !this.#byGroup.has(groupId);
   }
 
   /** How many groups isDeleted() is true of. */
@@ -137,7 +142,7 @@ export class Catalog implements StateMachine {
         this.#state.topics = this.#state.topics.filter((other) => other !== topic);
         this.#byName.delete(topic.name);
         this.#byId.delete(topic.id);
-        for (const { groupId } of topic.partitions) this.#groups.delete(groupId);
+        for (const { groupId } of topic.partitions) this.#byGroup.delete(groupId);
         return 'done';
       }
       default:
@@ -167,8 +172,7 @@ export class Catalog implements StateMachine {
       const chosen = Array.from({ length: replicas }, (_, at) => nodes[(groupId - 1 + at) % nodes.length]!.id);
       made.push({ partition, groupId, replicas: chosen });
     }
-    const { maxBytes, maxAgeMs } = retention;
-    const topic = { id: index, name, partitions: made, retention: { maxBytes, maxAgeMs } };
+    const topic = { id: index, name, partitions: made, retention: boundsOf(retention) };
     this.#state.topics.push(topic);
     this.#index(topic);
     return 'done';
@@ -183,8 +187,7 @@ export class Catalog implements StateMachine {
     if (v !== 1) throw new Error(`catalog snapshot of version ${v}: written by a newer logdrive`);
     this.#state = { ...state, founding: state.founding };
     for (const [at, topic] of this.#state.topics.entries()) {
-      const { maxBytes, maxAgeMs } = topic.retention;
-      this.#state.topics[at] = { ...topic, retention: { maxBytes, maxAgeMs } };
+      this.#state.topics[at] = { ...topic, retention: boundsOf(topic.retention) };
     }
     this.#version += 1;
     this.#reindex();
@@ -193,15 +196,20 @@ export class Catalog implements StateMachine {
   #reindex(): void {
     this.#byName.clear();
     this.#byId.clear();
-    this.#groups.clear();
+    this.#byGroup.clear();
     for (const topic of this.#state.topics) this.#index(topic);
   }
 
   #index(topic: CatalogTopic): void {
     this.#byName.set(topic.name, topic);
     this.#byId.set(topic.id, topic);
-    for (const { groupId } of topic.partitions) this.#groups.add(groupId);
+    for (const { groupId } of topic.partitions) this.#byGroup.set(groupId, topic);
   }
+}
+
+/** JSON leaves out what is undefined: each bound is named here, whatever was written. */
+function boundsOf({ maxBytes, maxAgeMs, maxRecords }: Partial<Retention>): Retention {
+  return { maxBytes, maxAgeMs, maxRecords };
 }
 
 /** Why a value is no command of this version: what is committed is applied by every node for ever, so it is asked

@@ -68,7 +68,7 @@ export class Topics {
     if (!isCount(replicas, nodes)) {
       throw invalid(`A partition has 1 to ${nodes} replicas in this cluster of ${nodes}, not ${replicas}.`);
     }
-    if (!isBound(retention.maxBytes) || !isBound(retention.maxAgeMs)) {
+    if (![retention.maxBytes, retention.maxAgeMs, retention.maxRecords].every(isBound)) {
       throw invalid('Retention bounds are whole numbers above 0.');
     }
     const deadlineMs = this.#deadline();

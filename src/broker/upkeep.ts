@@ -7,6 +7,7 @@ import type { Metrics } from '../metrics.ts';
 import type { DataDirectory, Partition } from '../partition/index.ts';
 import type { CatalogPartition, CatalogTopic } from './catalog.ts';
 import type { Host } from './host.ts';
+import { isSealDue, trimTarget } from './retention.ts';
 import type { Retention } from './verbs.ts';
 
 export interface UpkeepParts {
@@ -32,6 +33,8 @@ const SETTLED_MS = 3_000;
 /** Below min(1 GiB, 5 % of the disk) appends are refused, so that hard states and trims always find room (W23). */
 const FLOOR_BYTES = 1024 ** 3;
 const FLOOR_SHARE = 0.05;
+/** Of the catalog, which is no topic: its state is its snapshot. */
+const KEEP_ALL: Retention = { maxBytes: undefined, maxAgeMs: undefined, maxRecords: undefined };
 
 export class Upkeep {
   readonly #parts: UpkeepParts;
@@ -101,11 +104,18 @@ export class Upkeep {
     }
   }
 
+  /** Each replica seals its own segments; what may be read is for the leader to say, through the log. */
   #retain(): void {
-    const { env } = this.#parts;
-    for (const { topic, partition } of this.#led()) {
-      const before = trimTarget(partition.segments(), topic.retention, env.clock.nowMs());
-      // Whatever comes of it, the next round looks again.
+    const { env, host } = this.#parts;
+    const nowMs = env.clock.nowMs();
+    for (const partition of host.open()) {
+      const retention = host.catalog.topicOfGroup(partition.groupId)?.retention ?? KEEP_ALL;
+      const segments = partition.segments();
+      const active = segments.at(-1)!;
+      // Whatever comes of either, the next round looks again.
+      if (isSealDue(active, { logStart: partition.earliest, retention, nowMs })) void partition.seal();
+      if (!partition.isReadyLeader) continue;
+      const before = trimTarget(segments, retention, nowMs);
       if (before > partition.earliest) void partition.proposeTrim(Math.min(before, partition.tail));
     }
   }
@@ -145,27 +155,4 @@ export class Upkeep {
       }
     }
   }
-}
-
-interface SegmentView {
-  readonly nextOffset: number;
-  readonly bytes: number;
-  readonly lastAppendTimeMs: number;
-  readonly isSealed: boolean;
-}
-
-/** The log start that retention asks for: whole sealed segments, oldest first, while the bounds hold without them. */
-export function trimTarget(segments: readonly SegmentView[], retention: Retention, nowMs: number): number {
-  let bytes = 0;
-  for (const segment of segments) bytes += segment.bytes;
-  let before = 0;
-  for (const segment of segments) {
-    if (!segment.isSealed) break;
-    const isOver = retention.maxBytes !== undefined && bytes - segment.bytes >= retention.maxBytes;
-    const isOld = retention.maxAgeMs !== undefined && segment.lastAppendTimeMs + retention.maxAgeMs < nowMs;
-    if (!isOver && !isOld) break;
-    before = segment.nextOffset;
-    bytes -= segment.bytes;
-  }
-  return before;
 }

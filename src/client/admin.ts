@@ -17,6 +17,8 @@ export interface TopicSpec {
     readonly maxBytes?: number;
     /** Default: no bound. */
     readonly maxAgeMs?: number;
+    /** Records of a partition; whole segments go, so that up to a segment more is kept. Default: no bound. */
+    readonly maxRecords?: number;
   };
 }
 
@@ -68,7 +70,7 @@ export class ClientAdmin implements Admin {
       name,
       partitions: checkedCount(partitions, 'The number of partitions'),
       replicas: replicas === undefined ? undefined : checkedCount(replicas, 'The number of replicas'),
-      retention: { maxBytes: retention.maxBytes, maxAgeMs: retention.maxAgeMs },
+      retention: { maxBytes: retention.maxBytes, maxAgeMs: retention.maxAgeMs, maxRecords: retention.maxRecords },
     } as const;
     const answer = await this.#requests.ask(body, 'topic', options);
     const topic = plainTopic(answer.body);

@@ -70,6 +70,7 @@ export class Partition {
   #received: Snapshot | undefined;
   /** The log is being replaced: nothing may be appended until it is. */
   #isInstalling = false;
+  #isSealing = false;
 
   /**
    * Opens the log and brings the state up to what is known committed. Writes nothing that it has not validated (W25).
@@ -319,6 +320,19 @@ export class Partition {
 
   segments(): ReturnType<Log['segments']> {
     return this.#log.segments();
+  }
+
+  /** Seals the active segment, so that what is in it can be trimmed. A failure is reported, and somebody asks again. */
+  async seal(): Promise<void> {
+    if (this.#isSealing || this.#isClosed || this.#log.damage.length > 0) return;
+    this.#isSealing = true;
+    try {
+      await this.#log.roll();
+    } catch (error) {
+      if (!this.#isClosed) this.#events.onTrouble('the active segment could not be sealed', error);
+    } finally {
+      this.#isSealing = false;
+    }
   }
 
   /** Seals the active segment and waits for the snapshot at its end, which waits for the commit of what is in it. */

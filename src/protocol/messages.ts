@@ -57,6 +57,7 @@ export interface NodeInfo {
 export interface Retention {
   readonly maxBytes: number | undefined;
   readonly maxAgeMs: number | undefined;
+  readonly maxRecords: number | undefined;
 }
 
 export interface PartitionInfo {

@@ -120,11 +120,16 @@ export function retentionToWire(retention: Retention): Wire.Retention {
   return {
     maxBytes: zeroIfUndefined(retention.maxBytes, 'retention.maxBytes'),
     maxAgeMs: zeroIfUndefined(retention.maxAgeMs, 'retention.maxAgeMs'),
+    maxRecords: zeroIfUndefined(retention.maxRecords, 'retention.maxRecords'),
   };
 }
 
 export function retentionFromWire(wire: Wire.Retention | null | undefined): Retention {
-  return { maxBytes: numberOrUndefined(wire?.maxBytes), maxAgeMs: numberOrUndefined(wire?.maxAgeMs) };
+  return {
+    maxBytes: numberOrUndefined(wire?.maxBytes),
+    maxAgeMs: numberOrUndefined(wire?.maxAgeMs),
+    maxRecords: numberOrUndefined(wire?.maxRecords),
+  };
 }
 
 export function nodeToWire(node: NodeInfo): Wire.Node {

@@ -11,7 +11,7 @@ export interface TopicParams {
 export async function createTopic(broker: BrokerVerbs, body: unknown): Promise<unknown> {
   const fields = jsonObject(body, ['name', 'partitions', 'replicas', 'retention']);
   if (typeof fields.name !== 'string') throw new LogError('INVALID', 'name must be a text');
-  const retention = objectOf(fields.retention ?? {}, ['maxBytes', 'maxAgeMs'], 'retention');
+  const retention = objectOf(fields.retention ?? {}, ['maxBytes', 'maxAgeMs', 'maxRecords'], 'retention');
   const bound = { min: 1, max: NUMBER_MAX };
   const topic = await broker.createTopic({
     name: fields.name,
@@ -20,6 +20,7 @@ export async function createTopic(broker: BrokerVerbs, body: unknown): Promise<u
     retention: {
       maxBytes: integerOf(retention.maxBytes ?? undefined, 'retention.maxBytes', undefined, bound),
       maxAgeMs: integerOf(retention.maxAgeMs ?? undefined, 'retention.maxAgeMs', undefined, bound),
+      maxRecords: integerOf(retention.maxRecords ?? undefined, 'retention.maxRecords', undefined, bound),
     },
   });
   return jsonOfTopic(topic);
@@ -78,6 +79,10 @@ function jsonOfTopic({ name, id, partitions, retention }: TopicDescription): unk
     name,
     id,
     partitions: partitions.map((partition) => ({ ...partition, leader: partition.leader ?? null })),
-    retention: { maxBytes: retention.maxBytes ?? null, maxAgeMs: retention.maxAgeMs ?? null },
+    retention: {
+      maxBytes: retention.maxBytes ?? null,
+      maxAgeMs: retention.maxAgeMs ?? null,
+      maxRecords: retention.maxRecords ?? null,
+    },
   };
 }

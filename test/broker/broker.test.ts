@@ -432,7 +432,7 @@ describe('topics', () => {
           name: 't',
           partitions: 1,
           replicas: undefined,
-          retention: { maxBytes: undefined, maxAgeMs: undefined },
+          retention: { maxBytes: undefined, maxAgeMs: undefined, maxRecords: undefined },
         }),
       ),
     );
@@ -461,7 +461,9 @@ describe('topics', () => {
     const cluster = await started(THREE);
     const error = await cluster.wait(
       failure(
-        cluster.broker('n1').createTopic({ ...request, retention: { maxBytes: undefined, maxAgeMs: undefined } }),
+        cluster
+          .broker('n1')
+          .createTopic({ ...request, retention: { maxBytes: undefined, maxAgeMs: undefined, maxRecords: undefined } }),
       ),
     );
     expect(error.code).toBe('INVALID');
@@ -491,7 +493,7 @@ describe('topics', () => {
         name: 't',
         partitions: 1,
         replicas: undefined,
-        retention: { maxBytes: 150_000, maxAgeMs: undefined },
+        retention: { maxBytes: 150_000, maxAgeMs: undefined, maxRecords: undefined },
       }),
     );
     for (let i = 0; i < 100; i += 1) await cluster.wait(append(cluster, 't', [`${i}-${'x'.repeat(6_000)}`]));
@@ -512,7 +514,7 @@ describe('topics', () => {
         name: 't',
         partitions: 1,
         replicas: undefined,
-        retention: { maxBytes: undefined, maxAgeMs: 60_000 },
+        retention: { maxBytes: undefined, maxAgeMs: 60_000, maxRecords: undefined },
       }),
     );
     for (let i = 0; i < 30; i += 1) await cluster.wait(append(cluster, 't', [`${i}-${'x'.repeat(6_000)}`]));

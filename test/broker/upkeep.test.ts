@@ -1,51 +1,17 @@
 import { describe, expect, test } from 'vitest';
-import { trimTarget, Upkeep, type UpkeepParts } from '../../src/broker/upkeep.ts';
+import { HOUSEKEEPING_BYTES_MAX, type SegmentView } from '../../src/broker/retention.ts';
+import { Upkeep, type UpkeepParts } from '../../src/broker/upkeep.ts';
+
+import { segments } from './support/segments.ts';
 
 const MB = 1_000_000;
-
-/** Sealed segments of ten offsets each, one a minute, and an active one. */
-function segments(count: number, bytes = MB): Parameters<typeof trimTarget>[0] {
-  return Array.from({ length: count }, (_, at) => ({
-    nextOffset: 10 * (at + 1),
-    bytes,
-    lastAppendTimeMs: 60_000 * (at + 1),
-    isSealed: at < count - 1,
-  }));
-}
-
-const NONE = { maxBytes: undefined, maxAgeMs: undefined };
-
-describe('what retention asks for', () => {
-  test.each([
-    ['no bound', NONE, 1e12, 0],
-    ['bytes that are not reached', { ...NONE, maxBytes: 5 * MB }, 0, 0],
-    ['bytes that one segment is over', { ...NONE, maxBytes: 4 * MB }, 0, 10],
-    ['bytes that hold without a segment, but not without two', { ...NONE, maxBytes: 3 * MB + 1 }, 0, 10],
-    ['no bytes to speak of: never the active segment', { ...NONE, maxBytes: 1 }, 0, 40],
-    ['an age nothing has', { ...NONE, maxAgeMs: 60_000 }, 120_000, 0],
-    ['an age the first one is past', { ...NONE, maxAgeMs: 60_000 }, 120_001, 10],
-    ['an age all are past', { ...NONE, maxAgeMs: 60_000 }, 1e12, 40],
-    ['both: whichever asks for more', { maxBytes: 4 * MB, maxAgeMs: 60_000 }, 240_001, 30],
-  ] as const)('%s', (_, retention, nowMs, before) => {
-    expect(trimTarget(segments(5), retention, nowMs)).toBe(before);
-  });
-
-  test('of a log without a sealed segment is nothing', () => {
-    expect(trimTarget(segments(1), { maxBytes: 1, maxAgeMs: 1 }, 1e12)).toBe(0);
-    expect(trimTarget([], { maxBytes: 1, maxAgeMs: 1 }, 1e12)).toBe(0);
-  });
-
-  test('stops at the first segment that is to stay: a hole would be no prefix', () => {
-    const [old, young, older] = segments(4);
-    const list = [old!, { ...young!, lastAppendTimeMs: 1e12 }, older!];
-    expect(trimTarget(list, { ...NONE, maxAgeMs: 60_000 }, 1e12)).toBe(10);
-  });
-});
 
 interface Bench {
   readonly upkeep: Upkeep;
   readonly transfers: { readonly to: string; readonly atMs: number }[];
   readonly trims: number[];
+  readonly seals: number[];
+  segments: readonly SegmentView[];
   nowMs: number;
   isWilling: boolean;
   isLeader: boolean;
@@ -54,11 +20,18 @@ interface Bench {
   run(ms: number): Promise<void>;
 }
 
+const topic = {
+  retention: { maxBytes: 4 * MB, maxAgeMs: undefined, maxRecords: undefined },
+  partitions: [{ groupId: 7, partition: 0, replicas: ['n2', 'n1'] }],
+};
+
 /** One partition, led here, that is meant to be led by n2. */
 function bench(): Bench {
   const made: Bench = {
     transfers: [],
     trims: [],
+    seals: [],
+    segments: segments(5),
     nowMs: 1_000,
     isWilling: true,
     isLeader: true,
@@ -78,13 +51,10 @@ function bench(): Bench {
       host: {
         mendAll: async () => undefined,
         get: () => partition,
+        open: () => [partition],
         catalog: {
-          topics: () => [
-            {
-              retention: { maxBytes: 4 * MB, maxAgeMs: undefined },
-              partitions: [{ groupId: 7, partition: 0, replicas: ['n2', 'n1'] }],
-            },
-          ],
+          topics: () => [topic],
+          topicOfGroup: () => topic,
         },
       },
       mayLead: () => made.isWilling,
@@ -100,7 +70,8 @@ function bench(): Bench {
     },
     earliest: 0,
     tail: 8,
-    segments: () => segments(5),
+    segments: () => made.segments,
+    seal: async () => made.seals.push(made.nowMs),
     proposeTrim: async (before: number) => made.trims.push(before),
     isInStep: () => true,
     transferTo: (to: string) => made.transfers.push({ to, atMs: made.nowMs }),
@@ -156,6 +127,20 @@ describe('retention', () => {
     made.isLeader = true;
     await made.run(1_000);
     expect(made.trims).toEqual([8]);
+  });
+});
+
+describe('sealing', () => {
+  test('of an active segment that holds nothing to read, on any replica, once it is worth it', async () => {
+    const made = bench();
+    made.isLeader = false;
+    const idle = { ...made.segments.at(-1)!, firstOffset: 0, nextOffset: 0 };
+    made.segments = [{ ...idle, bytes: HOUSEKEEPING_BYTES_MAX - 1 }];
+    await made.run(2_000);
+    expect(made.seals).toEqual([]);
+    made.segments = [{ ...idle, bytes: HOUSEKEEPING_BYTES_MAX }];
+    await made.run(1_000);
+    expect(made.seals).toHaveLength(1);
   });
 });
 

@@ -252,7 +252,7 @@ describe('encodeFrame', () => {
       partitions: [
         { partition: 0, leader: 'n1', term: 9, replicas: ['n1', 'n2', 'n3'], earliest: 1e9, tail: 2e9, state: 'ok' },
       ],
-      retention: { maxBytes: 1e12, maxAgeMs: 6e8 },
+      retention: { maxBytes: 1e12, maxAgeMs: 6e8, maxRecords: undefined },
     });
     const topics = Array.from({ length: 10_000 }, (_, id) => topic(id + 1));
     const response: ResponseMessage = { kind: 'response', requestId: 1, body: { kind: 'topics', topics } };

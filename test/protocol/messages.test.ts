@@ -103,7 +103,7 @@ describe('messages', () => {
           name: 'a',
           partitions: 1,
           replicas: undefined,
-          retention: { maxBytes: 0, maxAgeMs: undefined },
+          retention: { maxBytes: 0, maxAgeMs: undefined, maxRecords: undefined },
         },
       },
     ],

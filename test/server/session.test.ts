@@ -384,14 +384,14 @@ describe('requests', () => {
         name: 'new',
         partitions: 2,
         replicas: undefined,
-        retention: { maxBytes: 5, maxAgeMs: undefined },
+        retention: { maxBytes: 5, maxAgeMs: undefined, maxRecords: undefined },
       },
       {
         kind: 'create-topic',
         name: 'new',
         partitions: 2,
         replicas: undefined,
-        retention: { maxBytes: 5, maxAgeMs: undefined },
+        retention: { maxBytes: 5, maxAgeMs: undefined, maxRecords: undefined },
       },
       { kind: 'delete-topic', name: 'new' },
     ];

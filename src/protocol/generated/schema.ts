@@ -2311,6 +2311,7 @@ const logdrive = $root.logdrive = (() => {
 
             Retention.prototype.maxBytes = 0;
             Retention.prototype.maxAgeMs = 0;
+            Retention.prototype.maxRecords = 0;
 
             Retention.encode = function (message, writer, _depth) {
                 if (!writer)
@@ -2323,6 +2324,8 @@ const logdrive = $root.logdrive = (() => {
                     writer.uint32(8).uint64(message.maxBytes);
                 if (message.maxAgeMs != null && $Object.hasOwnProperty.call(message, "maxAgeMs") && (typeof message.maxAgeMs === "object" ? message.maxAgeMs.low || message.maxAgeMs.high : message.maxAgeMs !== 0))
                     writer.uint32(16).uint64(message.maxAgeMs);
+                if (message.maxRecords != null && $Object.hasOwnProperty.call(message, "maxRecords") && (typeof message.maxRecords === "object" ? message.maxRecords.low || message.maxRecords.high : message.maxRecords !== 0))
+                    writer.uint32(24).uint64(message.maxRecords);
                 if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                     for (let i = 0; i < message.$unknowns.length; ++i)
                         writer.raw(message.$unknowns[i]);
@@ -2372,6 +2375,15 @@ const logdrive = $root.logdrive = (() => {
                                 message.maxAgeMs = value;
                             else
                                 delete message.maxAgeMs;
+                            continue;
+                        }
+                    case 3: {
+                            if (wireType !== 0)
+                                break;
+                            if (typeof (value = reader.uint64()) === "object" ? value.low || value.high : value !== 0)
+                                message.maxRecords = value;
+                            else
+                                delete message.maxRecords;
                             continue;
                         }
                     }
@@ -4627,6 +4639,7 @@ export interface Error {
 export interface Retention {
   readonly maxBytes?: number | null;
   readonly maxAgeMs?: number | null;
+  readonly maxRecords?: number | null;
 }
 
 export interface PartitionInfo {

@@ -266,7 +266,7 @@ export async function gardener(world: ClientWorld, number: number): Promise<void
   const { random } = world;
   for (let made = 0; !world.isQuiet; made += 1) {
     const name = `garden-${number}-${made}`;
-    const retention = { maxBytes: undefined, maxAgeMs: undefined };
+    const retention = { maxBytes: undefined, maxAgeMs: undefined, maxRecords: undefined };
     const request = { name, partitions: 1 + random.below(2), replicas: 1 + random.below(3), retention };
     await persist(world, 'TOPIC_EXISTS', (broker) => broker.createTopic(request));
     await sleep(world, random.below(300));

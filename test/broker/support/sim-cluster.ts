@@ -202,7 +202,7 @@ export class SimCluster {
         name,
         partitions,
         replicas,
-        retention: { maxBytes: undefined, maxAgeMs: undefined },
+        retention: { maxBytes: undefined, maxAgeMs: undefined, maxRecords: undefined },
       }),
     );
   }

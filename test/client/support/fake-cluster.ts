@@ -329,7 +329,7 @@ export class FakeCluster {
       partitions: topic.partitions.map(({ leader, term, replicas, earliest, tail }, partition) => {
         return { partition, leader, term, replicas, earliest, tail, state: 'ok' };
       }),
-      retention: { maxBytes: undefined, maxAgeMs: undefined },
+      retention: { maxBytes: undefined, maxAgeMs: undefined, maxRecords: undefined },
     };
   }
 

@@ -53,7 +53,7 @@ const node: fc.Arbitrary<NodeInfo> = fc.record({
   isUp: flag,
   partitionsLed: u32,
 });
-const retention = fc.record({ maxBytes: maybe(positive), maxAgeMs: maybe(positive) });
+const retention = fc.record({ maxBytes: maybe(positive), maxAgeMs: maybe(positive), maxRecords: maybe(positive) });
 const topic: fc.Arbitrary<TopicInfo> = fc.record({
   name: text,
   id: number,

@@ -41,7 +41,7 @@ const topic: TopicInfo = {
     { partition: 0, leader: 'n1', term: 3, replicas: ['n1', 'n2', 'n3'], earliest: 10, tail: 20, state: 'ok' },
     { partition: 1, leader: undefined, term: 0, replicas: ['n2'], earliest: 0, tail: 0, state: 'damaged' },
   ],
-  retention: { maxBytes: 1_073_741_824, maxAgeMs: undefined },
+  retention: { maxBytes: 1_073_741_824, maxAgeMs: undefined, maxRecords: undefined },
 };
 
 const connection: readonly Omit<Sample, 'channel'>[] = [
@@ -160,7 +160,7 @@ const connection: readonly Omit<Sample, 'channel'>[] = [
         name: 'packages',
         partitions: 2,
         replicas: 3,
-        retention: { maxBytes: undefined, maxAgeMs: 60_000 },
+        retention: { maxBytes: undefined, maxAgeMs: 60_000, maxRecords: undefined },
       },
     },
   },
@@ -174,7 +174,7 @@ const connection: readonly Omit<Sample, 'channel'>[] = [
         name: 'packages',
         partitions: 1,
         replicas: undefined,
-        retention: { maxBytes: undefined, maxAgeMs: undefined },
+        retention: { maxBytes: undefined, maxAgeMs: undefined, maxRecords: undefined },
       },
     },
   },
