@@ -115,7 +115,7 @@ export class Catalog implements StateMachine {
 
   /** How many groups isDeleted() is true of. */
   get deletedGroups(): number {
-    return this.#state.nextGroupId - (CATALOG_GROUP + 1) - this.#groups.size;
+    return this.#state.nextGroupId - (CATALOG_GROUP + 1) - this.#byGroup.size;
   }
 
   apply(command: unknown, header: { readonly index: number; readonly appendTimeMs: number }): CatalogOutcome {

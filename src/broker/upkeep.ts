@@ -22,6 +22,8 @@ export interface UpkeepParts {
 }
 
 const RETENTION_PERIOD_MS = 1_000;
+/** Partitions looked at in one tick. */
+const RETENTION_TURN_PARTITIONS = 100;
 const SPACE_PERIOD_MS = 1_000;
 const BALANCE_PERIOD_MS = 2_000;
 const MEND_PERIOD_MS = 1_000;
@@ -42,6 +44,8 @@ export class Upkeep {
   /** Transfers that were begun, by group, until the group is led elsewhere. */
   readonly #transfers = new Map<number, { retryMs: number; dueMs: number }>();
   #retentionDueMs = 0;
+  /** Partitions that retention has still to look at in this round. */
+  #round: Iterator<Partition> | undefined;
   #spaceDueMs = 0;
   #balanceDueMs = 0;
   #mendDueMs = 0;
@@ -65,8 +69,9 @@ export class Upkeep {
     const nowMs = this.#parts.env.clock.monotonicMs();
     if (nowMs >= this.#retentionDueMs) {
       this.#retentionDueMs = nowMs + RETENTION_PERIOD_MS;
-      this.#retain();
+      this.#round ??= this.#parts.host.open();
     }
+    this.#retain();
     if (nowMs >= this.#balanceDueMs) {
       this.#balanceDueMs = nowMs + BALANCE_PERIOD_MS;
       this.#balance(nowMs);
@@ -104,20 +109,26 @@ export class Upkeep {
     }
   }
 
-  /** Each replica seals its own segments; what may be read is for the leader to say, through the log. */
+  /** Goes on with the round of retention that is under way: a node hosts many partitions, and each is looked at. */
   #retain(): void {
+    for (let left = RETENTION_TURN_PARTITIONS; left > 0 && this.#round !== undefined; left -= 1) {
+      const { value, done } = this.#round.next();
+      if (done === true) this.#round = undefined;
+      else this.#retainIn(value);
+    }
+  }
+
+  /** Each replica seals its own segments; what may be read is for the leader to say, through the log. */
+  #retainIn(partition: Partition): void {
     const { env, host } = this.#parts;
     const nowMs = env.clock.nowMs();
-    for (const partition of host.open()) {
-      const retention = host.catalog.topicOfGroup(partition.groupId)?.retention ?? KEEP_ALL;
-      const segments = partition.segments();
-      const active = segments.at(-1)!;
-      // Whatever comes of either, the next round looks again.
-      if (isSealDue(active, { logStart: partition.earliest, retention, nowMs })) void partition.seal();
-      if (!partition.isReadyLeader) continue;
-      const before = trimTarget(segments, retention, nowMs);
-      if (before > partition.earliest) void partition.proposeTrim(Math.min(before, partition.tail));
-    }
+    const retention = host.catalog.topicOfGroup(partition.groupId)?.retention ?? KEEP_ALL;
+    const segments = partition.segments();
+    // Whatever comes of either, the next round looks again.
+    if (isSealDue(segments.at(-1)!, { logStart: partition.earliest, retention, nowMs })) void partition.seal();
+    if (!partition.isReadyLeader) return;
+    const before = trimTarget(segments, retention, nowMs);
+    if (before > partition.earliest) void partition.proposeTrim(Math.min(before, partition.tail));
   }
 
   #balance(nowMs: number): void {

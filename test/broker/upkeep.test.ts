@@ -51,7 +51,7 @@ function bench(): Bench {
       host: {
         mendAll: async () => undefined,
         get: () => partition,
-        open: () => [partition],
+        open: () => [partition].values(),
         catalog: {
           topics: () => [topic],
           topicOfGroup: () => topic,
