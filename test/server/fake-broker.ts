@@ -125,7 +125,12 @@ export class FakeBroker implements BrokerVerbs {
     const { id, partitions, earliest, tail } = this.find({ name }, 0);
     const each = { leader: 'n1', term: 3, replicas: ['n1'], earliest, tail, state: 'ok' as const };
     const list = Array.from({ length: partitions }, (_, partition) => ({ partition, ...each }));
-    return { name, id, partitions: list, retention: { maxBytes: undefined, maxAgeMs: undefined, maxRecords: undefined } };
+    return {
+      name,
+      id,
+      partitions: list,
+      retention: { maxBytes: undefined, maxAgeMs: undefined, maxRecords: undefined },
+    };
   }
 
   cluster(): ClusterDescription {
