@@ -1,13 +1,18 @@
 /**
  * Clients at work while nodes die: some writers, each an idempotent producer of the SDK with several records on their
- * way, all noting what they were told in one History; and the reading back at the end.
+ * way, all noting what they were told in one history; and the reading back at the end.
  */
 import { type Client, connect, LogError } from '../../../src/client/index.ts';
-import { History, type ReadRecord } from '../../support/history.ts';
+import { Recorder } from '../../sim/oracle/index.ts';
 import type { TestNode } from './test-node.ts';
 
 /** Records of one writer that wait for their answer at any moment. */
 const PIPELINE = 16;
+
+export interface ReadRecord {
+  readonly offset: number;
+  readonly value: string;
+}
 
 export interface LoadOptions {
   readonly servers: string;
@@ -16,7 +21,7 @@ export interface LoadOptions {
 }
 
 export class Load {
-  readonly history: History = new History();
+  readonly history: Recorder = new Recorder();
   /** performance.now() of each acknowledgement, in the order they came. */
   readonly ackTimesMs: number[] = [];
   /** Codes of the errors the writers met. */
@@ -64,7 +69,7 @@ export class Load {
     const producer = client.topic(this.#options.topic).producer();
     const inFlight = new Set<Promise<void>>();
     for (let n = 0; !this.#isStopping; n++) {
-      const sending = this.#send(producer, writer, `${writer}-${n}`);
+      const sending = this.#send(producer, writer, n);
       inFlight.add(sending);
       void sending.then(() => inFlight.delete(sending));
       if (inFlight.size >= PIPELINE) await Promise.race(inFlight);
@@ -76,19 +81,20 @@ export class Load {
   async #send(
     producer: ReturnType<ReturnType<Client['topic']>['producer']>,
     writer: string,
-    value: string,
+    order: number,
   ): Promise<void> {
-    this.history.attempt(writer, value);
+    const value = `${writer}-${order}`;
+    const partition = partitionOf(this.#options.topic);
+    const op = this.history.begin({ kind: 'append', client: writer, partition, values: [value], order });
     try {
       const ack = await producer.send({ value: Buffer.from(value) });
-      // Undefined only for a copy the log has forgotten the offset of; five batches back is further than this goes.
-      this.history.note(value, { kind: 'acked', offset: ack.offset! });
+      this.history.end(op, { kind: 'acked', offset: ack.offset ?? null });
       this.ackTimesMs.push(performance.now());
       this.#wake();
     } catch (error) {
       if (!LogError.is(error)) throw error;
       this.errors.push(error.code);
-      this.history.note(value, { kind: error.outcome });
+      this.history.end(op, { kind: 'failed', outcome: error.outcome, code: error.code });
       // What follows an unknown fate is the application's decision; here: no more of this writer.
       this.#isStopping = true;
     }
@@ -98,6 +104,11 @@ export class Load {
     for (const waiting of this.#waiting) if (this.acked >= waiting.count) waiting.resolve();
     this.#waiting = this.#waiting.filter((waiting) => this.acked < waiting.count);
   }
+}
+
+/** The one partition of a topic, as histories name it. */
+export function partitionOf(topic: string): string {
+  return `${topic}/0`;
 }
 
 interface RecordsAnswer {
