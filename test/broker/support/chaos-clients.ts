@@ -4,17 +4,29 @@
  * node that runs, and what a node that was killed would have answered is unknown to them, as over a socket.
  */
 import type { Broker, Reader, ReadResult } from '../../../src/broker/index.ts';
-import { decodeRecords, type ErrorCode, LogError } from '../../../src/protocol/index.ts';
+import { decodeRecords, type ErrorCode, LogError, readBatchHeader } from '../../../src/protocol/index.ts';
 import type { Prng } from '../../raft/support/prng.ts';
-import type { Batch, Oracle, ReadRecord } from './oracle.ts';
+import type { Answer, Recorder, Sighting } from '../../sim/oracle/index.ts';
 import { batchOf, type SimCluster } from './sim-cluster.ts';
 
 /** Longer than the broker's own deadline: a client that hears nothing by then gives up. */
 const PATIENCE_MS = 12_000;
 
+/** One batch a writer appends; its records are `<key>/0`, `<key>/1`, ... */
+interface Batch {
+  readonly key: string;
+  readonly writer: string;
+  readonly records: number;
+  /** undefined: a plain append. */
+  readonly tuple: { readonly epoch: number; readonly sequence: number } | undefined;
+}
+
 export interface ClientWorld {
   readonly cluster: SimCluster;
-  readonly oracles: ReadonlyMap<string, Oracle>;
+  /** What every client was told, for the judge. */
+  readonly history: Recorder;
+  /** Acknowledged batches of each topic. */
+  readonly acked: Map<string, number>;
   readonly random: Prng;
   /** Rejections for calls to a node whose process is killed. */
   readonly onKill: Map<string, Set<() => void>>;
@@ -23,12 +35,17 @@ export interface ClientWorld {
   isOver: boolean;
 }
 
+/** The one partition of a topic, as the history names it. */
+export function partitionOf(topic: string): string {
+  return `${topic}/0`;
+}
+
 export function sleep(world: ClientWorld, ms: number): Promise<void> {
   return new Promise((resolve) => world.cluster.time.add(ms, undefined, resolve));
 }
 
 /** Calls a node as over a socket: fails with CONNECTION, unknown, when the node dies or stays silent. */
-function call<T>(world: ClientWorld, id: string, act: () => Promise<T>): Promise<T> {
+function callNode<T>(world: ClientWorld, id: string, act: () => Promise<T>): Promise<T> {
   return new Promise((resolve, reject) => {
     const lost = (): void => {
       done();
@@ -62,24 +79,27 @@ function anyNode(world: ClientWorld): string | undefined {
 
 /** Appends once, somewhere. Anything but a LogError is a defect and ends the run. */
 async function attempt(world: ClientWorld, topic: string, batch: Batch, id: string): Promise<LogError | undefined> {
-  const { cluster, random } = world;
-  const oracle = world.oracles.get(topic)!;
-  const values = Array.from({ length: batch.records }, (_, i) => `${batch.key}/${i}`);
+  const { cluster, random, history } = world;
+  const { key, writer, records, tuple } = batch;
+  const values = Array.from({ length: records }, (_, i) => `${key}/${i}`);
   const padded = values.map((value) => value.padEnd(value.length + random.below(400), ' '));
-  oracle.began(batch, cluster.time.nowMs);
+  const producer = tuple && { id: writer, ...tuple };
+  const call = { kind: 'append', client: writer, partition: partitionOf(topic), values } as const;
+  const op = history.begin(producer === undefined ? call : { ...call, producer });
   try {
-    const producer = batch.tuple && { id: batch.writer, ...batch.tuple };
     const request = { client: { inflightBytes: 0 }, topic: { name: topic }, partition: 0, producer };
     const timeoutMs = random.chance(0.2) ? 50 + random.below(500) : 10_000;
     const bytes = batchOf(padded);
-    const answer = await call(world, id, () =>
+    const { baseOffset, isDuplicate, term } = await callNode(world, id, () =>
       cluster.broker(id).append({ ...request, batch: bytes, redirect: random.chance(0.1), timeoutMs }),
     );
-    oracle.answered(batch.key, { kind: 'acked', offset: answer.baseOffset }, cluster.time.nowMs);
+    // A duplicate is answered in the term of its answer, not of its record.
+    history.end(op, { kind: 'acked', offset: baseOffset ?? null, ...(isDuplicate ? {} : { term }) });
+    world.acked.set(topic, (world.acked.get(topic) ?? 0) + 1);
     return undefined;
   } catch (error) {
     if (!LogError.is(error) || error.code === 'INTERNAL') throw error;
-    oracle.answered(batch.key, { kind: error.outcome }, cluster.time.nowMs);
+    history.end(op, { kind: 'failed', outcome: error.outcome, code: error.code });
     return error;
   }
 }
@@ -154,13 +174,14 @@ export async function follower(world: ClientWorld, topic: string, number: number
     try {
       const start = { kind: 'offset', offset: position.offset } as const;
       const request = { topic: { name: topic }, partition: 0, start, level: 'any' } as const;
-      reader = await call(world, id, () => cluster.broker(id).subscribe(request));
-      await follow(world, topic, `follower ${number} on ${id}`, id, reader, position);
+      const client = `follower ${number}`;
+      reader = await asking(world, { client, topic, from: 'next' }, () =>
+        callNode(world, id, () => cluster.broker(id).subscribe(request)),
+      );
+      await follow(world, topic, client, id, reader, position);
     } catch (error) {
-      if (!LogError.is(error) || error.code === 'INTERNAL') throw error;
+      if (!LogError.is(error)) throw error;
       if (error.code === 'TRIMMED') position.offset = error.details.earliest!;
-      if (error.code === 'OUT_OF_RANGE')
-        world.oracles.get(topic)!.problems.push(`follower ${number} on ${id}: ${position.offset} is out of range`);
     } finally {
       reader?.close();
     }
@@ -170,7 +191,7 @@ export async function follower(world: ClientWorld, topic: string, number: number
 async function follow(
   world: ClientWorld,
   topic: string,
-  who: string,
+  client: string,
   id: string,
   reader: Reader,
   position: { offset: number },
@@ -179,10 +200,9 @@ async function follow(
   const closing = cluster.time.add(200 + random.below(2_000), undefined, () => reader.close());
   try {
     for (;;) {
-      const result = await call(world, id, () => reader.next(1 + random.below(3_000)));
-      if (result.fromOffset !== position.offset)
-        world.oracles.get(topic)!.problems.push(`${who} was at ${position.offset} and got ${result.fromOffset}`);
-      world.oracles.get(topic)!.read(who, recordsOf(world, topic, who, result));
+      const result = await asking(world, { client, topic, from: 'next' }, () =>
+        callNode(world, id, () => reader.next(1 + random.below(3_000))),
+      );
       position.offset = result.nextOffset;
       if (random.chance(0.05)) await sleep(world, random.below(300));
     }
@@ -208,33 +228,59 @@ export async function visitor(world: ClientWorld, topic: string): Promise<void> 
       bytesMax: 1 + random.below(2_000),
       level: 'any',
     } as const;
+    const from = start.kind === 'offset' ? offset : start.kind === 'earliest' ? 'earliest' : 'latest';
     try {
-      const result = await call(world, id, () => cluster.broker(id).read({ ...request, waitMs: random.below(400) }));
-      world.oracles.get(topic)!.read(`visitor on ${id}`, recordsOf(world, topic, `visitor on ${id}`, result));
+      const result = await asking(world, { client: 'visitor', topic, from }, () =>
+        callNode(world, id, () => cluster.broker(id).read({ ...request, waitMs: random.below(400) })),
+      );
       highest = Math.max(highest, result.tail);
     } catch (error) {
-      if (!LogError.is(error) || error.code === 'INTERNAL') throw error;
+      if (!LogError.is(error)) throw error;
     }
   }
 }
 
-/** The records of a read, checked for holes. */
-export function recordsOf(world: ClientWorld, topic: string, who: string, result: ReadResult): ReadRecord[] {
-  const problems = world.oracles.get(topic)!.problems;
-  const records: ReadRecord[] = [];
-  for (const batch of result.batches) {
-    for (const { offset, value } of decodeRecords(batch)) {
-      if (offset >= result.fromOffset) records.push({ offset, value: Buffer.from(value).toString().trimEnd() });
-    }
+interface Question {
+  readonly client: string;
+  readonly topic: string;
+  readonly from: number | 'next' | 'earliest' | 'latest';
+}
+
+/** A read, or the opening of a subscription, with its place in the history. */
+async function asking<T extends Reader | ReadResult>(
+  world: ClientWorld,
+  { client, topic, from }: Question,
+  act: () => Promise<T>,
+): Promise<T> {
+  const { history } = world;
+  const op = history.begin({ kind: 'read', client, partition: partitionOf(topic), from, level: 'any' });
+  try {
+    const result: Reader | ReadResult = await act();
+    // Opening a subscription gives nothing yet: what it gives is asked for by next().
+    if ('batches' in result) history.end(op, answerOf(result));
+    return result as T;
+  } catch (error) {
+    if (!LogError.is(error) || error.code === 'INTERNAL') throw error;
+    const { code, outcome, details } = error;
+    if (code === 'TRIMMED') history.end(op, { kind: 'trimmed', earliest: details.earliest! });
+    else history.end(op, { kind: 'failed', outcome, code });
+    throw error;
   }
-  records.forEach(({ offset }, at) => {
-    if (offset !== result.fromOffset + at) problems.push(`${who}: ${offset} where ${result.fromOffset + at} was due`);
+}
+
+function answerOf(result: ReadResult): Extract<Answer, { kind: 'records' }> {
+  const { fromOffset, nextOffset, earliest, tail, node } = result;
+  return { kind: 'records', from: fromOffset, next: nextOffset, earliest, tail, records: recordsOf(result), node };
+}
+
+/** The records of a read; the first batch may begin before what was asked for. */
+export function recordsOf({ batches, fromOffset }: ReadResult): Sighting[] {
+  return batches.flatMap((batch) => {
+    const term = readBatchHeader(batch).leaderEpoch;
+    return decodeRecords(batch)
+      .filter(({ offset }) => offset >= fromOffset)
+      .map(({ offset, value }) => ({ offset, value: Buffer.from(value).toString().trimEnd(), term }));
   });
-  if (result.nextOffset !== result.fromOffset + records.length)
-    problems.push(`${who}: ${records.length} records from ${result.fromOffset} end at ${result.nextOffset}`);
-  if (result.nextOffset > result.tail)
-    problems.push(`${who} read ${result.nextOffset - 1}, the tail is ${result.tail}`);
-  return records;
 }
 
 /** Trims, takes snapshots, moves leaders. */
@@ -247,13 +293,16 @@ export async function operator(world: ClientWorld, topic: string): Promise<void>
     const broker = cluster.broker(id);
     try {
       const kind = random.below(4);
-      if (kind === 0) await call(world, id, () => broker.takeSnapshot(topic, 0));
+      if (kind === 0) await callNode(world, id, () => broker.takeSnapshot(topic, 0));
       else if (kind === 1)
-        await call(world, id, () => broker.transferLeader(topic, 0, random.pick([...cluster.nodes.keys()])));
+        await callNode(world, id, () => broker.transferLeader(topic, 0, random.pick([...cluster.nodes.keys()])));
       else {
-        const { earliest, tail } = await call(world, id, () => broker.tail({ name: topic }, 0));
+        const { earliest, tail } = await callNode(world, id, () => broker.tail({ name: topic }, 0));
         const before = earliest + random.below(Math.max(1, tail - earliest - 20));
-        await call(world, id, () => broker.trim(topic, 0, before));
+        const client = `operator of ${topic}`;
+        const op = world.history.begin({ kind: 'trim', client, partition: partitionOf(topic), before });
+        await callNode(world, id, () => broker.trim(topic, 0, before));
+        world.history.end(op, { kind: 'done' });
       }
     } catch (error) {
       if (!LogError.is(error) || error.code === 'INTERNAL') throw error;
@@ -281,7 +330,7 @@ async function persist(world: ClientWorld, done: ErrorCode, act: (broker: Broker
     const id = anyNode(world);
     try {
       if (id !== undefined) {
-        await call(world, id, () => act(world.cluster.broker(id)));
+        await callNode(world, id, () => act(world.cluster.broker(id)));
         return;
       }
     } catch (error) {

@@ -1,13 +1,14 @@
 /**
  * One random run of a cluster of three: clients at work (chaos-clients.ts) while processes are killed, power is cut,
  * links are cut or stalled, disks are slow and clocks jump; then everything is healed, and the cluster has to come back,
- * take appends and agree. What the clients saw is judged by oracle.ts, the logs are compared byte for byte.
+ * take appends and agree. What the clients were told is judged by test/sim/oracle, the logs are compared byte for byte.
  *
  * The seed decides everything, also which kinds of fault there are: a run with few kinds finds what a run with all of
  * them hides.
  */
 import { DataDirectory, isStorageError, type LogEntry } from '../../../storage/index.ts';
 import { Prng } from '../../raft/support/prng.ts';
+import { type Counts, describeAnomalies, judge, Recorder, type Sighting } from '../../sim/oracle/index.ts';
 import { ModelDisk } from '../../support/model-disk.ts';
 import {
   type ClientWorld,
@@ -15,12 +16,12 @@ import {
   gardener,
   idempotentWriter,
   operator,
+  partitionOf,
   plainWriter,
   recordsOf,
   sleep,
   visitor,
 } from './chaos-clients.ts';
-import { Oracle, type ReadRecord } from './oracle.ts';
 import { SimCluster } from './sim-cluster.ts';
 import { SlowDisk } from './slow-disk.ts';
 
@@ -97,8 +98,15 @@ export class Chaos {
       },
       { seed: random.below(2 ** 31), latencyMs: () => 1 + random.below(jitterMs) },
     );
-    const oracles = new Map(Object.keys(TOPICS).map((topic) => [topic, new Oracle()] as const));
-    this.#world = { cluster: this.#cluster, oracles, random, onKill: new Map(), isQuiet: false, isOver: false };
+    this.#world = {
+      cluster: this.#cluster,
+      history: new Recorder(),
+      acked: new Map(Object.keys(TOPICS).map((topic) => [topic, 0])),
+      random,
+      onKill: new Map(),
+      isQuiet: false,
+      isOver: false,
+    };
     for (const id of NODES) {
       this.#machines.set(id, { disk: new ModelDisk(), slowMs: 0, launching: undefined, isStopping: false });
     }
@@ -106,8 +114,29 @@ export class Chaos {
 
   /** @throws Error that names every broken promise. */
   async run(chaosMs: number): Promise<ChaosReport> {
+    const beganMs = this.#cluster.time.nowMs;
+    try {
+      await this.#live(chaosMs);
+    } catch (error) {
+      // Whatever ended the run: a promise that was broken before is the better story.
+      this.#judge(error);
+      throw error;
+    }
+    const { acked, refused, seen, trimmed } = this.#judge();
+    return {
+      acked,
+      refused,
+      records: seen,
+      trimmed,
+      faults: this.#faults,
+      dropped: this.#cluster.network.dropped,
+      simulatedMs: this.#cluster.time.nowMs - beganMs,
+      traceHash: this.#traceHash,
+    };
+  }
+
+  async #live(chaosMs: number): Promise<void> {
     const { time } = this.#cluster;
-    const beganMs = time.nowMs;
     for (const id of NODES) this.#boot(id);
     await this.#until(() => this.#isReady(), 'the cluster is born', 10_000);
     for (const [name, replicas] of Object.entries(TOPICS)) await this.#cluster.createTopic(name, { replicas });
@@ -118,18 +147,15 @@ export class Chaos {
       if (this.#kinds.length > 0 && !this.#random.chance(0.25)) this.#break(this.#random.pick(this.#kinds));
     }
     await this.#heal();
-    const { records, trimmed } = await this.#judge();
-    const oracles = [...this.#world.oracles.values()];
-    return {
-      acked: oracles.reduce((sum, oracle) => sum + oracle.acked, 0),
-      refused: oracles.reduce((sum, oracle) => sum + oracle.refused, 0),
-      records,
-      trimmed,
-      faults: this.#faults,
-      dropped: this.#cluster.network.dropped,
-      simulatedMs: time.nowMs - beganMs,
-      traceHash: this.#traceHash,
-    };
+    await this.#readReplicas();
+    await this.#compareLogs();
+  }
+
+  #judge(cause?: unknown): Counts {
+    const { anomalies, counts } = judge(this.#world.history.events);
+    if (anomalies.length > 0)
+      throw new Error(`${anomalies.length} broken promises:\n${describeAnomalies(anomalies)}`, { cause });
+    return counts;
   }
 
   #employ(): void {
@@ -160,9 +186,8 @@ export class Chaos {
     for (let left = ms; left > 0; left -= 50) {
       await this.#cluster.time.advance(Math.min(50, left));
       if (this.#failure !== undefined) throw this.#failure;
-      for (const oracle of this.#world.oracles.values()) if (oracle.problems.length > 0) this.#report();
     }
-    for (const oracle of this.#world.oracles.values()) this.#trace(oracle.acked);
+    this.#trace(this.#world.history.events.length);
     for (const broker of this.#cluster.running()) {
       for (const { partitionsLed } of broker.cluster().nodes) this.#trace(partitionsLed);
     }
@@ -380,9 +405,10 @@ export class Chaos {
     for (const id of NODES) for (const other of NODES) if (id < other) this.#cluster.connect(id, other);
     this.#world.isQuiet = true;
     await this.#until(() => this.#isReady(), 'every node is ready after healing', HEALED_WITHIN_MS);
-    const before = [...this.#world.oracles.values()].map(({ acked }) => acked);
+    const { acked } = this.#world;
+    const before = new Map(acked);
     await this.#until(
-      () => [...this.#world.oracles.values()].every(({ acked }, at) => acked > before[at]! + 5),
+      () => [...acked].every(([topic, count]) => count > before.get(topic)! + 5),
       'appends are acknowledged after healing',
       HEALED_WITHIN_MS,
     );
@@ -394,30 +420,19 @@ export class Chaos {
     await this.#until(() => isDone, 'every client has had its answers', HEALED_WITHIN_MS);
   }
 
-  /** All replicas hold the same bytes, and they are what clients were promised. */
-  async #judge(): Promise<{ records: number; trimmed: number }> {
-    let count = 0;
-    let trimmed = 0;
+  /** All that each replica serves at the end joins the history. */
+  async #readReplicas(): Promise<void> {
+    const { history } = this.#world;
+    history.note({ kind: 'healed' });
     for (const topic of Object.keys(TOPICS)) {
-      const oracle = this.#world.oracles.get(topic)!;
-      let seen: { earliest: number; records: ReadRecord[] } | undefined;
-      for (const id of NODES) {
-        await this.#until(() => this.#isCaughtUp(topic, id), `${id} has all of ${topic}`, HEALED_WITHIN_MS);
-        const read = await this.#readAll(topic, id);
-        seen ??= read;
-        if (read.earliest !== seen.earliest)
-          oracle.problems.push(`earliest is ${read.earliest} on ${id}, not ${seen.earliest}`);
-        oracle.read(`the end on ${id}`, read.records);
-        if (read.records.length !== seen.records.length)
-          oracle.problems.push(`${id} has ${read.records.length} records of ${topic}, not ${seen.records.length}`);
+      const partition = partitionOf(topic);
+      for (const node of NODES) {
+        await this.#until(() => this.#isCaughtUp(topic, node), `${node} has all of ${topic}`, HEALED_WITHIN_MS);
+        const { earliest, records } = await this.#readAll(topic, node);
+        const tail = records.length === 0 ? earliest : records.at(-1)!.offset + 1;
+        history.note({ kind: 'replica', partition, node, earliest, tail, records });
       }
-      oracle.judge(seen!.earliest, seen!.records);
-      count += seen!.records.length;
-      trimmed += seen!.earliest;
     }
-    await this.#compareLogs();
-    this.#report();
-    return { records: count, trimmed };
   }
 
   #isCaughtUp(topic: string, id: string): boolean {
@@ -436,8 +451,8 @@ export class Chaos {
     return this.#tails.get(key) ?? -1;
   }
 
-  async #readAll(topic: string, id: string): Promise<{ earliest: number; records: ReadRecord[] }> {
-    const records: ReadRecord[] = [];
+  async #readAll(topic: string, id: string): Promise<{ earliest: number; records: Sighting[] }> {
+    const records: Sighting[] = [];
     let offset: number | undefined;
     for (;;) {
       const start = offset === undefined ? ({ kind: 'earliest' } as const) : ({ kind: 'offset', offset } as const);
@@ -450,7 +465,7 @@ export class Chaos {
         level: 'any',
       } as const;
       const result = await this.#cluster.wait(this.#cluster.broker(id).read(request));
-      records.push(...recordsOf(this.#world, topic, `the end on ${id}`, result));
+      records.push(...recordsOf(result));
       offset = result.nextOffset;
       if (result.batches.length === 0) return { earliest: records[0]?.offset ?? result.earliest, records };
     }
@@ -512,13 +527,5 @@ export class Chaos {
     }
     await directory.close();
     return found;
-  }
-
-  #report(): void {
-    const problems = [...this.#world.oracles].flatMap(([topic, oracle]) =>
-      oracle.problems.map((what) => `${topic}: ${what}`),
-    );
-    if (problems.length > 0)
-      throw new Error(`${problems.length} broken promises:\n${problems.slice(0, 20).join('\n')}`);
   }
 }
