@@ -10,7 +10,7 @@ import { type ProcessSample, sampleProcess } from './process-use.ts';
 import { type Scrape, scrape } from './scrape.ts';
 
 /** As `logdrive dev` gives its nodes. */
-const THREAD_POOL_SIZE = '12';
+const ENVIRONMENT = { UV_THREADPOOL_SIZE: '12', MALLOC_ARENA_MAX: '1' };
 const LOG_CHARS_KEPT = 4_000;
 const DRAIN_MS_MAX = 20_000;
 
@@ -85,7 +85,7 @@ export class BenchNode {
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
       // A group of its own: Ctrl-C reaches the bench alone, which then ends the node in its own way.
       detached: true,
-      env: { UV_THREADPOOL_SIZE: THREAD_POOL_SIZE, ...process.env },
+      env: { ...ENVIRONMENT, ...process.env },
     });
     this.#child = child;
     for (const stream of [child.stdout, child.stderr]) {

@@ -6,8 +6,8 @@ import { makeValues } from '../payload.ts';
 import { figureOf } from '../result.ts';
 import { defineScenario, type Scenario } from '../scenario.ts';
 
-const MiB = 1024 * 1024;
-const TARGET_MIB = 150;
+const MB = 1e6;
+const TARGET_MB = 150;
 const TARGET_BYTES = 2e9;
 const STEPS = 10;
 const REST_MS = 5_000;
@@ -25,9 +25,9 @@ export const memory: Scenario = defineScenario({
     const cluster = await BenchCluster.start(context, { nodes });
     const client = await connectTo(context, cluster);
     await cluster.createTopic(TOPIC);
-    const residentMiB = async (): Promise<number[]> =>
-      Promise.all(cluster.nodes.map(async (node) => (await node.sample()).rssBytes / MiB));
-    const idle = await residentMiB();
+    const residentMB = async (): Promise<number[]> =>
+      Promise.all(cluster.nodes.map(async (node) => (await node.sample()).rssBytes / MB));
+    const idle = await residentMB();
     const before = await cluster.look();
     const values = makeValues(VALUES, size);
     const count = Math.ceil(bytes / size / STEPS);
@@ -36,23 +36,23 @@ export const memory: Scenario = defineScenario({
     let after: number[] = idle;
     for (let step = 1; step <= STEPS; step++) {
       await produceAll(producer, values, count);
-      after = await residentMiB();
+      after = await residentMB();
       during.push(...after);
       const shown = after.map((each) => each.toFixed(0)).join(', ');
-      context.say(`${step} of ${STEPS}: ${((step * count * size) / 1e9).toFixed(2)} GB, ${shown} MiB`);
+      context.say(`${step} of ${STEPS}: ${((step * count * size) / 1e9).toFixed(2)} GB, ${shown} MB`);
     }
     await cluster.checkTail(TOPIC, 1 + count * STEPS);
     const processes = cluster.useBetween(before, await cluster.look());
     await delay(REST_MS);
-    const rested = await residentMiB();
-    const spec = { unit: 'MiB', better: 'lower' } as const;
+    const rested = await residentMB();
+    const spec = { unit: 'MB', better: 'lower' } as const;
     const isTarget = bytes >= TARGET_BYTES && nodes === 3;
     return {
       durability: durabilityOf(nodes, context.machine.fileSystem),
       figures: [
         figureOf({ name: 'idle, a node', ...spec }, idle),
         figureOf({ name: 'while appending, a node', ...spec }, during),
-        figureOf({ name: 'right after, largest node', ...spec, ...(isTarget && { target: TARGET_MIB }) }, [
+        figureOf({ name: 'right after, largest node', ...spec, ...(isTarget && { target: TARGET_MB }) }, [
           Math.max(...after),
         ]),
         figureOf({ name: `${REST_MS / 1_000} s later, largest node`, ...spec }, [Math.max(...rested)]),

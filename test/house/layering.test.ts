@@ -77,7 +77,7 @@ const ROOMS: readonly Room[] = [
     at: 'bin/',
     rooms: ['server', 'client', 'config', 'storage', 'protocol'],
     packages: ['node:*', 'yargs'],
-    homes: { 'build-browser.ts': ['esbuild'] },
+    homes: { 'build-browser.ts': ['esbuild'], 'build-command-line.ts': ['esbuild'] },
   },
 ];
 
