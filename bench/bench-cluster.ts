@@ -73,13 +73,13 @@ export class BenchCluster {
     return node;
   }
 
-  /** A topic on all nodes; resolves when its partition has a leader. */
-  async createTopic(name: string): Promise<void> {
+  /** A topic on all nodes; resolves when its partitions have leaders. */
+  async createTopic(name: string, partitions = 1): Promise<void> {
     const { address } = this.nodes[0]!;
     const answer = await fetch(`http://${address}/v1/topics`, {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
-      body: JSON.stringify({ name, partitions: 1, replicas: this.nodes.length }),
+      body: JSON.stringify({ name, partitions, replicas: this.nodes.length }),
     });
     if (answer.status !== 201)
       throw new Error(`creating ${name} was answered ${answer.status}: ${await answer.text()}`);

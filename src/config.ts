@@ -56,6 +56,12 @@ const schema = group({
     heartbeatMs: integer(40, 5, 10_000, 'How often a leader makes itself heard.'),
     electionMsMin: integer(200, 50, 60_000, 'Silence after which a follower may campaign: shortest.'),
     electionMsMax: integer(400, 60, 120_000, 'Silence after which a follower may campaign: longest.'),
+    restMs: integer(
+      1_000,
+      0,
+      3_600_000,
+      'An idle partition rests after this long: no heartbeats of its own until something happens. 0: never.',
+    ),
     appendBytesMax: integer(1 * MiB, 64 * KiB, 16 * MiB, 'Entries sent to a follower in one message, about.'),
     inflightBytesMax: integer(8 * MiB, 1 * MiB, 64 * MiB, 'Entries sent to one follower and not answered yet.'),
     uncommittedBytesMax: integer(32 * MiB, 8 * MiB, 256 * MiB, 'Entries of a partition that wait for a majority.'),
@@ -115,6 +121,7 @@ export interface Config {
     readonly heartbeatMs: number;
     readonly electionMsMin: number;
     readonly electionMsMax: number;
+    readonly restMs: number;
     readonly appendBytesMax: number;
     readonly inflightBytesMax: number;
     readonly uncommittedBytesMax: number;

@@ -4,6 +4,7 @@ import { codec } from './codec.ts';
 import { consume } from './consume.ts';
 import { failover } from './failover.ts';
 import { http } from './http.ts';
+import { idle } from './idle.ts';
 import { latency } from './latency.ts';
 import { limit } from './limit.ts';
 import { memory } from './memory.ts';
@@ -22,4 +23,5 @@ export const SCENARIOS: readonly Scenario[] = [
   failover,
   start,
   memory,
+  idle,
 ];

@@ -2,10 +2,10 @@
  * The node as clients see it: all verbs, over the partitions it hosts and the peers that host the rest. It owns the one
  * tick, the birth of the cluster, and who leads what. No sockets; doors call the verbs of verbs.ts and nothing else.
  */
-import type { TimerHandle } from '../env.ts';
 import { CacheBudget, decodeEntries, type LogEvent, type Partition, type SuppliedEntry } from '../partition/index.ts';
 import { LogError } from '../protocol/index.ts';
 import { Admission } from './admission.ts';
+import { Beats, NODE_GROUP } from './beats.ts';
 import { Birth } from './birth.ts';
 import { CATALOG_GROUP } from './catalog.ts';
 import { Fetch } from './fetch.ts';
@@ -24,6 +24,7 @@ import {
 } from './peer-calls.ts';
 import type { PeerHandler, PeerMethod } from './peers.ts';
 import { Produce } from './produce.ts';
+import { Pulse } from './pulse.ts';
 import { Routes } from './routes.ts';
 import { Topics } from './topics.ts';
 import { Upkeep } from './upkeep.ts';
@@ -64,7 +65,8 @@ export class Broker implements BrokerVerbs {
   readonly #gossip: Gossip;
   /** Members that have not been told of the cluster's birth since their link came up. */
   readonly #untold = new Set<string>();
-  #ticker: TimerHandle | undefined;
+  readonly #beats: Beats;
+  readonly #pulse: Pulse;
   #isFull = false;
   #isDraining = false;
   #isFounding = false;
@@ -79,7 +81,7 @@ export class Broker implements BrokerVerbs {
     world.peers.attach(broker.#peerHandler());
     await broker.#upkeep.measureSpace();
     if (world.directory.clusterId !== undefined) void broker.#join();
-    broker.#ticker = world.env.timers.every(options.tickMs, () => broker.#tick());
+    broker.#pulse.start();
     return broker;
   }
 
@@ -114,6 +116,8 @@ export class Broker implements BrokerVerbs {
     const onFull = (isFull: boolean): void => this.#setFull(isFull);
     this.#upkeep = new Upkeep({ nodeId, env, metrics, directory, host, mayLead, onFull });
     this.#birth = new Birth({ nodeId, nodeIds, segmentBytes, env, directory, peers });
+    this.#beats = Beats.of(options, peers, host);
+    this.#pulse = new Pulse(options, world, { onTick: () => this.#tick(), onStall: (ticks) => host.stalled(ticks) });
   }
 
   get nodeId(): string {
@@ -249,7 +253,7 @@ export class Broker implements BrokerVerbs {
   /** Stops ticking, flushes and closes every log. The data directory stays open: it belongs to whoever opened it. */
   async stop(): Promise<void> {
     this.#isDraining = true;
-    this.#ticker?.cancel();
+    this.#pulse.stop();
     const closing = this.#host.close();
     // Ends early, now that the host is closing; how it ends matters no more.
     await this.#joining?.catch(() => undefined);
@@ -279,6 +283,7 @@ export class Broker implements BrokerVerbs {
 
   #tick(): void {
     this.#host.tick();
+    this.#beats.tick();
     if (this.#world.directory.clusterId === undefined) this.#found();
     else this.#tellMembers();
     this.#upkeep.tick();
@@ -328,6 +333,7 @@ export class Broker implements BrokerVerbs {
   #statusChanged(groupId: number, term: number, leader: string | undefined): void {
     const known = this.#leaders.get(groupId);
     if (leader === undefined && known?.leader === this.nodeId) this.#leaders.lost(groupId, this.nodeId);
+    if (leader !== this.nodeId && known?.leader === this.nodeId) this.#beats.lostLeadership();
     this.#gossip.learn(groupId, { term, leader });
     if (leader !== undefined && known?.leader !== leader) {
       this.#world.metrics.add('logdrive_raft_leader_changes_total');
@@ -400,7 +406,8 @@ export class Broker implements BrokerVerbs {
     const { directory } = this.#world;
     const { nodeId, clientUrl, version } = this.#options;
     return {
-      onMessage: (from, groupId, bytes) => this.#host.receive(from, groupId, bytes),
+      onMessage: (from, groupId, bytes) =>
+        groupId === NODE_GROUP ? this.#beats.receive(from, bytes) : this.#host.receive(from, groupId, bytes),
       onCall: (from, method, body) => this.#onCall(from, method, body),
       onUp: (peer) => this.#peerUp(peer),
       onDown: (peer) => this.#peerDown(peer),
@@ -432,12 +439,14 @@ export class Broker implements BrokerVerbs {
   }
 
   #peerUp(peer: string): void {
+    this.#beats.peerUp(peer);
     this.#upkeep.peerUp(peer);
     this.#untold.add(peer);
     void this.#gossip.exchange(peer);
   }
 
   #peerDown(peer: string): void {
+    this.#beats.peerDown(peer);
     this.#upkeep.peerDown(peer);
     this.#gossip.peerDown(peer);
     for (const { groupId } of this.#leaders.ledBy(peer)) this.#leaders.lost(groupId, peer);

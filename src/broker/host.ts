@@ -46,7 +46,10 @@ export class Host {
   readonly #hosted = new Map<number, Hosted>();
   /** Opening, closing and removing happen one after the other for each group. */
   readonly #work = new Map<number, Promise<void>>();
+  /** The open partitions that need ticks: the others rest. */
+  readonly #awake = new Set<Partition>();
   readonly #early = new EarlyMessages();
+  #ticks = 0;
   /** Catalog.deletedGroups when logs of deleted groups were last looked for. */
   #sweptGroups = 0;
   #sweep: Promise<void> = Promise.resolve();
@@ -120,7 +123,35 @@ export class Host {
   }
 
   tick(): void {
-    for (const partition of this.open()) partition.tick();
+    this.#ticks += 1;
+    for (const partition of this.#awake) partition.tick();
+  }
+
+  /** Open partitions that are not ticked. */
+  get resting(): number {
+    let open = 0;
+    for (const hosted of this.#hosted.values()) if (hosted.kind === 'open') open += 1;
+    return open - this.#awake.size;
+  }
+
+  /** What this node leads, as its partitions know it. */
+  *led(): Generator<{ readonly groupId: number; readonly term: number }> {
+    for (const { groupId, term, role } of this.open()) if (role === 'leader') yield { groupId, term };
+  }
+
+  /** Everything `peer` leads. Who rests under it without being among that has no leader. */
+  peerLeads(peer: string, led: ReadonlyMap<number, number>): void {
+    for (const partition of this.open()) {
+      if (partition.leader === peer && led.get(partition.groupId) !== partition.term) partition.wake();
+    }
+  }
+
+  peerSilent(peer: string, ticks: number): void {
+    for (const partition of this.open()) partition.peerSilent(peer, ticks);
+  }
+
+  stalled(ticks: number): void {
+    for (const partition of this.open()) partition.stalled(ticks);
   }
 
   peerDown(peer: string): void {
@@ -218,6 +249,7 @@ export class Host {
       partition.setFull(this.#isFull);
       if (this.#isResigned) partition.resign();
       this.#hosted.set(groupId, { kind: 'open', partition });
+      this.#awake.add(partition);
       this.#welcome(partition, voters);
     });
   }
@@ -254,6 +286,7 @@ export class Host {
       clusterId,
       membership: { voters, votersOutgoing: [], learners: [] },
       timing,
+      heartbeatPhase: () => this.#ticks % timing.heartbeatTicks,
       segmentBytes,
       appendBytesMax,
       inflightBytesMax,
@@ -262,7 +295,11 @@ export class Host {
     };
     const { logger } = this.#world.env;
     return Partition.open(options, this.#partitionWorld, {
-      onStatus: (status) => this.#events.onStatus(groupId, status),
+      onStatus: (status) => {
+        if (status.role === 'candidate') this.#world.metrics.add('logdrive_raft_elections_total');
+        this.#events.onStatus(groupId, status);
+      },
+      onRest: (isResting) => this.#rests(groupId, isResting),
       onApplied: () => this.#events.onApplied(groupId),
       onReplaying: (readEntry) => {
         opening.readEntry = readEntry;
@@ -274,9 +311,17 @@ export class Host {
     });
   }
 
+  #rests(groupId: number, isResting: boolean): void {
+    const partition = this.get(groupId);
+    if (partition === undefined) return;
+    if (isResting) this.#awake.delete(partition);
+    else this.#awake.add(partition);
+  }
+
   /** An open partition has stopped itself. */
   #stopped(groupId: number, error: Error): void {
     const partition = this.get(groupId);
+    if (partition !== undefined) this.#awake.delete(partition);
     this.#broke(groupId, error);
     void this.#enqueue(groupId, async () => partition?.close());
   }
@@ -284,6 +329,7 @@ export class Host {
   #remove(groupId: number): Promise<void> {
     const hosted = this.#hosted.get(groupId);
     this.#hosted.delete(groupId);
+    if (hosted?.kind === 'open') this.#awake.delete(hosted.partition);
     // An opening that is under way ends first, and closes what it opened.
     return this.#enqueue(groupId, async () => {
       if (hosted?.kind === 'open') await hosted.partition.close();

@@ -70,6 +70,7 @@ export class Upkeep {
     if (nowMs >= this.#retentionDueMs) {
       this.#retentionDueMs = nowMs + RETENTION_PERIOD_MS;
       this.#round ??= this.#parts.host.open();
+      this.#parts.metrics.set('logdrive_partitions_resting', this.#parts.host.resting);
     }
     this.#retain();
     if (nowMs >= this.#balanceDueMs) {

@@ -42,6 +42,7 @@ export interface DriveParts {
   /** Entries from this index on are gone. */
   onTruncated(from: LogIndex): void;
   onStatus(status: RaftStatus): void;
+  onRest(isResting: boolean): void;
   /** A follower lost entries it had acknowledged (R21): its disk is to be looked at. */
   onLostAcks(lost: LostAcks): void;
   /** A committed entry cannot be applied by this version: the partition stops, by name. */
@@ -61,6 +62,8 @@ export class Drive {
   /** Messages that wait for the last of them. */
   #afterHardState: Message[] = [];
   #isStopped = false;
+  /** As last told. */
+  #isResting = false;
 
   constructor(parts: DriveParts) {
     this.#parts = parts;
@@ -93,7 +96,10 @@ export class Drive {
     try {
       while (!this.#isStopped) {
         const ready = this.#parts.raft.ready();
-        if (ready === undefined) return;
+        if (ready === undefined) {
+          this.#tellRest();
+          return;
+        }
         this.#turn(ready);
       }
     } catch (error) {
@@ -104,6 +110,13 @@ export class Drive {
     } finally {
       this.#isRunning = false;
     }
+  }
+
+  #tellRest(): void {
+    const { isResting } = this.#parts.raft;
+    if (isResting === this.#isResting) return;
+    this.#isResting = isResting;
+    this.#parts.onRest(isResting);
   }
 
   #turn(ready: Ready): void {

@@ -14,6 +14,8 @@ export interface RaftTiming {
   readonly electionTicksMin: number;
   readonly electionTicksMax: number;
   readonly heartbeatTicks: number;
+  /** An idle group rests after so many ticks. 0 or absent: never. */
+  readonly restTicks?: number;
 }
 
 export interface PartitionOptions {
@@ -23,6 +25,8 @@ export interface PartitionOptions {
   /** The configuration at birth, as the catalog has it; a membership entry of the log replaces it. */
   readonly membership: Membership;
   readonly timing: RaftTiming;
+  /** Ticks since the node's last common heartbeat. Absent: this partition keeps its own time. */
+  heartbeatPhase?(): number;
   readonly segmentBytes: number;
   /** Entries of one append message together. */
   readonly appendBytesMax: number;
@@ -50,6 +54,8 @@ export interface PartitionWorld {
 export interface PartitionEvents {
   /** Role, term or known leader changed. */
   onStatus(status: RaftStatus): void;
+  /** A group that rests need not be ticked until it does not any more. */
+  onRest(isResting: boolean): void;
   /** Entries were applied: high watermark, log start or machine state may have moved. */
   onApplied(): void;
   /** The log is open and its state being brought up to date, which may wait for peers: until then, entries for peers

@@ -119,6 +119,7 @@ export class Partition {
       onApplied: () => this.#applied(),
       onTruncated: (from) => this.#snapshots.truncated(from),
       onStatus: (status) => this.#statusChanged(status),
+      onRest: (isResting) => events.onRest(isResting),
       onLostAcks: ({ peer, acked, lastIndex }) =>
         events.onTrouble(
           `${peer} acked entries up to ${acked} and now ends at ${lastIndex}: its disk lost them`,
@@ -201,9 +202,17 @@ export class Partition {
   }
 
   /** Whether this replica leads, proven by answers of a majority to a round that begins now; false when it does not,
-   *  or cannot tell any more. Takes about a heartbeat. */
+   *  or cannot tell any more. Takes one round trip. */
   confirmLeadership(): Promise<boolean> {
-    return this.#proof.ask();
+    const proven = this.#proof.ask();
+    // The round it waits for begins now: a group at rest has none by itself.
+    this.#raft.startRound();
+    this.#drive.run();
+    return proven;
+  }
+
+  get leader(): string | undefined {
+    return this.#raft.leader;
   }
 
   get voters(): readonly string[] {
@@ -211,8 +220,7 @@ export class Partition {
   }
 
   tick(): void {
-    if (this.#isClosed) return;
-    this.#raft.tick();
+    if (this.#isClosed || !this.#raft.tick()) return;
     this.#drive.run();
   }
 
@@ -271,6 +279,27 @@ export class Partition {
   peerDown(peer: string): void {
     if (this.#isClosed) return;
     this.#raft.peerDown(peer);
+    this.#drive.run();
+  }
+
+  /** The node of `peer` was not heard for so many ticks: groups that rest wake, and count for themselves. */
+  peerSilent(peer: string, ticks: number): void {
+    if (this.#isClosed) return;
+    this.#raft.peerSilent(peer, ticks);
+    this.#drive.run();
+  }
+
+  /** The group may not rest on what it rested on. */
+  wake(): void {
+    if (this.#isClosed) return;
+    this.#raft.wake();
+    this.#drive.run();
+  }
+
+  /** The process stood still for so many ticks, and has read since what came in meanwhile (R24). */
+  stalled(ticks: number): void {
+    if (this.#isClosed) return;
+    this.#raft.stalled(ticks);
     this.#drive.run();
   }
 
@@ -467,6 +496,7 @@ function createRaft(options: PartitionOptions, world: PartitionWorld, log: Log, 
       id: options.nodeId,
       membership: state.membership ?? options.membership,
       ...options.timing,
+      ...(options.heartbeatPhase === undefined ? {} : { heartbeatPhase: options.heartbeatPhase }),
       appendBytesMax: options.appendBytesMax,
       inflightBytesMax: options.inflightBytesMax,
       inflightMessagesMax: 256,

@@ -26,16 +26,17 @@ import type {
  *  survivors do not all campaign at once. */
 const HASTE_HEARTBEATS = 2;
 
-/** Time passes for anybody but a leader. */
-export function tickElection(state: RaftState): void {
+/** Time passes for anybody but a leader. True: the wait is over. */
+export function tickElection(state: RaftState): boolean {
   state.electionElapsed += 1;
-  if (state.electionElapsed < state.electionTimeout) return;
+  if (state.electionElapsed < state.electionTimeout) return false;
   if (mayLead(state)) {
     becomePreCandidate(state);
-    return;
+    return true;
   }
   drawElectionTimeout(state);
   state.leader = undefined;
+  return true;
 }
 
 /** A candidate votes for itself, so it needs the right to vote as well. A snapshot on its way to disk will replace the
@@ -263,4 +264,5 @@ export function stalled(state: RaftState, ticks: number): void {
     return;
   }
   wake(state);
+  for (const progress of state.leading?.progress.values() ?? []) progress.silentFor(progress.ticksSilent + ticks);
 }

@@ -92,16 +92,16 @@ export class Raft {
     return this.#state.isResting;
   }
 
-  /** One unit of Raft time passes. */
-  tick(): void {
+  /** One unit of Raft time passes. False: nothing came of it, and ready() need not be asked; most ticks are so. */
+  tick(): boolean {
     const state = this.#state;
-    if (state.isResting) return;
-    if (state.role !== 'leader') {
-      election.tickElection(state);
-      return;
-    }
+    if (state.isResting) return false;
+    if (state.role !== 'leader') return election.tickElection(state);
     transfer.tickTransfer(state);
+    const { heartbeatElapsed } = state.leading!;
     if (!replication.tickLeader(state)) election.becomeFollower(state, state.term, undefined);
+    // Also what a timeout of a transfer or a snapshot set free leaves with the next round, a few ticks later.
+    return state.leading === undefined || state.leading.heartbeatElapsed <= heartbeatElapsed;
   }
 
   /** A message arrived. After an 'append' or a 'snapshot' take ready() before stepping another one, so that the bytes

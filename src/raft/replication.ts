@@ -7,7 +7,7 @@ import { ByteWindow } from './byte-window.ts';
 import { peersOf } from './membership.ts';
 import { Progress } from './progress.ts';
 import { hasQuorum, quorumIndex } from './quorum.ts';
-import { offersRest, onRestReply, stir } from './rest.ts';
+import { heartbeatPhase, offersRest, onRestReply, stir } from './rest.ts';
 import { commitTo, type RaftState, send } from './state.ts';
 import { maybeTimeoutNow } from './transfer.ts';
 import type {
@@ -39,7 +39,7 @@ export function startLeading(state: RaftState): void {
     progress,
     firstIndex,
     uncommitted,
-    heartbeatElapsed: (options.heartbeatPhase?.() ?? 0) % options.heartbeatTicks,
+    heartbeatElapsed: heartbeatPhase(state),
     round: 0,
     transfer: undefined,
     idleTicks: 0,

@@ -74,7 +74,12 @@ export function stir(state: RaftState): void {
   wake(state);
 }
 
-/** Ends the rest. A leader's next tick sends a round, which wakes whoever still rests; a follower's timer starts, with
+/** Where the node stands between two common heartbeats, in ticks. */
+export function heartbeatPhase({ options }: RaftState): number {
+  return (options.heartbeatPhase?.() ?? 0) % options.heartbeatTicks;
+}
+
+/** Ends the rest. A leader's next round wakes whoever still rests; a follower's timer starts, with
  *  the ticks that its leader was not heard already counted. */
 export function wake(state: RaftState, silentTicks = 0): void {
   if (!state.isResting) return;
@@ -82,7 +87,7 @@ export function wake(state: RaftState, silentTicks = 0): void {
   if (state.leading !== undefined) {
     state.leading.idleTicks = 0;
     state.leading.restOffer = undefined;
-    state.leading.heartbeatElapsed = state.options.heartbeatTicks;
+    state.leading.heartbeatElapsed = heartbeatPhase(state);
   } else {
     state.electionElapsed = silentTicks;
   }
@@ -90,9 +95,10 @@ export function wake(state: RaftState, silentTicks = 0): void {
 
 /** The node of `peer` was not heard for `ticks`, while this group may rest on its being there (R10). */
 export function onPeerSilent(state: RaftState, peer: NodeId, ticks: number): void {
-  if (!state.isResting) return;
   const progress = state.leading?.progress.get(peer);
-  if (progress !== undefined) {
+  // Of several nodes that fall silent together the first wakes the group; the others were not heard either.
+  const isJustAwake = state.leading?.idleTicks === 0;
+  if (progress !== undefined && (state.isResting || isJustAwake)) {
     wake(state);
     progress.silentFor(ticks);
   } else if (peer === state.leader) {

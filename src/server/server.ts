@@ -239,6 +239,7 @@ export class NodeServer {
         heartbeatTicks: ticks(raft.heartbeatMs),
         electionTicksMin: ticks(raft.electionMsMin),
         electionTicksMax: ticks(raft.electionMsMax),
+        restTicks: raft.restMs === 0 ? 0 : ticks(raft.restMs),
       },
       segmentBytes: wal.segmentBytes,
       batchBytesMax: limits.batchBytesMax,

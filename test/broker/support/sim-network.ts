@@ -30,6 +30,8 @@ export class SimNetwork {
   #links = 0;
   /** Messages that were lost on a cut link. */
   dropped = 0;
+  /** Messages, questions and answers that were sent. */
+  carried = 0;
 
   constructor(time: SimTime, ids: readonly string[], latencyMs: () => number = () => 1) {
     this.time = time;
@@ -90,6 +92,7 @@ export class SimNetwork {
 
   /** Brings `act` to the other end of a link, in the order of its lane, unless it gets lost. */
   carry(from: string, to: string, lane: LaneName, linkId: number, act: (peers: SimPeers) => void): void {
+    this.carried += 1;
     const delayMs = this.#laneDelayMs(`${from}>${to}/${lane}`, `${from}>${to}`);
     this.time.add(delayMs, undefined, () => {
       const peers = this.#nodes.get(to);

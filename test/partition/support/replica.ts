@@ -106,6 +106,7 @@ export class Replica {
         onReplaying: () => undefined,
         isStopping: () => this.life.isOver,
         onLogEvent: (event) => this.events.push(event),
+        onRest: () => undefined,
         onBroken: (error) => this.broken.push(error),
         onTrouble: (what) => this.troubles.push(what),
       },

@@ -1,0 +1,66 @@
+/**
+ * The one tick of a node, and what happens when the process stood still between two of them (R24): a stopped or starved
+ * process wakes up with overdue timers and with sockets full of what the others said meanwhile. What they said comes
+ * first. So the overdue tick is left out, the sockets are read, and only then is everybody told how long it was; a
+ * leader then takes itself for deposed if that was an election timeout.
+ */
+import type { TimerHandle } from '../env.ts';
+import type { BrokerOptions, BrokerWorld } from './options.ts';
+
+export interface PulseEvents {
+  onTick(): void;
+  /** So many ticks were missed. What came in meanwhile was read. */
+  onStall(ticks: number): void;
+}
+
+export class Pulse {
+  readonly #world: Pick<BrokerWorld, 'env' | 'metrics'>;
+  readonly #events: PulseEvents;
+  readonly #tickMs: number;
+  /** Ticks that may be missing before it counts as a stall: less than anybody's patience with this node. */
+  readonly #budgetTicks: number;
+  #lastMs = 0;
+  #timer: TimerHandle | undefined;
+
+  constructor(
+    { tickMs, timing }: Pick<BrokerOptions, 'tickMs' | 'timing'>,
+    world: Pick<BrokerWorld, 'env' | 'metrics'>,
+    events: PulseEvents,
+  ) {
+    this.#world = world;
+    this.#events = events;
+    this.#tickMs = tickMs;
+    this.#budgetTicks = Math.ceil(timing.electionTicksMin / 2);
+  }
+
+  start(): void {
+    const { env } = this.#world;
+    this.#lastMs = env.clock.monotonicMs();
+    this.#timer = env.timers.every(this.#tickMs, () => this.#beat());
+  }
+
+  stop(): void {
+    this.#timer?.cancel();
+    this.#timer = undefined;
+  }
+
+  #beat(): void {
+    const { env, metrics } = this.#world;
+    const nowMs = env.clock.monotonicMs();
+    const missed = Math.floor((nowMs - this.#lastMs) / this.#tickMs) - 1;
+    this.#lastMs = nowMs;
+    if (missed < this.#budgetTicks) {
+      this.#events.onTick();
+      return;
+    }
+    metrics.add('logdrive_stalls_total');
+    env.logger.warn(
+      { stalledMs: missed * this.#tickMs },
+      'the process stood still; sockets are read before timers fire',
+    );
+    // The end of this turn of the event loop: input that was waiting has been handled by then.
+    env.timers.soon(() => {
+      if (this.#timer !== undefined) this.#events.onStall(missed);
+    });
+  }
+}
