@@ -8,7 +8,6 @@
 
 import {
   type Damage,
-  ENTRY_HEADER_BYTES,
   type EntryId,
   type Log,
   type LogIndex,
@@ -18,10 +17,11 @@ import {
   StorageError,
 } from '../../storage/index.ts';
 import type { BatchHeader } from '../protocol/index.ts';
-import { type InstallSnapshot, Raft, type RaftStatus } from '../raft/index.ts';
+import type { InstallSnapshot, Raft, RaftStatus } from '../raft/index.ts';
 import { type AppendOutcome, AppendQueue } from './append-queue.ts';
 import { CommitFeed, type FeedWaiter, type WakeReason } from './commit-feed.ts';
 import { encodeControl, type UnsupportedEntry } from './control.ts';
+import { createRaft } from './core.ts';
 import { Drive } from './drive.ts';
 import { type SuppliedEntry, supplyEntry } from './entry-supply.ts';
 import { Inbox } from './inbox.ts';
@@ -488,22 +488,4 @@ export class Partition {
     this.#rights.refresh();
     this.#drive.run();
   }
-}
-
-function createRaft(options: PartitionOptions, world: PartitionWorld, log: Log, state: PartitionState): Raft {
-  return new Raft(
-    {
-      id: options.nodeId,
-      membership: state.membership ?? options.membership,
-      ...options.timing,
-      ...(options.heartbeatPhase === undefined ? {} : { heartbeatPhase: options.heartbeatPhase }),
-      appendBytesMax: options.appendBytesMax,
-      inflightBytesMax: options.inflightBytesMax,
-      inflightMessagesMax: 256,
-      uncommittedBytesMax: options.uncommittedBytesMax,
-      noopBytes: ENTRY_HEADER_BYTES,
-      random: () => world.env.random.next(),
-    },
-    { hardState: log.hardState, base: log.base, termRuns: log.termRuns(), commit: state.appliedIndex },
-  );
 }
