@@ -111,9 +111,10 @@ function coreOf(id: NodeId, at: number): Raft {
       inflightBytesMax: 8 * 1024 * 1024,
       inflightMessagesMax: 256,
       uncommittedBytesMax: 32 * 1024 * 1024,
+      learnerLagMax: 128,
       noopBytes: 128,
       random: () => at / IDS.length,
     },
-    { hardState: { term: 0, votedFor: undefined }, base: { term: 0, index: 0 }, termRuns: [], commit: 0 },
+    { hardState: { term: 0, votedFor: undefined }, base: { term: 0, index: 0 }, termRuns: [], commit: 0, memberships: [] },
   );
 }

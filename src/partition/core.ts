@@ -1,13 +1,22 @@
-/** The Raft core of a partition, from its options and from what was found on disk. */
+/** The Raft core of a replica, from its options and what was found on its disk. */
 import { ENTRY_HEADER_BYTES, type Log } from '../../storage/index.ts';
 import { Raft } from '../raft/index.ts';
 import type { PartitionOptions, PartitionWorld } from './options.ts';
+import type { PendingEntries } from './pending-entries.ts';
 import type { PartitionState } from './state.ts';
 
 /** Appends on their way to one follower. */
 const INFLIGHT_MESSAGES_MAX = 256;
+/** A learner is in step when it lacks at most so many committed entries: what a leader sends within a few flushes. */
+const LEARNER_LAG_ENTRIES = 128;
 
-export function createRaft(options: PartitionOptions, world: PartitionWorld, log: Log, state: PartitionState): Raft {
+export function createRaft(
+  options: PartitionOptions,
+  world: PartitionWorld,
+  log: Log,
+  state: PartitionState,
+  pending: PendingEntries,
+): Raft {
   return new Raft(
     {
       id: options.nodeId,
@@ -18,9 +27,16 @@ export function createRaft(options: PartitionOptions, world: PartitionWorld, log
       inflightBytesMax: options.inflightBytesMax,
       inflightMessagesMax: INFLIGHT_MESSAGES_MAX,
       uncommittedBytesMax: options.uncommittedBytesMax,
+      learnerLagMax: LEARNER_LAG_ENTRIES,
       noopBytes: ENTRY_HEADER_BYTES,
       random: () => world.env.random.next(),
     },
-    { hardState: log.hardState, base: log.base, termRuns: log.termRuns(), commit: state.appliedIndex },
+    {
+      hardState: log.hardState,
+      base: log.base,
+      termRuns: log.termRuns(),
+      commit: state.appliedIndex,
+      memberships: pending.memberships(),
+    },
   );
 }

@@ -15,11 +15,12 @@ import type {
   LogIndex,
   LostAcks,
   Message,
+  OwnEntry,
   Raft,
   RaftStatus,
   Ready,
 } from '../raft/index.ts';
-import { UnsupportedEntry } from './control.ts';
+import { encodeMembershipEntry, UnsupportedEntry } from './control.ts';
 import type { CommitWaiter, PendingEntries } from './pending-entries.ts';
 import type { PartitionState } from './state.ts';
 import type { TailCache } from './tail-cache.ts';
@@ -49,6 +50,8 @@ export interface DriveParts {
   onUnsupported(error: UnsupportedEntry): void;
   nowMs(): number;
 }
+
+const NO_BYTES = new Uint8Array(0);
 
 export class Drive {
   readonly #parts: DriveParts;
@@ -124,7 +127,7 @@ export class Drive {
     if (ready.hardState !== undefined) this.#saveHardState(ready.hardState);
     // The cut comes before the entries that replace what was cut (W17).
     if (ready.truncateFrom !== undefined) this.#truncate(ready.truncateFrom);
-    if (ready.append !== undefined) this.#append(ready.append.first.index, ready.append.last.index);
+    if (ready.append !== undefined) this.#append(ready.append.first.index, ready.append.last.index, ready.own);
     // Messages that need no disk leave before the flush ends: heartbeats never wait for it, and followers write in
     // parallel with us (design decision 4).
     for (const message of ready.messages) this.#parts.sendMessage(message);
@@ -174,10 +177,11 @@ export class Drive {
     this.#parts.onTruncated(from);
   }
 
-  #append(first: LogIndex, last: LogIndex): void {
-    const { raft, log, cache } = this.#parts;
-    const isOwnNoop = raft.role === 'leader' && raft.firstIndexOfTerm === first && this.#proposed.length === 0;
-    if (isOwnNoop) this.accept(this.#noop(first), undefined);
+  #append(first: LogIndex, last: LogIndex, own: readonly OwnEntry[]): void {
+    const { log, cache } = this.#parts;
+    // The core makes them while it hears a message or a flush, and a turn follows at once: nothing was proposed since.
+    assert.ok(own.length === 0 || this.#proposed.length === 0, `entries proposed beside those of the core at ${first}`);
+    for (const entry of own) this.accept(this.#encodeOwn(entry), undefined);
     let entries: LogEntry[];
     if (this.#proposed.length > 0) {
       entries = this.#proposed;
@@ -192,11 +196,12 @@ export class Drive {
     cache.append(entries);
   }
 
-  #noop(index: LogIndex): LogEntry {
+  /** A no-op, or the second entry of a membership change. */
+  #encodeOwn({ index, membership }: OwnEntry): LogEntry {
     const { raft, log, nowMs } = this.#parts;
     return encodeEntry(
       {
-        kind: 'no-op',
+        kind: membership === undefined ? 'no-op' : 'membership',
         groupId: log.groupId,
         index,
         term: raft.term,
@@ -204,9 +209,9 @@ export class Drive {
         recordCount: 0,
         appendTimeMs: Math.max(nowMs(), log.lastAppendTimeMs),
         producer: undefined,
-        payload: new Uint8Array(0),
+        payload: membership === undefined ? NO_BYTES : encodeMembershipEntry({ membership, birth: undefined }),
       },
-      log.lastChain,
+      this.#proposed.at(-1)?.header.chain ?? log.lastChain,
     );
   }
 

@@ -8,16 +8,18 @@ export {
   type LogEntry,
   type LogEvent,
 } from '../../storage/index.ts';
-export type { NodeId } from '../raft/index.ts';
+export { isJoint, isMember, type Membership, type MembershipTarget, type NodeId } from '../raft/index.ts';
 export type { Appended, AppendOutcome, AppendRefusal } from './append-queue.ts';
 export { ByteReader, ByteWriter, MalformedBytes } from './bytes.ts';
 export type { FeedWaiter, WakeReason } from './commit-feed.ts';
 export { UnsupportedEntry } from './control.ts';
 export type { SuppliedEntry } from './entry-supply.ts';
 export { encodeFirstEntry, type FirstEntry } from './first-entry.ts';
+export type { MembershipChange } from './membership-change.ts';
 export type { PartitionEvents, PartitionOptions, PartitionWorld, RaftTiming } from './options.ts';
-export { Partition, type PartitionStatus } from './partition.ts';
+export { Partition } from './partition.ts';
 export type { OffsetOutcome, ReadOutcome, Unreadable } from './reads.ts';
 export type { StateMachine } from './state.ts';
+export type { PartitionStatus } from './status.ts';
 export { CacheBudget } from './tail-cache.ts';
 export type { Lane, Transport } from './transport.ts';

@@ -7,7 +7,6 @@
  */
 
 import {
-  type Damage,
   type EntryId,
   type Log,
   type LogIndex,
@@ -16,8 +15,9 @@ import {
   type Snapshot,
   StorageError,
 } from '../../storage/index.ts';
+import type { Clock } from '../env.ts';
 import type { BatchHeader } from '../protocol/index.ts';
-import type { InstallSnapshot, Raft, RaftStatus } from '../raft/index.ts';
+import type { InstallSnapshot, Membership, MembershipTarget, Raft, RaftStatus } from '../raft/index.ts';
 import { type AppendOutcome, AppendQueue } from './append-queue.ts';
 import { CommitFeed, type FeedWaiter, type WakeReason } from './commit-feed.ts';
 import { encodeControl, type UnsupportedEntry } from './control.ts';
@@ -26,6 +26,7 @@ import { Drive } from './drive.ts';
 import { type SuppliedEntry, supplyEntry } from './entry-supply.ts';
 import { Inbox } from './inbox.ts';
 import { LeadershipProof } from './leadership-proof.ts';
+import { beginChange, type MembershipChange } from './membership-change.ts';
 import type { Mender } from './mender.ts';
 import { type Opened, openReplayed } from './opening.ts';
 import type { PartitionEvents, PartitionOptions, PartitionWorld } from './options.ts';
@@ -34,19 +35,9 @@ import { type OffsetOutcome, type ReadOutcome, Reads } from './reads.ts';
 import { Replicator } from './replicator.ts';
 import { Rights } from './rights.ts';
 import { Snapshots } from './snapshots.ts';
-import type { PartitionState } from './state.ts';
+import { PartitionState } from './state.ts';
+import { type PartitionStatus, statusOf } from './status.ts';
 import { TailCache } from './tail-cache.ts';
-
-export interface PartitionStatus extends RaftStatus {
-  readonly earliest: Offset;
-  /** High watermark. */
-  readonly tail: Offset;
-  readonly commit: LogIndex;
-  readonly appliedIndex: LogIndex;
-  readonly lastIndex: LogIndex;
-  readonly bytes: number;
-  readonly damage: readonly Damage[];
-}
 
 export class Partition {
   readonly #options: PartitionOptions;
@@ -65,6 +56,7 @@ export class Partition {
   readonly #mender: Mender;
   readonly #rights: Rights;
   readonly #proof: LeadershipProof;
+  readonly #clock: Clock;
   #closing: Promise<void> | undefined;
   /** The state that came with the snapshot message being stepped. */
   #received: Snapshot | undefined;
@@ -85,6 +77,7 @@ export class Partition {
     const { log, state, pending, mender } = opened;
     const { groupId, nodeId } = options;
     const { clock, timers } = world.env;
+    this.#clock = clock;
     const { transport } = world;
     this.#options = options;
     this.#events = events;
@@ -94,7 +87,7 @@ export class Partition {
     this.#pending = pending;
     const cache = new TailCache(world.cacheBudget);
     this.#cache = cache;
-    const raft = createRaft(options, world, log, state);
+    const raft = createRaft(options, world, log, state, pending);
     this.#raft = raft;
     const rights = new Rights(log, raft);
     this.#rights = rights;
@@ -102,7 +95,9 @@ export class Partition {
     this.#proof = proof;
     const run = (): void => this.#drive.run();
     const onReadFailure = (error: unknown): void => this.#readFailed(error);
-    const replicator = new Replicator({ groupId, raft, log, cache, transport, run, onReadFailure });
+    const membershipOf = (snapshot: Snapshot): Membership =>
+      PartitionState.membershipIn(snapshot.state) ?? options.membership;
+    const replicator = new Replicator({ groupId, raft, log, cache, transport, membershipOf, run, onReadFailure });
     this.#drive = new Drive({
       raft,
       log,
@@ -178,21 +173,7 @@ export class Partition {
 
   /** Everything at once, for status pages; single facts are cheaper by their getters. */
   get status(): PartitionStatus {
-    const { role, term, leader, commit } = this.#raft;
-    const { logStart, highWatermark, appliedIndex } = this.#state;
-    const { lastIndex, bytes, damage } = this.#log;
-    return {
-      role,
-      term,
-      leader,
-      commit,
-      earliest: logStart,
-      tail: highWatermark,
-      appliedIndex,
-      lastIndex,
-      bytes,
-      damage,
-    };
+    return statusOf(this.#raft, this.#log, this.#state);
   }
 
   /** Leads, and its no-op is applied: everything committed in earlier terms is known here (R4). */
@@ -217,6 +198,16 @@ export class Partition {
 
   get voters(): readonly string[] {
     return this.#raft.membership.voters;
+  }
+
+  /** In force here, committed or not. */
+  get membership(): Membership {
+    return this.#raft.membership;
+  }
+
+  /** The last one that is committed and applied here. */
+  get committedMembership(): Membership {
+    return this.#state.membership ?? this.#options.membership;
   }
 
   tick(): void {
@@ -244,6 +235,19 @@ export class Partition {
    */
   proposeCommand(command: unknown, isFreeing = false): Promise<AppendOutcome> {
     return this.#proposeControl(encodeControl({ kind: 'machine', command }), isFreeing);
+  }
+
+  /**
+   * Leader: begins to change the membership. 'begun' says that the entry is in this log and no more; how it ends is seen
+   * in `committedMembership`, here or at the next leader. Asking again is safe.
+   */
+  changeMembership(target: MembershipTarget): MembershipChange {
+    if (this.#isClosed) return { kind: 'refused', reason: 'not-leader' };
+    const change = beginChange({ raft: this.#raft, log: this.#log, drive: this.#drive }, target, () =>
+      this.#clock.nowMs(),
+    );
+    this.#drive.run();
+    return change;
   }
 
   #proposeControl(payload: Uint8Array, isFreeing: boolean): Promise<AppendOutcome> {

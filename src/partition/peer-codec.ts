@@ -32,6 +32,7 @@ import {
 } from '../../storage/index.ts';
 import type { Membership, Message, NodeId } from '../raft/index.ts';
 import { ByteReader, ByteWriter, MalformedBytes } from './bytes.ts';
+import { decodeMembershipEntry } from './control.ts';
 import { parseMembershipText } from './membership.ts';
 
 /** A message together with the bytes that came beside it. */
@@ -204,6 +205,7 @@ function decodeAppend(reader: ByteReader, envelope: Envelope): PeerMessage {
     term: entry.header.term,
     index: entry.header.index,
     bytes: entryBytes(entry),
+    membership: entry.header.kind === 'membership' ? decodeMembershipEntry(entry.payload).membership : undefined,
   }));
   const message: Message = { kind: 'append', ...envelope, previous, commit, entries: metas };
   return { message, entries, previousChain, snapshot: undefined };

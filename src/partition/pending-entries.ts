@@ -6,6 +6,8 @@
  */
 import assert from 'node:assert';
 import type { EntryHeader, LogEntry, LogIndex, ProducerTuple } from '../../storage/index.ts';
+import type { MembershipEntry } from '../raft/index.ts';
+import { decodeMembershipEntry } from './control.ts';
 
 /** Answered exactly once. */
 export interface CommitWaiter {
@@ -99,6 +101,17 @@ export class PendingEntries {
       entry.waiters = undefined;
       for (const waiter of waiters ?? []) waiter.lost();
     }
+  }
+
+  /** Those that change the membership, oldest first. */
+  memberships(): MembershipEntry[] {
+    const found: MembershipEntry[] = [];
+    for (let at = this.#head; at < this.#entries.length; at += 1) {
+      const { header, payload } = this.#entries[at]!;
+      if (header.kind !== 'membership') continue;
+      found.push({ index: header.index, membership: decodeMembershipEntry(payload).membership });
+    }
+    return found;
   }
 
   *headers(): Generator<EntryHeader> {

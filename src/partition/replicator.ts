@@ -4,8 +4,15 @@
  * whether this node still leads and whether the follower still wants that range (design 5, "The core has no bytes").
  */
 
-import { type ChainSum, entryBytes, type Log, type LogEntry, StorageError } from '../../storage/index.ts';
-import type { LogIndex, Message, NodeId, Raft } from '../raft/index.ts';
+import {
+  type ChainSum,
+  entryBytes,
+  type Log,
+  type LogEntry,
+  type Snapshot,
+  StorageError,
+} from '../../storage/index.ts';
+import type { LogIndex, Membership, Message, NodeId, Raft } from '../raft/index.ts';
 import { encodePeerMessage } from './peer-codec.ts';
 import type { TailCache } from './tail-cache.ts';
 import type { Lane, Transport } from './transport.ts';
@@ -16,6 +23,8 @@ export interface ReplicatorParts {
   readonly log: Log;
   readonly cache: TailCache;
   readonly transport: Transport;
+  /** The last one committed at the index of that snapshot (R14). */
+  membershipOf(snapshot: Snapshot): Membership;
   /** After the core was told something. */
   run(): void;
   /** A read for a follower met damage; the partition repairs it and the follower asks again. */
@@ -92,9 +101,9 @@ export class Replicator {
   }
 
   async #sendSnapshotFromDisk(peer: NodeId): Promise<void> {
-    const { log, raft, run } = this.#parts;
+    const { log, raft, run, membershipOf } = this.#parts;
     const snapshot = await log.snapshotAt(log.base.index);
-    const message = snapshot === undefined ? undefined : raft.snapshotFor(peer, snapshot);
+    const message = snapshot === undefined ? undefined : raft.snapshotFor(peer, snapshot, membershipOf(snapshot));
     if (
       snapshot !== undefined &&
       message !== undefined &&

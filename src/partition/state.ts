@@ -96,6 +96,15 @@ export class PartitionState {
     return birth === undefined ? undefined : this.#machine?.apply(birth, header);
   }
 
+  /** The membership in an encoded state; undefined: the one the partition was opened with. */
+  static membershipIn(bytes: Uint8Array): Membership | undefined {
+    const reader = new ByteReader(bytes);
+    assert.equal(reader.u8(), STATE_VERSION, 'version of a snapshot state');
+    reader.u53();
+    const membership = reader.text();
+    return membership === '' ? undefined : parseMembershipText(membership);
+  }
+
   encode(): Uint8Array {
     const writer = new ByteWriter(1024);
     writer.u8(STATE_VERSION);

@@ -4,7 +4,7 @@
  */
 import type { Progress } from './progress.ts';
 import type { Inspectable } from './state.ts';
-import type { EntryId, EntryMeta, Message, Ready } from './types.ts';
+import type { EntryId, EntryMeta, Membership, Message, Ready } from './types.ts';
 
 function entry({ index, term }: EntryId): string {
   return `${index}@${term}`;
@@ -12,6 +12,12 @@ function entry({ index, term }: EntryId): string {
 
 function range(first: EntryId, last: EntryId): string {
   return first.index === last.index ? entry(first) : `${entry(first)}..${entry(last)}`;
+}
+
+/** Voters, then those of them that go, then the learners: `n1 n2 n4 | n1 n2 n3, learners n5`. */
+export function describeMembership({ voters, votersOutgoing, learners }: Membership): string {
+  const outgoing = votersOutgoing.length > 0 ? ` | ${votersOutgoing.join(' ')}` : '';
+  return `${voters.join(' ')}${outgoing}${learners.length > 0 ? `, learners ${learners.join(' ')}` : ''}`;
 }
 
 function entriesOf(entries: readonly EntryMeta[]): string {
@@ -46,7 +52,7 @@ function bodyOf(message: Message): string {
         : ` refused=${index} hint=${entry(hint)} last=${lastIndex}`;
     }
     case 'snapshot':
-      return ` at=${entry(message.snapshot)} commit=${message.commit}`;
+      return ` at=${entry(message.snapshot)} members=[${describeMembership(message.membership)}] commit=${message.commit}`;
     case 'snapshot-reply':
       return ` installed=${message.index}`;
     case 'timeout-now':
@@ -57,7 +63,7 @@ function bodyOf(message: Message): string {
 /** One line per duty, in the order they are to be done; empty for a Ready that asks for nothing. */
 export function describeReady(ready: Ready): string {
   const lines: string[] = [];
-  const { status, hardState, truncateFrom, append, install, commit } = ready;
+  const { status, hardState, truncateFrom, append, install, membership, commit } = ready;
   if (status !== undefined) {
     lines.push(`status ${status.role} term=${status.term} leader=${status.leader ?? 'none'}`);
   }
@@ -65,6 +71,7 @@ export function describeReady(ready: Ready): string {
   if (truncateFrom !== undefined) lines.push(`truncate from=${truncateFrom}`);
   if (append !== undefined) lines.push(`append ${range(append.first, append.last)}`);
   if (install !== undefined) lines.push(`install ${entry(install.snapshot)}`);
+  if (membership !== undefined) lines.push(`members ${describeMembership(membership)}`);
   for (const message of ready.messages) lines.push(`send ${describeMessage(message)}`);
   for (const message of ready.messagesAfterHardState) lines.push(`send after save ${describeMessage(message)}`);
   for (const { peer, from, bytesMax } of ready.sends) lines.push(`read for=${peer} from=${from} bytes<=${bytesMax}`);

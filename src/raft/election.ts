@@ -171,13 +171,22 @@ function isUpToDate(state: RaftState, last: EntryId): boolean {
   return last.term > own.term || (last.term === own.term && last.index >= own.index);
 }
 
+/** Does that log go past this one? It may then hold a membership this node does not know of. */
+export function isAhead(state: RaftState, last: EntryId): boolean {
+  const { index, term } = state.log.last;
+  return isUpToDate(state, last) && (last.index !== index || last.term !== term);
+}
+
+/** A voter, or so the candidate believes: its log goes past this one and may hold the entry which makes this node a
+ *  voter. Who counts whose vote is the candidate's to know (paper section 6). */
+function mayBeVoter(state: RaftState, last: EntryId): boolean {
+  return isVoter(state.membership, state.options.id) || isAhead(state, last);
+}
+
 export function onPreVote(state: RaftState, request: PreVoteRequest): void {
   if (isSticky(state)) return;
   const granted =
-    state.mayVote &&
-    isVoter(state.membership, state.options.id) &&
-    request.term > state.term &&
-    isUpToDate(state, request.last);
+    state.mayVote && mayBeVoter(state, request.last) && request.term > state.term && isUpToDate(state, request.last);
   // A refusal carries this node's own term, so that a candidate of an old term learns of the new one.
   const term = granted ? request.term : state.term;
   send(state, { kind: 'pre-vote-reply', from: state.options.id, to: request.from, term, granted });
@@ -191,7 +200,7 @@ export function onPreVote(state: RaftState, request: PreVoteRequest): void {
 export function onVote(state: RaftState, request: VoteRequest): void {
   const granted =
     state.mayVote &&
-    isVoter(state.membership, state.options.id) &&
+    mayBeVoter(state, request.last) &&
     request.term === state.term &&
     (state.votedFor === request.from || (state.votedFor === undefined && state.leader === undefined)) &&
     isUpToDate(state, request.last);

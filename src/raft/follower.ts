@@ -64,6 +64,10 @@ function appendNew(state: RaftState, entries: readonly EntryMeta[]): void {
     log.append(term, entries[position]!.index);
     position += 1;
   }
+  // In force from here on, committed or not (R12).
+  for (const { index, membership } of entries) {
+    if (index >= first && membership !== undefined) state.memberships.append(index, membership);
+  }
 }
 
 /** Leader Completeness (paper 5.4): whoever leads holds what was committed before. */
@@ -79,6 +83,8 @@ function truncateFrom(state: RaftState, from: LogIndex): void {
   const { log, outbox } = state;
   assert.ok(from > state.commit, `truncation from ${from} would cut committed entries up to ${state.commit}`);
   log.truncateFrom(from);
+  state.memberships.truncateFrom(from);
+  outbox.own = outbox.own.filter(({ index }) => index < from);
   state.flushed = Math.min(state.flushed, from - 1);
   // Entries the partition was never handed need no cut on disk.
   if (from <= outbox.handed) {
@@ -159,7 +165,7 @@ export function onInstalled(state: RaftState, snapshot: EntryId): void {
   outbox.handed = snapshot.index;
   outbox.truncateFrom = undefined;
   // The membership as of the snapshot replaces whatever this node believed (R14).
-  state.membership = installing.membership;
+  state.memberships.reset(snapshot.index, installing.membership);
   commitTo(state, snapshot.index);
   if (installing.term !== state.term) return;
   following.matched = snapshot.index;

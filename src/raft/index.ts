@@ -2,9 +2,9 @@
  * The Raft core's only door. Everything behind it is synchronous and pure: no clock, no chance but the one given, no
  * disk, no socket, no payload bytes.
  */
-export { describeMessage, describeRaft, describeReady } from './describe.ts';
+export { describeMembership, describeMessage, describeRaft, describeReady } from './describe.ts';
 export { checkInvariants } from './invariants.ts';
-export { isMember, isVoter, peersOf, votersOnly } from './membership.ts';
+export { isJoint, isMember, isVoter, type MembershipTarget, peersOf, votersOnly } from './membership.ts';
 export type { RaftOptions, RaftStart } from './options.ts';
 export type { ProgressState } from './progress.ts';
 export { type PeerProgress, Raft } from './raft.ts';
@@ -21,10 +21,13 @@ export type {
   LogIndex,
   LostAcks,
   Membership,
+  MembershipEntry,
   Message,
   NodeId,
+  OwnEntry,
   PreVoteReply,
   PreVoteRequest,
+  ProposeMembershipResult,
   ProposeResult,
   RaftStatus,
   Ready,

@@ -6,6 +6,7 @@
  * Each answers undefined when it holds, or the breach in words with the values on both sides.
  */
 import { strict as assert } from 'node:assert';
+import { peersOf } from './membership.ts';
 import type { Inspectable, RaftState } from './state.ts';
 
 type Invariant = (state: Readonly<RaftState>) => string | undefined;
@@ -91,6 +92,19 @@ function restIsSettled({ isResting, role, leader, log, commit, flushed }: Readon
   return `${role} of ${leader} rests: commit ${commit}, flushed ${flushed}, last index ${log.lastIndex}`;
 }
 
+function membershipWithinLog({ memberships, log }: Readonly<RaftState>): string | undefined {
+  const { effectiveIndex } = memberships;
+  return effectiveIndex <= log.lastIndex ? undefined : `membership of entry ${effectiveIndex}, last ${log.lastIndex}`;
+}
+
+function leaderFollowsAllMembers({ leading, membership, options }: Readonly<RaftState>): string | undefined {
+  if (leading === undefined) return undefined;
+  const peers = peersOf(membership, options.id);
+  const followed = [...leading.progress.keys()];
+  if (peers.length === followed.length && peers.every((peer) => followed.includes(peer))) return undefined;
+  return `members ${peers.join(' ')}, followed ${followed.join(' ')}`;
+}
+
 function runsRise({ log }: Readonly<RaftState>): string | undefined {
   let { term, index } = log.base;
   let isFirst = true;
@@ -119,9 +133,10 @@ const CHEAP: readonly Invariant[] = [
   progressWithinLog,
   installerDoesNotLead,
   restIsSettled,
+  membershipWithinLog,
 ];
 
-const ALL: readonly Invariant[] = [...CHEAP, windowsWithinCaps, runsRise];
+const ALL: readonly Invariant[] = [...CHEAP, leaderFollowsAllMembers, windowsWithinCaps, runsRise];
 
 function assertEach(invariants: readonly Invariant[], state: Readonly<RaftState>): void {
   for (const invariant of invariants) {

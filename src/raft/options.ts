@@ -5,11 +5,12 @@
  * election 20..40) live with the broker's configuration; here are only the relations that must hold between them.
  */
 import { strict as assert } from 'node:assert';
-import type { ByteCount, EntryId, HardState, LogIndex, Membership, NodeId, TermRun } from './types.ts';
+import type { ByteCount, EntryId, HardState, LogIndex, Membership, MembershipEntry, NodeId, TermRun } from './types.ts';
 
 export interface RaftOptions {
   readonly id: NodeId;
-  /** The effective membership at start. */
+  /** As of an entry known committed: at or below RaftStart.commit. One without voters is that of a replica which is to
+   *  learn from its log who the members are. */
   readonly membership: Membership;
   /** Election timeouts are drawn from [min, max) ticks (paper 5.2). A voter that heard its leader less than `min`
    *  ticks ago helps no election; a leader that heard no majority for `max` ticks steps down (R9). */
@@ -31,6 +32,8 @@ export interface RaftOptions {
   /** Proposed in this term and not committed: above it a leader refuses proposals (R23). One proposal is always let
    *  through when nothing is waiting. */
   readonly uncommittedBytesMax: ByteCount;
+  /** A learner may be made a voter when it lacks at most so many committed entries. */
+  readonly learnerLagMax: number;
   /** Encoded size of the no-op a leader appends when its term begins. */
   readonly noopBytes: ByteCount;
   /** The only chance in the core: a number in [0, 1), seeded in tests. Used for election timeouts alone. */
@@ -46,6 +49,8 @@ export interface RaftStart {
   readonly termRuns: readonly TermRun[];
   /** A lower bound of the commit index. */
   readonly commit: LogIndex;
+  /** Of the stored entries above `commit`, those that change the membership, in index order. */
+  readonly memberships: readonly MembershipEntry[];
 }
 
 /** Refuses settings that contradict each other: a wrong relation shows up as elections without end, or as none. */
@@ -60,6 +65,7 @@ export function validateOptions(options: RaftOptions): void {
     'inflightBytesMax',
     'inflightMessagesMax',
     'uncommittedBytesMax',
+    'learnerLagMax',
     'noopBytes',
   ] as const) {
     const value = options[name];

@@ -9,10 +9,11 @@ import { strict as assert } from 'node:assert';
 import * as election from './election.ts';
 import * as follower from './follower.ts';
 import { assertCheapInvariants } from './invariants.ts';
-import { isMember, isVoter } from './membership.ts';
+import { isMember, isVoter, type MembershipTarget } from './membership.ts';
 import type { RaftOptions, RaftStart } from './options.ts';
 import type { ProgressState } from './progress.ts';
 import { takeReady } from './ready.ts';
+import * as reconfiguration from './reconfiguration.ts';
 import * as replication from './replication.ts';
 import * as rest from './rest.ts';
 import { createState, type RaftState, sendDurably } from './state.ts';
@@ -27,6 +28,7 @@ import type {
   Membership,
   Message,
   NodeId,
+  ProposeMembershipResult,
   ProposeResult,
   Ready,
   Role,
@@ -74,6 +76,7 @@ export class Raft {
   get flushed(): EntryId {
     return this.#state.log.entryAt(this.#state.flushed);
   }
+  /** In force here, committed or not. */
   get membership(): Membership {
     return this.#state.membership;
   }
@@ -105,24 +108,54 @@ export class Raft {
   }
 
   /** A message arrived. After an 'append' or a 'snapshot' take ready() before stepping another one, so that the bytes
-   *  that came with it can be told apart. Messages of strangers and for others are dropped (R17, R22). */
+   *  that came with it can be told apart. Messages for others are dropped (R22), and those of strangers (R17). */
   step(message: Message): void {
     const state = this.#state;
     if (message.to !== state.options.id || message.from === state.options.id) return;
-    if (!isMember(state.membership, message.from)) return;
+    if (!this.#mayBeHeard(message)) return;
     rest.onMessageRest(state, message);
     if (!this.#settleTerm(message)) return;
     this.#dispatch(message);
+    this.#stepDownIfDismissed();
+  }
+
+  /**
+   * Whose messages count. This node's membership may be older than the sender's, so it is no measure for those that a
+   * newer membership would be learned from: a leader was elected by somebody's majority, and a candidate whose log goes
+   * past this one may be a voter of a membership this log does not hold yet (paper section 6). Others must be members:
+   * one that was removed has a shorter log than those who removed it, and so raises nobody's term (R17).
+   */
+  #mayBeHeard(message: Message): boolean {
+    const { membership } = this.#state;
+    switch (message.kind) {
+      case 'heartbeat':
+      case 'append':
+      case 'snapshot':
+      case 'timeout-now':
+        return true;
+      case 'pre-vote':
+      case 'vote':
+        return isVoter(membership, message.from) || election.isAhead(this.#state, message.last);
+      default:
+        return isMember(membership, message.from);
+    }
+  }
+
+  /** A leader that is no voter any more goes when that is committed. */
+  #stepDownIfDismissed(): void {
+    const state = this.#state;
+    if (state.role !== 'leader' || !reconfiguration.isDismissed(state)) return;
+    reconfiguration.nameSuccessor(state);
+    election.becomeFollower(state, state.term, undefined);
   }
 
   /** Brings the node to the message's term, if that is higher. False when the message must not be acted on. */
   #settleTerm(message: Message): boolean {
     const state = this.#state;
-    if (message.kind === 'pre-vote') return isVoter(state.membership, message.from);
+    if (message.kind === 'pre-vote') return true;
     // A grant names the term the candidate would campaign in: nobody is there yet.
     if (message.kind === 'pre-vote-reply' && message.granted) return true;
     if (message.kind === 'vote') {
-      if (!isVoter(state.membership, message.from)) return false;
       if (message.term > state.term && !message.isTransfer && election.isSticky(state)) return false;
     }
     if (message.term > state.term) election.becomeFollower(state, message.term, undefined);
@@ -208,6 +241,14 @@ export class Raft {
   }
 
   /**
+   * Leader: appends the first entry of a change of the membership, of so many bytes; when the set of voters changes
+   * the second one follows by itself, once the first is committed. In force at once.
+   */
+  proposeMembership(target: MembershipTarget, bytes: ByteCount): ProposeMembershipResult {
+    return reconfiguration.proposeMembership(this.#state, target, bytes);
+  }
+
+  /**
    * Everything up to `at` is on this node's disk; ignored when the log no longer holds that entry. An entry that was
    * cut and came back with the same term counts only once its second write is durable: whoever reports flushes must
    * have dropped the first one's report at the cut.
@@ -219,6 +260,7 @@ export class Raft {
     state.flushed = at.index;
     if (state.role === 'leader') replication.maybeCommit(state);
     else follower.maybeAck(state);
+    this.#stepDownIfDismissed();
   }
 
   /** This hard state, or a newer one, is on this node's disk. */
@@ -243,9 +285,12 @@ export class Raft {
     this.#state.leading?.progress.get(peer)?.sendFailed();
   }
 
-  /** The message that goes with the state as of `snapshot`, for a peer named in Ready.snapshotsTo. */
-  snapshotFor(peer: NodeId, snapshot: EntryId): InstallSnapshot | undefined {
-    return replication.snapshotFor(this.#state, peer, snapshot);
+  /**
+   * The message that goes with the state as of `snapshot`, for a peer named in Ready.snapshotsTo.
+   * @param membership The last one committed at that index, and none later (R14): as the state itself has it.
+   */
+  snapshotFor(peer: NodeId, snapshot: EntryId, membership: Membership): InstallSnapshot | undefined {
+    return replication.snapshotFor(this.#state, peer, snapshot, membership);
   }
 
   snapshotSent(peer: NodeId): void {

@@ -4,9 +4,9 @@
  */
 import { strict as assert } from 'node:assert';
 import { ByteWindow } from './byte-window.ts';
-import { peersOf } from './membership.ts';
-import { Progress } from './progress.ts';
+import type { Progress } from './progress.ts';
 import { hasQuorum, quorumIndex } from './quorum.ts';
+import { continueChange, followMembers } from './reconfiguration.ts';
 import { heartbeatPhase, offersRest, onRestReply, stir } from './rest.ts';
 import { commitTo, type RaftState, send } from './state.ts';
 import { maybeTimeoutNow } from './transfer.ts';
@@ -19,6 +19,7 @@ import type {
   HeartbeatReply,
   InstallSnapshot,
   LogIndex,
+  Membership,
   NodeId,
   ProposeResult,
   SendRequest,
@@ -31,9 +32,6 @@ export function startLeading(state: RaftState): void {
   const { options, log } = state;
   const firstIndex = log.lastIndex + 1;
   const progress = new Map<NodeId, Progress>();
-  for (const peer of peersOf(state.membership, options.id)) {
-    progress.set(peer, new Progress(peer, firstIndex, options));
-  }
   const uncommitted = new ByteWindow();
   state.leading = {
     progress,
@@ -45,8 +43,10 @@ export function startLeading(state: RaftState): void {
     idleTicks: 0,
     restOffer: undefined,
   };
+  followMembers(state);
   uncommitted.add(firstIndex, options.noopBytes);
   log.append(state.term, firstIndex);
+  state.outbox.own.push({ index: firstIndex, membership: undefined });
   broadcastHeartbeat(state);
 }
 
@@ -201,6 +201,7 @@ export function maybeCommit(state: RaftState): void {
   if (index > state.commit && log.termAt(index) === state.term) {
     commitTo(state, index);
     leading.uncommitted.releaseTo(index);
+    continueChange(state);
   }
   for (const progress of leading.progress.values()) {
     // A follower with nothing on its way would learn of the commit a heartbeat later; its readers wait for it.
@@ -247,7 +248,12 @@ export function appendFor(state: RaftState, peer: NodeId, from: LogIndex, last: 
 }
 
 /** See Raft.snapshotFor. */
-export function snapshotFor(state: RaftState, peer: NodeId, snapshot: EntryId): InstallSnapshot | undefined {
+export function snapshotFor(
+  state: RaftState,
+  peer: NodeId,
+  snapshot: EntryId,
+  membership: Membership,
+): InstallSnapshot | undefined {
   const progress = state.leading?.progress.get(peer);
   if (progress?.state !== 'snapshot' || snapshot.index < state.log.base.index) return undefined;
   assert.ok(snapshot.index <= state.commit, `snapshot ${snapshot.index} is past the commit ${state.commit}`);
@@ -257,7 +263,7 @@ export function snapshotFor(state: RaftState, peer: NodeId, snapshot: EntryId): 
     to: peer,
     term: state.term,
     snapshot,
-    membership: state.membership,
+    membership,
     commit: state.commit,
   };
 }

@@ -8,6 +8,7 @@
  */
 import { strict as assert } from 'node:assert';
 import type { ByteWindow } from './byte-window.ts';
+import { MembershipLog } from './membership-log.ts';
 import { type RaftOptions, type RaftStart, validateOptions } from './options.ts';
 import type { Progress } from './progress.ts';
 import { TermIndex } from './term-index.ts';
@@ -19,6 +20,7 @@ import type {
   Membership,
   Message,
   NodeId,
+  OwnEntry,
   RaftStatus,
   Role,
   Term,
@@ -46,7 +48,7 @@ export interface RestOffer {
 
 /** While leader. */
 export interface Leading {
-  /** Everybody else in the membership. */
+  /** Everybody else in the membership in force. */
   readonly progress: Map<NodeId, Progress>;
   /** Index of this term's no-op. */
   readonly firstIndex: LogIndex;
@@ -76,6 +78,8 @@ export interface Outbox {
   messages: Message[];
   messagesAfterHardState: Message[];
   lostAcks: LostAcks[];
+  /** Entries made by this leader itself and not handed over yet. */
+  own: OwnEntry[];
   truncateFrom: LogIndex | undefined;
   install: InstallSnapshot | undefined;
   /** Last index given out in Ready.append; entries past it are given out next. */
@@ -83,6 +87,7 @@ export interface Outbox {
   /** As last given out. */
   hardState: HardState;
   commit: LogIndex;
+  membership: Membership;
   status: RaftStatus;
 }
 
@@ -90,7 +95,9 @@ export interface RaftState {
   readonly options: RaftOptions;
   readonly log: TermIndex;
   readonly outbox: Outbox;
-  membership: Membership;
+  readonly memberships: MembershipLog;
+  /** The one in force. */
+  readonly membership: Membership;
 
   /** Invariant: never falls. */
   term: Term;
@@ -134,6 +141,7 @@ export function createState(options: RaftOptions, start: RaftStart): RaftState {
   const log = new TermIndex(start.base, start.termRuns);
   const commit = Math.max(start.commit, log.base.index);
   const { term } = start.hardState;
+  const memberships = new MembershipLog(options.membership, start.memberships);
   assert.ok(commit <= log.lastIndex, `start: commit ${commit} is past the last index ${log.lastIndex}`);
   assert.ok(log.lastTerm <= term, `start: the log ends in term ${log.lastTerm}, above the hard state's ${term}`);
   return {
@@ -143,14 +151,19 @@ export function createState(options: RaftOptions, start: RaftStart): RaftState {
       messages: [],
       messagesAfterHardState: [],
       lostAcks: [],
+      own: [],
       truncateFrom: undefined,
       install: undefined,
       handed: log.lastIndex,
       hardState: start.hardState,
       commit,
+      membership: memberships.effective,
       status: { role: 'follower', term, leader: undefined },
     },
-    membership: options.membership,
+    memberships,
+    get membership() {
+      return memberships.effective;
+    },
     term,
     votedFor: start.hardState.votedFor,
     durable: start.hardState,
@@ -192,4 +205,5 @@ export function commitTo(state: RaftState, index: LogIndex): void {
   const { lastIndex } = state.log;
   assert.ok(index <= lastIndex, `commit ${index} is past the last index ${lastIndex}`);
   state.commit = index;
+  state.memberships.committedTo(index);
 }

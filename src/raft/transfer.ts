@@ -2,15 +2,14 @@
  * Leadership transfer, the leader's side (thesis 3.10): proposals are refused, the target is brought up to date, then
  * told to campaign at once. What the target does with that is in election.ts.
  */
-import { isVoter } from './membership.ts';
 import { type RaftState, send } from './state.ts';
 import type { NodeId } from './types.ts';
 
-/** Begins to hand over to `peer`. False when this is no leader, `peer` is no other voter, or was not heard lately. */
+/** Begins to hand over to `peer`. False when this is no leader, `peer` is no other voter that stays one, or was not heard lately. */
 export function transferTo(state: RaftState, peer: NodeId): boolean {
   const { leading, options } = state;
   const progress = leading?.progress.get(peer);
-  if (leading === undefined || progress === undefined || !isVoter(state.membership, peer)) return false;
+  if (leading === undefined || progress === undefined || !state.membership.voters.includes(peer)) return false;
   if (progress.ticksSilent >= options.electionTicksMax) return false;
   if (leading.transfer?.to === peer) return true;
   leading.transfer = { to: peer, ticks: 0 };

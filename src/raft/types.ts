@@ -23,6 +23,9 @@ export interface EntryId {
 export interface EntryMeta extends EntryId {
   /** Encoded size, header and payload. */
   readonly bytes: ByteCount;
+  /** Of an entry that changes the membership; undefined for all others. In an append built by appendFor() it is left
+   *  out, like the sizes: the receiver takes both from the entries that travel beside the message. */
+  readonly membership?: Membership | undefined;
 }
 
 export interface TermRun {
@@ -42,6 +45,12 @@ export interface Membership {
   readonly voters: readonly NodeId[];
   readonly votersOutgoing: readonly NodeId[];
   readonly learners: readonly NodeId[];
+}
+
+/** A membership, and the entry that put it in force. */
+export interface MembershipEntry {
+  readonly index: LogIndex;
+  readonly membership: Membership;
 }
 
 export type Role = 'follower' | 'pre-candidate' | 'candidate' | 'leader';
@@ -159,8 +168,11 @@ export interface Ready {
   readonly hardState: HardState | undefined;
   /** The log is to be cut: entries from this index on go away before `append` is accepted (R5, W17). */
   readonly truncateFrom: LogIndex | undefined;
-  /** Entries to accept, inclusive on both ends. Their bytes came with propose() or with the append message. */
+  /** Entries to accept, inclusive on both ends. Their bytes came with propose() or with the append message, but for
+   *  those in `own`. */
   readonly append: { readonly first: EntryId; readonly last: EntryId } | undefined;
+  /** Those of the entries to accept that this leader made by itself, in index order: whoever drives it encodes them. */
+  readonly own: readonly OwnEntry[];
   /** The log is to be replaced by the state just before `index + 1`; its bytes came beside the snapshot message. */
   readonly install: InstallSnapshot | undefined;
   /** These need no disk. */
@@ -172,10 +184,19 @@ export interface Ready {
   readonly snapshotsTo: readonly NodeId[];
   /** Present when the commit index moved in this turn. */
   readonly commit: LogIndex | undefined;
+  /** Present when another membership is in force than before. */
+  readonly membership: Membership | undefined;
   /** Present when role, term or known leader changed in this turn. */
   readonly status: RaftStatus | undefined;
   /** Leader: followers found to have lost acked entries. Almost always empty. */
   readonly lostAcks: readonly LostAcks[];
+}
+
+/** The no-op a term begins with, or the second entry of a membership change. */
+export interface OwnEntry {
+  readonly index: LogIndex;
+  /** undefined: a no-op. */
+  readonly membership: Membership | undefined;
 }
 
 export interface RaftStatus {
@@ -187,3 +208,18 @@ export interface RaftStatus {
 export type ProposeResult =
   | { readonly kind: 'accepted'; readonly term: Term; readonly first: LogIndex; readonly last: LogIndex }
   | { readonly kind: 'refused'; readonly reason: 'not-leader' | 'transferring' | 'uncommitted-full' };
+
+export type ProposeMembershipResult =
+  | { readonly kind: 'accepted'; readonly term: Term; readonly index: LogIndex; readonly membership: Membership }
+  | {
+      readonly kind: 'refused';
+      /** 'not-ready': this leader has committed nothing of its term yet. 'change-in-flight': another change is not
+       *  finished. 'invalid': no voter, or a node twice. 'unchanged': there is nothing to do. */
+      readonly reason: 'not-leader' | 'transferring' | 'not-ready' | 'change-in-flight' | 'invalid' | 'unchanged';
+    }
+  | {
+      readonly kind: 'refused';
+      /** `node` would be a voter and is not in step: it is to be a learner until it is. */
+      readonly reason: 'learner-behind';
+      readonly node: NodeId;
+    };

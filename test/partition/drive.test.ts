@@ -10,6 +10,8 @@ const NOTHING: Ready = {
   hardState: undefined,
   truncateFrom: undefined,
   append: undefined,
+  own: [],
+  membership: undefined,
   install: undefined,
   messages: [],
   messagesAfterHardState: [],
@@ -180,10 +182,24 @@ describe('one turn', () => {
     const made = bench();
     made.role = 'leader';
     made.firstIndexOfTerm = 10;
-    made.readies.push({ ...NOTHING, append: { first: { term: 2, index: 10 }, last: { term: 2, index: 10 } } });
+    made.readies.push({
+      ...NOTHING,
+      append: { first: { term: 2, index: 10 }, last: { term: 2, index: 10 } },
+      own: [{ index: 10, membership: undefined }],
+    });
     made.drive.run();
     expect(made.done).toEqual(['append 10', 'cached']);
     expect(made.pending.get(10)!.header).toMatchObject({ kind: 'no-op', term: 2, recordCount: 0, appendTimeMs: 7 });
+  });
+
+  test('a leader appends the second entry of a membership change, which the core only announces', () => {
+    const made = bench();
+    made.role = 'leader';
+    const membership = { voters: ['n1', 'n4'], votersOutgoing: [], learners: [] };
+    const at = { term: 2, index: 10 };
+    made.readies.push({ ...NOTHING, append: { first: at, last: at }, own: [{ index: 10, membership }] });
+    made.drive.run();
+    expect(made.pending.memberships()).toEqual([{ index: 10, membership }]);
   });
 
   test('entries that are not those the core means are a broken invariant', () => {

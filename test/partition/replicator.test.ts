@@ -47,6 +47,7 @@ function bench(cached: readonly LogEntry[]): Bench {
     replicator: new Replicator({
       groupId: 1,
       cache,
+      membershipOf: () => ({ voters: ['n1', 'n2'], votersOutgoing: [], learners: [] }),
       log: {
         lastIndex: 4,
         lastChain: FOUR[3]!.header.chain,

@@ -1,5 +1,5 @@
 /**
- * The tests of paper and thesis name the change that makes each of them fail. Here those lines are kept true: each must name text
+ * The tests of paper, thesis and membership name the change that makes each of them fail. Here those lines are kept true: each must name text
  * that stands exactly once in its file. With RAFT_MUTANTS=1 every change is made, in a copy of the room outside this
  * checkout, and its test must fail there.
  */
@@ -11,7 +11,7 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
-const FILES = ['paper.test.ts', 'thesis.test.ts'];
+const FILES = ['paper.test.ts', 'thesis.test.ts', 'membership.test.ts'];
 const IS_FULL = process.env.RAFT_MUTANTS === '1';
 
 interface Mutant {

@@ -3,7 +3,13 @@ import { Raft, type RaftOptions, type RaftStart } from '../../src/raft/index.ts'
 import { optionsFor } from './support/cluster.ts';
 import { at } from './support/solo.ts';
 
-const START: RaftStart = { hardState: { term: 2, votedFor: undefined }, base: at(0, 0), termRuns: [], commit: 0 };
+const START: RaftStart = {
+  hardState: { term: 2, votedFor: undefined },
+  base: at(0, 0),
+  termRuns: [],
+  commit: 0,
+  memberships: [],
+};
 
 function make(changes: Partial<RaftOptions>, start: Partial<RaftStart> = {}): Raft {
   return new Raft(optionsFor('n1', ['n1', 'n2', 'n3'], changes), { ...START, ...start });

@@ -113,7 +113,7 @@ describe('leader election (5.2)', () => {
   });
 
   test('a new leader sends heartbeats at once to establish its authority', () => {
-    // Mutant, replication.ts: `log.append(state.term, firstIndex);\n  broadcastHeartbeat(state);` -> `log.append(state.term, firstIndex);`
+    // Mutant, replication.ts: `membership: undefined });\n  broadcastHeartbeat(state);` -> `membership: undefined });`
     const solo = new Solo().tick(30).step({ kind: 'pre-vote-reply', term: 1, granted: true }).saved();
     solo.step({ kind: 'vote-reply', term: 1, granted: true });
     expect(solo.sent('heartbeat').map(({ to }) => to)).toEqual(['n2', 'n3']);
@@ -248,7 +248,7 @@ describe('log replication (5.3)', () => {
   });
 
   test('nextIndex begins just after the last entry of the leader', () => {
-    // Mutant, replication.ts: `new Progress(peer, firstIndex, options)` -> `new Progress(peer, 1, options)`
+    // Mutant, reconfiguration.ts: `new Progress(peer, log.lastIndex + 1, options)` -> `new Progress(peer, 1, options)`
     const solo = new Solo({ terms: [1, 1, 2] }).tick(30).step({ kind: 'pre-vote-reply', term: 3, granted: true });
     solo.saved().step({ kind: 'vote-reply', term: 3, granted: true });
     expect(solo.serve('n2')).toMatchObject({ previous: at(3, 2), entries: [at(4, 3)] });
@@ -422,7 +422,10 @@ describe('followers behind the log start (section 7, Figure 13)', () => {
     solo.step({ kind: 'heartbeat-reply', from: 'n3', term: 2, round: 1 });
     expect(solo.raft.progressOf('n3')).toMatchObject({ state: 'snapshot' });
     expect(solo.take().flatMap((ready) => ready.snapshotsTo)).toEqual(['n3']);
-    expect(solo.raft.snapshotFor('n3', at(4, 2))).toMatchObject({ snapshot: at(4, 2), commit: 4 });
+    expect(solo.raft.snapshotFor('n3', at(4, 2), solo.raft.membership)).toMatchObject({
+      snapshot: at(4, 2),
+      commit: 4,
+    });
   });
 
   test('a snapshot replaces a log that does not hold its last entry, whatever follows', () => {

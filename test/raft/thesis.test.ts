@@ -13,7 +13,7 @@ describe('disruptive servers (section 6, thesis 4.2.3 and 9.6)', () => {
   });
 
   test('granting a pre-vote changes nothing, and is no promise', () => {
-    // Mutant, raft.ts: `if (message.kind === 'pre-vote') return isVoter(state.membership, message.from);` -> ``
+    // Mutant, raft.ts: `if (message.kind === 'pre-vote') return true;` -> ``
     const solo = new Solo();
     for (const from of ['n2', 'n3']) solo.step({ kind: 'pre-vote', from, term: 1, last: at(0, 0) });
     expect(solo.sent('pre-vote-reply')).toMatchObject([{ granted: true }, { granted: true }]);
@@ -77,12 +77,19 @@ describe('disruptive servers (section 6, thesis 4.2.3 and 9.6)', () => {
     expect(solo.sent('heartbeat-reply')).toMatchObject([{ term: 4 }]);
   });
 
-  test('strangers are not heard: they cannot raise terms (R17)', () => {
-    // Mutant, raft.ts: `if (!isMember(state.membership, message.from)) return;` -> ``
-    const solo = new Solo();
-    solo.step({ kind: 'heartbeat', from: 'n9', term: 5, commit: 0, round: 1 });
-    solo.step({ kind: 'vote', from: 'n9', term: 6, last: at(0, 0), isTransfer: true });
-    expect(solo.raft).toMatchObject({ term: 0, leader: undefined });
+  test('a stranger with nothing new to tell cannot raise terms (R17)', () => {
+    // Mutant, raft.ts: `return isVoter(membership, message.from) || election.isAhead(this.#state, message.last);` -> `return true;`
+    const solo = new Solo({ terms: [1, 1] });
+    solo.step({ kind: 'vote', from: 'n9', term: 6, last: at(2, 1), isTransfer: true });
+    solo.step({ kind: 'vote', from: 'n9', term: 6, last: at(1, 1), isTransfer: false });
+    expect(solo.raft).toMatchObject({ term: 1, leader: undefined });
+  });
+
+  test('the answers of a stranger are not heard, whatever their term (R17)', () => {
+    // Mutant, raft.ts: `return isMember(membership, message.from);` -> `return true;`
+    const solo = new Solo().lead();
+    solo.step({ kind: 'heartbeat-reply', from: 'n9', term: 7, round: 1 });
+    expect(solo.raft).toMatchObject({ role: 'leader', term: 1 });
   });
 
   test('a learner neither campaigns nor is counted, and its vote requests are not heard (R17)', () => {

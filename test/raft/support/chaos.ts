@@ -17,6 +17,8 @@ export interface ChaosReport {
   readonly leaders: number;
   readonly crashes: number;
   readonly installs: number;
+  /** Membership entries that were committed. */
+  readonly changes: number;
   /** Of every Ready of every node, in order: equal runs, equal hashes. */
   readonly traceHash: number;
 }
@@ -34,6 +36,7 @@ interface Faults {
   readonly campaign: number;
   readonly trim: number;
   readonly withdrawVote: number;
+  readonly members: number;
   /** Chance that a step makes hard states durable, and entries: low values keep much unflushed. */
   readonly save: number;
   readonly flush: number;
@@ -58,10 +61,12 @@ export class Chaos {
   #installs = 0;
   #traceHash = 0;
 
-  constructor(seed: number, nodeCount: number) {
+  /** @param spareCount Nodes that are no members at first. */
+  constructor(seed: number, nodeCount: number, spareCount: number) {
     this.#seed = seed;
     this.#prng = new Prng(seed);
-    this.#ids = Array.from({ length: nodeCount }, (_, i) => `n${i + 1}`);
+    this.#ids = Array.from({ length: nodeCount + spareCount }, (_, i) => `n${i + 1}`);
+    const founders = this.#ids.slice(0, nodeCount);
     this.#oracle = new Oracle(() => [...this.#nodes.values()]);
     this.#faults = this.#drawFaults();
     const random = (): number => this.#prng.next();
@@ -74,7 +79,10 @@ export class Chaos {
         send: (parcel: Parcel) => this.#send(parcel),
         trace: (node: NodeId, text: string) => this.#trace(node, text),
       };
-      const node = new SimNode(optionsFor(id, this.#ids, { random, ...HURRIED, ...shape }), world);
+      const node = new SimNode(
+        optionsFor(id, founders.includes(id) ? founders : [], { random, ...HURRIED, ...shape }),
+        world,
+      );
       this.#nodes.set(id, node);
       node.start();
     }
@@ -90,6 +98,7 @@ export class Chaos {
       leaders: this.#oracle.terms,
       crashes: this.#crashes,
       installs: this.#installs,
+      changes: this.#oracle.changes,
       traceHash: this.#traceHash,
     };
   }
@@ -109,6 +118,7 @@ export class Chaos {
       campaign: maybe(0.01),
       trim: maybe(0.02),
       withdrawVote: maybe(0.003),
+      members: maybe(0.03),
       save: 0.1 + prng.next() * 0.5,
       flush: 0.03 + prng.next() * prng.next() * 0.6,
     };
@@ -145,6 +155,7 @@ export class Chaos {
       if (prng.chance(this.#faults.flush)) node.flushWrites(prng.below(node.disk.pendingWrites + 1));
     }
     if (prng.chance(0.3)) this.#proposeSomewhere();
+    if (prng.chance(this.#faults.members)) this.#changeMembers();
     this.#misbehave();
   }
 
@@ -163,6 +174,22 @@ export class Chaos {
     const count = 1 + this.#prng.below(4);
     const payloads = Array.from({ length: count }, () => `p${this.#proposals++}`);
     this.#prng.pick(leaders).propose(payloads, 1 + this.#prng.below(200));
+  }
+
+  /** Any leader is asked for any change; whoever is to vote and is not in step is made a learner first, most often. */
+  #changeMembers(): void {
+    const prng = this.#prng;
+    const leaders = this.#up.filter((node) => node.raft.role === 'leader');
+    if (leaders.length === 0) return;
+    const leader = prng.pick(leaders);
+    const { voters } = leader.raft.membership;
+    const chosen = this.#ids.filter((id) => prng.chance(voters.includes(id) ? 0.7 : 0.4));
+    const isReady = (id: NodeId): boolean =>
+      voters.includes(id) || leader.raft.progressOf(id)?.state === 'replicate' || prng.chance(0.1);
+    leader.proposeMembership({
+      voters: chosen.filter(isReady),
+      learners: chosen.filter((id) => !isReady(id)),
+    });
   }
 
   #misbehave(): void {
@@ -225,9 +252,11 @@ export class Chaos {
     const leader = this.#up.find((node) => node.raft.role === 'leader');
     if (leader === undefined) throw new Error('liveness: no leader after healing');
     const { term } = leader.raft;
+    const { voters, votersOutgoing, learners } = leader.raft.membership;
+    if (votersOutgoing.length > 0) throw new Error('liveness: a change of membership was not finished');
     if (leader.propose(['after healing']).kind !== 'accepted') throw new Error('liveness: the leader refuses');
     for (let tick = 0; tick < 100; tick += 1) this.#calmTick();
-    for (const node of this.#nodes.values()) {
+    for (const node of [...voters, ...learners].map((id) => this.#nodes.get(id)!)) {
       const { commit, lastIndex, flushed } = node.raft;
       const isDone =
         node.raft.term === term && commit === leader.raft.lastIndex && lastIndex === commit && flushed.index === commit;

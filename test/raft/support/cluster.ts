@@ -9,6 +9,8 @@ import { type Parcel, SimNode } from './sim-node.ts';
 
 export interface ClusterOptions {
   readonly ids: readonly NodeId[];
+  /** Nodes that are there and no members: they begin with an empty log, knowing nobody. */
+  readonly spares?: readonly NodeId[];
   readonly raft?: Partial<RaftOptions>;
   readonly seed?: number;
   trace?(node: NodeId, text: string): void;
@@ -26,6 +28,7 @@ export function optionsFor(id: NodeId, ids: readonly NodeId[], changes: Partial<
     inflightBytesMax: 4000,
     inflightMessagesMax: 8,
     uncommittedBytesMax: 100_000,
+    learnerLagMax: 5,
     noopBytes: 50,
     random: () => 0.5,
     ...changes,
@@ -40,15 +43,16 @@ export class Cluster {
   /** 'a>b' for links that lose everything in that direction. */
   readonly #cut = new Set<string>();
 
-  constructor({ ids, raft = {}, seed = 1, trace = () => {} }: ClusterOptions) {
+  constructor({ ids, spares = [], raft = {}, seed = 1, trace = () => {} }: ClusterOptions) {
     const prng = new Prng(seed);
     this.oracle = new Oracle(() => [...this.nodes.values()]);
     const send = (parcel: Parcel): boolean => {
       this.wire.push(parcel);
       return true;
     };
-    for (const id of ids) {
-      const options = optionsFor(id, ids, { random: () => prng.next(), ...raft });
+    for (const id of [...ids, ...spares]) {
+      const founders = ids.includes(id) ? ids : [];
+      const options = optionsFor(id, founders, { random: () => prng.next(), ...raft });
       this.nodes.set(id, new SimNode(options, { oracle: this.oracle, send, trace }));
     }
   }

@@ -13,7 +13,7 @@ interface Committed {
 }
 
 export class Oracle {
-  /** Everybody who votes; for counting durable copies. */
+  /** Everybody, member or not; for counting durable copies. */
   readonly #nodes: () => readonly SimNode[];
   readonly #leaders = new Map<Term, NodeId>();
   /** index@term -> its payload and the term of the entry before: equal keys, equal logs up to there. */
@@ -28,6 +28,11 @@ export class Oracle {
 
   get committedIndex(): LogIndex {
     return Math.max(0, this.#committed.length - 1);
+  }
+
+  /** Committed membership entries. */
+  get changes(): number {
+    return this.#committed.filter((committed) => committed?.entry.membership !== undefined).length;
   }
 
   get terms(): number {
@@ -69,7 +74,7 @@ export class Oracle {
       check(entry !== undefined, `${node.id} commits ${index}, which it does not hold`);
       const known = this.#committed[index];
       if (known === undefined) {
-        this.#checkDurable(entry);
+        this.#checkDurable(entry, node);
         this.#committed[index] = { entry, inTerm: node.raft.term };
       } else {
         check(
@@ -81,11 +86,15 @@ export class Oracle {
     this.#applied.set(node.id, Math.max(to, this.#applied.get(node.id) ?? 0));
   }
 
-  #checkDurable(entry: StoredEntry): void {
+  /** The first to say so is the leader, and the quorum is that of the membership at the end of its log. */
+  #checkDurable(entry: StoredEntry, { membership }: SimNode): void {
     const nodes = this.#nodes();
     const holders = nodes.filter((node) => node.disk.holds(entry)).map((node) => node.id);
+    const isMajority = (voters: readonly NodeId[]): boolean =>
+      voters.filter((voter) => holders.includes(voter)).length * 2 > voters.length;
+    const { voters, votersOutgoing } = membership;
     check(
-      holders.length * 2 > nodes.length,
+      isMajority(voters) && (votersOutgoing.length === 0 || isMajority(votersOutgoing)),
       `durability: entry ${entry.index} commits while only the disks of ${holders.join(', ') || 'none'} hold it`,
     );
   }

@@ -38,6 +38,7 @@ class ScenarioRunner {
     start: (ids) => this.#each(ids, (node) => node.start()),
     tick: (words) => this.#tick(words),
     campaign: ([id]) => this.#node(id).turn((raft) => raft.campaign()),
+    members: ([id, ...target]) => this.#changeMembers(this.#node(id), target),
     propose: ([id, ...payloads]) => this.#propose(this.#node(id), payloads),
     deliver: (words) => this.#deliver(words),
     drop: (words) => this.#take(words, () => {}),
@@ -96,13 +97,15 @@ class ScenarioRunner {
     });
   }
 
-  /** nodes n1 n2 n3 [option=number ...] */
+  /** nodes n1 n2 n3 [+n4 ...] [option=number ...]; those with a plus are there and no members. */
   #create(words: readonly string[]): void {
-    const ids = words.filter((word) => !word.includes('='));
+    const ids = words.filter((word) => !word.includes('=') && !word.startsWith('+'));
+    const spares = words.filter((word) => word.startsWith('+')).map((word) => word.slice(1));
     const options = words.filter((word) => word.includes('=')).map((word) => word.split('='));
     const raft: Partial<RaftOptions> = Object.fromEntries(options.map(([key, value]) => [key, Number(value)]));
     this.#cluster = new Cluster({
       ids,
+      spares,
       raft: { random: () => 0.5, ...raft },
       trace: (node, text) => this.#say(text.replace(/^/gm, `${node}: `)),
     });
@@ -112,6 +115,16 @@ class ScenarioRunner {
   #presetLog({ disk }: SimNode, terms: readonly number[]): void {
     disk.entries = terms.map((term, i) => ({ term, index: i + 1, bytes: 100, payload: `${i + 1} of term ${term}` }));
     disk.hardState = { term: terms.at(-1) ?? 0, votedFor: undefined };
+  }
+
+  /** members n1 n1 n2 n3 +n4: n1 is to make these voters, and those with a plus learners. */
+  #changeMembers(node: SimNode, target: readonly string[]): void {
+    const result = node.proposeMembership({
+      voters: target.filter((word) => !word.startsWith('+')),
+      learners: target.filter((word) => word.startsWith('+')).map((word) => word.slice(1)),
+    });
+    if (result.kind !== 'refused') return;
+    this.#say(`refused: ${result.reason}${result.reason === 'learner-behind' ? ` ${result.node}` : ''}`);
   }
 
   #propose(node: SimNode, payloads: readonly string[]): void {

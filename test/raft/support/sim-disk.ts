@@ -3,17 +3,26 @@
  * flushed apart, with the one order a real log keeps: no log write becomes durable before a hard state written
  * earlier (W14). A crash keeps the durable part and any prefix of the rest.
  */
-import type { EntryId, HardState, LogIndex, RaftStart, TermRun } from '../../../src/raft/index.ts';
+import type {
+  EntryId,
+  HardState,
+  LogIndex,
+  Membership,
+  MembershipEntry,
+  RaftStart,
+  TermRun,
+} from '../../../src/raft/index.ts';
 
 export interface StoredEntry extends EntryId {
   readonly bytes: number;
   readonly payload: string;
+  readonly membership?: Membership | undefined;
 }
 
 export type LogWrite =
   | { readonly kind: 'append'; readonly entries: readonly StoredEntry[] }
   | { readonly kind: 'truncate'; readonly from: LogIndex }
-  | { readonly kind: 'install'; readonly snapshot: EntryId };
+  | { readonly kind: 'install'; readonly snapshot: EntryId; readonly membership: Membership };
 
 interface PendingHardState {
   readonly order: number;
@@ -29,12 +38,18 @@ interface PendingWrite {
 export class SimDisk {
   hardState: HardState = { term: 0, votedFor: undefined };
   base: EntryId = { term: 0, index: 0 };
+  /** As of `base`. */
+  baseMembership: Membership;
   entries: StoredEntry[] = [];
   /** Lower bound of the commit index, written along with each log flush. */
   commitHint: LogIndex = 0;
   readonly #hardStates: PendingHardState[] = [];
   readonly #writes: PendingWrite[] = [];
   #order = 0;
+
+  constructor(membership: Membership) {
+    this.baseMembership = membership;
+  }
 
   get lastIndex(): LogIndex {
     return this.base.index + this.entries.length;
@@ -108,7 +123,14 @@ export class SimDisk {
     return this.entries[index - this.base.index - 1];
   }
 
+  /** The last one at or below `index`, as the durable log has it. */
+  membershipAt(index: LogIndex): Membership {
+    const below = this.entries.filter((entry) => entry.index <= index && entry.membership !== undefined);
+    return below.at(-1)?.membership ?? this.baseMembership;
+  }
+
   trimTo(base: EntryId): void {
+    this.baseMembership = this.membershipAt(base.index);
     this.entries.splice(0, base.index - this.base.index);
     this.base = base;
   }
@@ -131,7 +153,12 @@ export class SimDisk {
       if (termRuns.at(-1)?.term === term) termRuns.pop();
       termRuns.push({ term, lastIndex: index });
     }
-    return { hardState: this.hardState, base: this.base, termRuns, commit: Math.min(this.commitHint, this.lastIndex) };
+    const commit = Math.min(Math.max(this.commitHint, this.base.index), this.lastIndex);
+    const memberships: MembershipEntry[] = [];
+    for (const { index, membership } of this.entries) {
+      if (index > commit && membership !== undefined) memberships.push({ index, membership });
+    }
+    return { hardState: this.hardState, base: this.base, termRuns, commit, memberships };
   }
 
   #hardStatesBefore(order: number): (() => void)[] {
@@ -157,6 +184,7 @@ export class SimDisk {
         return;
       case 'install':
         this.base = write.snapshot;
+        this.baseMembership = write.membership;
         this.entries = [];
         this.commitHint = Math.max(this.commitHint, write.snapshot.index);
     }

@@ -4,12 +4,17 @@
  */
 import {
   checkInvariants,
+  describeMembership,
   describeMessage,
   describeReady,
   type EntryId,
   type LogIndex,
+  type Membership,
+  type MembershipTarget,
   type Message,
   type NodeId,
+  type OwnEntry,
+  type ProposeMembershipResult,
   type ProposeResult,
   Raft,
   type RaftOptions,
@@ -37,13 +42,15 @@ type PendingRead = { readonly peer: NodeId; readonly request: SendRequest | unde
 
 export class SimNode {
   readonly id: NodeId;
-  readonly disk: SimDisk = new SimDisk();
+  readonly disk: SimDisk;
   readonly #options: RaftOptions;
   readonly #world: NodeWorld;
   #raft: Raft | undefined;
   /** The log as accepted, flushed or not; starts after #base. */
   #base: EntryId = { term: 0, index: 0 };
   #log: StoredEntry[] = [];
+  /** As of #base. */
+  #baseMembership: Membership;
   /** Bodies of entries the core may accept next, by index@term. */
   readonly #bodies = new Map<string, StoredEntry>();
   /** Requests to read entries, or the state, for a peer; served by serveReads(). */
@@ -52,6 +59,8 @@ export class SimNode {
   constructor(options: RaftOptions, world: NodeWorld) {
     this.id = options.id;
     this.#options = options;
+    this.disk = new SimDisk(options.membership);
+    this.#baseMembership = options.membership;
     this.#world = world;
   }
 
@@ -72,12 +81,19 @@ export class SimNode {
     return this.#base;
   }
 
+  /** In force, read from the log alone: of its last entry that has one, committed or not (R12). */
+  get membership(): Membership {
+    return this.#log.findLast((entry) => entry.membership !== undefined)?.membership ?? this.#baseMembership;
+  }
+
   get pendingReads(): number {
     return this.#reads.length;
   }
 
   start(): void {
-    this.#raft = new Raft(this.#options, this.disk.recover());
+    const start = this.disk.recover();
+    this.#raft = new Raft({ ...this.#options, membership: this.disk.membershipAt(start.commit) }, start);
+    this.#baseMembership = this.disk.baseMembership;
     this.#base = this.disk.base;
     this.#log = [...this.disk.entries];
     this.drive();
@@ -104,7 +120,8 @@ export class SimNode {
 
   deliver({ message, bodies }: Parcel): void {
     for (const body of bodies) this.#bodies.set(keyOf(body), body);
-    this.turn((raft) => raft.step(message));
+    // As a partition does: what an entry is comes from its bytes, not from the header beside them.
+    this.turn((raft) => raft.step(message.kind === 'append' ? { ...message, entries: bodies } : message));
   }
 
   propose(payloads: readonly string[], bytes = 100): ProposeResult {
@@ -115,6 +132,18 @@ export class SimNode {
         const body = { term, index: first + i, bytes, payload };
         this.#bodies.set(keyOf(body), body);
       });
+    }
+    this.drive();
+    return result;
+  }
+
+  proposeMembership(target: MembershipTarget): ProposeMembershipResult {
+    const bytes = 100;
+    const result = this.raft.proposeMembership(target, bytes);
+    if (result.kind === 'accepted') {
+      const { term, index, membership } = result;
+      const payload = `members ${describeMembership(membership)}`;
+      this.#bodies.set(keyOf({ term, index }), { term, index, bytes, payload, membership });
     }
     this.drive();
     return result;
@@ -132,6 +161,7 @@ export class SimNode {
     for (const call of whenDurable) call();
     if (installed !== undefined) {
       this.#base = installed;
+      this.#baseMembership = this.disk.baseMembership;
       this.#log = [];
       this.turn((raft) => raft.installed(installed));
     }
@@ -153,6 +183,7 @@ export class SimNode {
     this.#log.splice(0, index - this.#base.index);
     this.#base = base;
     this.disk.trimTo(base);
+    this.#baseMembership = this.disk.baseMembership;
     this.turn((raft) => raft.logStartMoved(base));
   }
 
@@ -168,6 +199,12 @@ export class SimNode {
   drive(): void {
     for (let ready = this.raft.ready(); ready !== undefined; ready = this.raft.ready()) this.#act(ready);
     checkInvariants(this.raft);
+    this.#checkMembership();
+  }
+
+  #checkMembership(): void {
+    const [inForce, inLog] = [this.raft.membership, this.membership].map(describeMembership);
+    if (inForce !== inLog) throw new Error(`${this.id} goes by the members ${inForce}, its log says ${inLog}`);
   }
 
   #act(ready: Ready): void {
@@ -180,8 +217,10 @@ export class SimNode {
       this.#log.length = truncateFrom - this.#base.index - 1;
       this.disk.write({ kind: 'truncate', from: truncateFrom });
     }
-    if (append !== undefined) this.#append(append.first, append.last);
-    if (install !== undefined) this.disk.write({ kind: 'install', snapshot: install.snapshot });
+    if (append !== undefined) this.#append(append.first, append.last, ready.own);
+    if (install !== undefined) {
+      this.disk.write({ kind: 'install', snapshot: install.snapshot, membership: install.membership });
+    }
     for (const message of ready.messages) this.#world.send({ message, bodies: [] });
     for (const message of ready.messagesAfterHardState) {
       this.disk.afterHardState(() => this.#world.send({ message, bodies: [] }));
@@ -192,10 +231,10 @@ export class SimNode {
     if (commit !== undefined) this.#world.oracle.commits(this, commit);
   }
 
-  #append(first: EntryId, last: EntryId): void {
+  #append(first: EntryId, last: EntryId, own: readonly OwnEntry[]): void {
     const entries: StoredEntry[] = [];
     for (let index = first.index; index <= last.index; index += 1) {
-      const entry = this.#bodyOf(index);
+      const entry = this.#bodyOf(index, own);
       const previous = this.#log.at(-1) ?? this.#base;
       if (entry.index !== previous.index + 1) throw new Error(`${this.id}: ${index} follows ${previous.index}`);
       this.#world.oracle.appends(this.id, entry, previous);
@@ -206,10 +245,13 @@ export class SimNode {
     this.disk.write({ kind: 'append', entries });
   }
 
-  #bodyOf(index: LogIndex): StoredEntry {
+  #bodyOf(index: LogIndex, own: readonly OwnEntry[]): StoredEntry {
     const term = this.raft.inspect().log.termAt(index)!;
-    if (index === this.raft.firstIndexOfTerm) {
-      return { term, index, bytes: this.#options.noopBytes, payload: `no-op of term ${term}` };
+    const made = own.find((entry) => entry.index === index);
+    if (made !== undefined) {
+      const { membership } = made;
+      const what = membership === undefined ? 'no-op' : `members ${describeMembership(membership)}`;
+      return { term, index, bytes: this.#options.noopBytes, payload: `${what} of term ${term}`, membership };
     }
     const body = this.#bodies.get(keyOf({ term, index }));
     if (body === undefined) throw new Error(`${this.id}: no body came for entry ${index} of term ${term}`);
@@ -238,7 +280,7 @@ export class SimNode {
   }
 
   #sendSnapshot(peer: NodeId): boolean {
-    const message = this.raft.snapshotFor(peer, this.#base);
+    const message = this.raft.snapshotFor(peer, this.#base, this.#baseMembership);
     if (message === undefined || !this.#world.send({ message, bodies: [] })) return false;
     this.#world.trace(this.id, `send ${describeMessage(message)}`);
     this.raft.snapshotSent(peer);

@@ -49,6 +49,7 @@ export class Solo {
       base: { term: 0, index: 0 },
       termRuns: terms.map((term, i) => ({ term, lastIndex: i + 1 })).filter(({ term }, i) => terms[i + 1] !== term),
       commit,
+      memberships: [],
     });
     this.#drain();
   }
