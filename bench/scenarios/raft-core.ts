@@ -115,6 +115,12 @@ function coreOf(id: NodeId, at: number): Raft {
       noopBytes: 128,
       random: () => at / IDS.length,
     },
-    { hardState: { term: 0, votedFor: undefined }, base: { term: 0, index: 0 }, termRuns: [], commit: 0, memberships: [] },
+    {
+      hardState: { term: 0, votedFor: undefined },
+      base: { term: 0, index: 0 },
+      termRuns: [],
+      commit: 0,
+      memberships: [],
+    },
   );
 }
