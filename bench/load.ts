@@ -1,13 +1,17 @@
 /** The producing half of several scenarios: as many records as asked through the SDK, all of them acknowledged. */
-import { type Client, connect, type Producer, type ProducerOptions } from '../src/client/index.ts';
+import { type Client, type ConnectOptions, connect, type Producer, type ProducerOptions } from '../src/client/index.ts';
 import type { BenchCluster } from './bench-cluster.ts';
 import type { BenchContext } from './scenario.ts';
 
 /** Values a load goes round; enough that no cache of a processor holds them all for large records. */
 export const VALUES = 1_024;
 
-export async function connectTo(context: Pick<BenchContext, 'cleanup'>, cluster: BenchCluster): Promise<Client> {
-  const client = await connect(cluster.servers, { requestTimeoutMs: 30_000 });
+export async function connectTo(
+  context: Pick<BenchContext, 'cleanup'>,
+  { servers }: Pick<BenchCluster, 'servers'>,
+  options: ConnectOptions = {},
+): Promise<Client> {
+  const client = await connect(servers, { requestTimeoutMs: 30_000, ...options });
   context.cleanup.defer('the client', () => client.close());
   return client;
 }

@@ -23,7 +23,7 @@ export const failover: Scenario = defineScenario({
     size: { default: 100, least: 8, sentence: 'bytes of a record' },
     window: { default: 64, least: 1, sentence: 'records in flight' },
     seconds: { default: 3, least: 1, sentence: 'seconds watched after each kill' },
-    kills: { default: 10, least: 1, sentence: 'leaders killed, one after the other' },
+    kills: { default: 30, least: 1, sentence: 'leaders killed, one after the other' },
   },
   async run(context, { size, window, seconds, kills }) {
     const cluster = await BenchCluster.start(context, { nodes: NODES });

@@ -3,6 +3,8 @@ import type { Scenario } from '../scenario.ts';
 import { codec } from './codec.ts';
 import { consume } from './consume.ts';
 import { failover } from './failover.ts';
+import { fanout } from './fanout.ts';
+import { growth } from './growth.ts';
 import { http } from './http.ts';
 import { idle } from './idle.ts';
 import { latency } from './latency.ts';
@@ -10,7 +12,11 @@ import { limit } from './limit.ts';
 import { memory } from './memory.ts';
 import { produce } from './produce.ts';
 import { raftCore } from './raft-core.ts';
+import { rate } from './rate.ts';
+import { recovery } from './recovery.ts';
+import { singles } from './singles.ts';
 import { start } from './start.ts';
+import { topics } from './topics.ts';
 
 export const SCENARIOS: readonly Scenario[] = [
   limit,
@@ -18,10 +24,16 @@ export const SCENARIOS: readonly Scenario[] = [
   raftCore,
   produce,
   latency,
+  rate,
+  singles,
   consume,
+  fanout,
   http,
   failover,
   start,
+  recovery,
+  growth,
+  topics,
   memory,
   idle,
 ];

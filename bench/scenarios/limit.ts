@@ -1,6 +1,7 @@
 /**
  * What no log can beat on this machine: durable writes of several sizes, by one writer and by three at once (the three
- * nodes share the disk), the round trip of a small message over loopback, and the speed of the checksum.
+ * nodes share the disk), the round trip of a small message over loopback, the speed of the checksum, and the same three
+ * processes in C without a protocol.
  */
 import { once } from 'node:events';
 import { connect as dial, type Socket } from 'node:net';
@@ -8,12 +9,14 @@ import { Worker } from 'node:worker_threads';
 import { crc32cPortable } from '../../src/protocol/index.ts';
 import { crc32c } from '../../storage/index.ts';
 import { runFlushLoop } from '../disk-limit.ts';
+import { buildPipe } from '../pipe-limit.ts';
 import { type Figure, figureOf, type NamedDistribution } from '../result.ts';
 import { defineScenario, type Scenario } from '../scenario.ts';
 import { distributionOf } from '../statistics.ts';
 
 const KiB = 1024;
 const SIZES = [4 * KiB, 64 * KiB, 256 * KiB, 1024 * KiB];
+const PIPE_CHUNKS = [64 * KiB, 256 * KiB, 1024 * KiB];
 const FILE_BYTES = 64 * 1024 * KiB;
 /** Never filled within a measurement, so that no block is met twice. */
 const NEW_FILE_BYTES = 4096 * 1024 * KiB;
@@ -33,6 +36,7 @@ export const limit: Scenario = defineScenario({
       samples.set(name, entry);
     };
     const roundTrips: number[] = [];
+    const pipe = await buildPipe(context);
     for (let repeat = 1; repeat <= repeats; repeat++) {
       context.say(`repeat ${repeat} of ${repeats}`);
       await measureDisk(context.dir, seconds, note);
@@ -40,6 +44,10 @@ export const limit: Scenario = defineScenario({
       roundTrips.push(...trips);
       note('loopback round trip p50', 'ms', 'lower', distributionOf(trips).p50);
       measureChecksums(seconds, note);
+      if (pipe === undefined) continue;
+      for (const bytes of PIPE_CHUNKS) {
+        note(`the topology in C, ${bytes / KiB} KiB a flush`, 'MB/s', 'higher', await pipe(bytes));
+      }
     }
     const figures: Figure[] = [...samples].map(([name, { unit, better, values }]) =>
       figureOf({ name, unit, better }, values),

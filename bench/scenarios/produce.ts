@@ -3,11 +3,18 @@ import type { ProducerOptions } from '../../src/client/index.ts';
 import { BenchCluster, durabilityOf, type Look } from '../bench-cluster.ts';
 import { connectTo, openProducer, produceAll, VALUES } from '../load.ts';
 import { makeValues } from '../payload.ts';
-import { figureOf } from '../result.ts';
+import { buildPipe } from '../pipe-limit.ts';
+import { type Figure, figureOf } from '../result.ts';
 import { defineScenario, type Scenario } from '../scenario.ts';
 
 const TARGET_RECORDS_PER_SECOND = 400_000;
 const TARGET_SIZE = 100;
+/** What limit-pipe.c is made of, and the chunk it is best at. */
+const PIPE_NODES = 3;
+const PIPE_CHUNK_BYTES = 1024 * 1024;
+/** Of the limit, for records of 1 KiB and more. */
+const TARGET_SHARE = 0.6;
+const SHARE_SIZE_MIN = 1_000;
 
 export const produce: Scenario = defineScenario({
   name: 'produce',
@@ -31,6 +38,8 @@ export const produce: Scenario = defineScenario({
       ...(batch > 0 && { maxBatchRecords: batch }),
     };
     const each = Math.ceil(records / producers);
+    const pipe = nodes === PIPE_NODES ? await buildPipe(context) : undefined;
+    const limits: number[] = [];
     const samples: number[] = [];
     let before: Look | undefined;
     for (let repeat = 0; repeat <= repeats; repeat++) {
@@ -47,7 +56,11 @@ export const produce: Scenario = defineScenario({
       await Promise.all(open.map((producer) => producer.close()));
       await cluster.checkTail(topic, (1 + each) * producers);
       context.say(`${repeat === 0 ? 'warm-up' : `repeat ${repeat}`}: ${Math.round(perSecond)} records/s`);
-      if (repeat > 0) samples.push(perSecond);
+      // Beside each repeat, so that what disturbs the one disturbs the other.
+      const limit = await pipe?.(PIPE_CHUNK_BYTES);
+      if (repeat === 0) continue;
+      samples.push(perSecond);
+      if (limit !== undefined) limits.push(limit);
     }
     const isTarget = size === TARGET_SIZE && nodes === 3;
     return {
@@ -66,8 +79,20 @@ export const produce: Scenario = defineScenario({
           { name: 'acknowledged values', unit: 'MB/s', better: 'higher' },
           samples.map((perSecond) => (perSecond * size) / 1e6),
         ),
+        ...(limits.length === 0 ? [] : pipeFigures(samples, limits, size)),
       ],
       processes: cluster.useBetween(before!, await cluster.look()),
     };
   },
 });
+
+function pipeFigures(perSecond: readonly number[], limits: readonly number[], size: number): Figure[] {
+  const target = size >= SHARE_SIZE_MIN ? { target: TARGET_SHARE } : {};
+  return [
+    figureOf({ name: 'the topology in C, 1 MiB a flush', unit: 'MB/s', better: 'higher' }, limits),
+    figureOf(
+      { name: 'share of it', unit: 'x', better: 'higher', ...target },
+      limits.map((limit, at) => (perSecond[at]! * size) / 1e6 / limit),
+    ),
+  ];
+}
