@@ -90,7 +90,7 @@ const COMMANDS: readonly LazyCommand[] = [
   {
     name: 'wal',
     usage: 'wal <command>',
-    sentence: 'Look into a data directory; changes nothing.',
+    sentence: 'Look into the data directory of a stopped node.',
     children: [
       {
         name: 'ls',
@@ -105,10 +105,28 @@ const COMMANDS: readonly LazyCommand[] = [
         load: async () => (await import('./commands/wal.ts')).walDump,
       },
       {
+        name: 'inspect',
+        usage: 'inspect <data-dir>',
+        sentence: 'Identity, hard state, manifest, segments and snapshots.',
+        load: async () => (await import('./commands/wal-inspect.ts')).walInspect,
+      },
+      {
         name: 'verify',
         usage: 'verify <data-dir>',
-        sentence: 'Check every checksum; exit 1 when something is damaged.',
-        load: async () => (await import('./commands/wal.ts')).walVerify,
+        sentence: 'Check every byte of every file; exit 1 when something is damaged.',
+        load: async () => (await import('./commands/wal-verify.ts')).walVerify,
+      },
+      {
+        name: 'diff',
+        usage: 'diff <data-dir-a> <data-dir-b>',
+        sentence: 'Compare the logs of two nodes; exit 1 when replicas may not differ like that.',
+        load: async () => (await import('./commands/wal-diff.ts')).walDiff,
+      },
+      {
+        name: 'repair',
+        usage: 'repair <data-dir>',
+        sentence: 'Mend what needs no peer; --dry-run only says what.',
+        load: async () => (await import('./commands/wal-repair.ts')).walRepair,
       },
     ],
   },

@@ -56,6 +56,11 @@ export function groupIdOf(name: string): GroupId | undefined {
   return /^\d{10}$/.test(name) ? Number(name) : undefined;
 }
 
+/** Whether a name in the directory of the logs is that of one being made or removed. */
+export function isLeftover(name: string): boolean {
+  return name.endsWith(NEW_SUFFIX) || name.endsWith(REMOVED_SUFFIX);
+}
+
 export class DataDirectory {
   readonly #disk: Disk;
   readonly #path: string;
@@ -230,9 +235,10 @@ async function createIdentity(disk: Disk, path: string, options: DataDirectoryOp
   return identity;
 }
 
-async function removeLeftovers(disk: Disk, logs: string): Promise<void> {
+/** Logs that were being made or removed when the process stopped: they do not count. */
+export async function removeLeftovers(disk: Disk, logs: string): Promise<void> {
   for (const { name } of await disk.list(logs)) {
-    if (name.endsWith(NEW_SUFFIX) || name.endsWith(REMOVED_SUFFIX)) await removeTree(disk, joinPath(logs, name));
+    if (isLeftover(name)) await removeTree(disk, joinPath(logs, name));
   }
 }
 

@@ -17,6 +17,7 @@
  *
  * Append times of the segment lie within [before.appendTimeMs, last.appendTimeMs].
  */
+import { type File, PAGE_BYTES } from './disk.ts';
 import { decodeEnvelope, ENVELOPE_BYTES, type EnvelopeKind, encodeEnvelope } from './envelope.ts';
 import { FieldReader, FieldWriter, fromHex, toHex } from './fields.ts';
 import { type Mark, readMarks, writeMarks } from './index-table.ts';
@@ -93,6 +94,26 @@ export function decodeIndex(bytes: Uint8Array, segmentId: number, file: string):
   if (body === undefined) return undefined;
   const fields = new FieldReader(body);
   return fields.u64() === segmentId ? readMarks(fields) : undefined;
+}
+
+/**
+ * What lies behind a sealed segment's entries: summary and marks, each undefined when it is missing or fails its check.
+ * Whether they are of this state of the segment is for the caller to compare (sameSummary).
+ */
+export async function readFooter(
+  file: File,
+  dataEnd: ByteCount,
+  path: string,
+): Promise<{ readonly summary: SegmentSummary | undefined; readonly marks: readonly Mark[] | undefined }> {
+  const start = new Uint8Array(PAGE_BYTES);
+  const count = await file.read(dataEnd, start);
+  const footer = decodeFooter(start.subarray(0, count), dataEnd, path);
+  if (footer === undefined) return { summary: undefined, marks: undefined };
+  const { summary, indexPosition, indexBytes } = footer;
+  if (indexPosition + indexBytes > (await file.bytes())) return { summary, marks: undefined };
+  const bytes = new Uint8Array(indexBytes);
+  const indexCount = await file.read(indexPosition, bytes);
+  return { summary, marks: decodeIndex(bytes.subarray(0, indexCount), summary.segmentId, path) };
 }
 
 export function sameSummary(a: SegmentSummary, b: SegmentSummary): boolean {

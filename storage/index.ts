@@ -2,12 +2,16 @@
 export { EMPTY_CHAIN, sameChain } from './chain.ts';
 export { crc32c } from './checksum.ts';
 export { DataDirectory, type DataDirectoryOptions } from './data-directory.ts';
+export { type Difference, diffLogs, type IndexRange, type LogDiff } from './diff.ts';
 export type { DirectoryItem, Disk, DiskLock, File, OpenMode } from './disk.ts';
+export { type DiskStep, DryRunDisk } from './dry-run-disk.ts';
 export { isStorageError, StorageError, type StorageErrorCode, type StorageErrorDetails } from './errors.ts';
+export { type FileState, type FileVerdict, type Finding, isBad } from './file-verdict.ts';
 export { decodeEntries, ENTRY_HEADER_BYTES, encodeEntry, entryBytes, type NewEntry } from './format.ts';
 export {
   type DirectoryReport,
   inspectDirectory,
+  inspectMarks,
   inspectSegment,
   type LogReport,
   type Problem,
@@ -18,6 +22,7 @@ export {
 export { Log, type SegmentInfo } from './log.ts';
 export { MemoryDisk, type MemoryDiskOptions } from './memory-disk.ts';
 export { NodeDisk } from './node-disk.ts';
+export { repairDirectory, type Unmended } from './offline-repair.ts';
 export type { LogEvent, LogOptions, LogTimers } from './options.ts';
 export type {
   ByteCount,
@@ -37,3 +42,4 @@ export type {
   Term,
   TermRun,
 } from './types.ts';
+export { type LogVerdict, verifyFiles, verifyStart } from './verify.ts';

@@ -6,10 +6,11 @@
 import { groupIdOf, logsPath } from './data-directory.ts';
 import { type Disk, type File, joinPath } from './disk.ts';
 import { StorageError } from './errors.ts';
+import { readFooter } from './footer.ts';
 import type { FrameHeader } from './frame.ts';
 import { HARD_STATE_NAME, readHardState } from './hard-state.ts';
 import { IDENTITY_NAME, type Identity, loadIdentity } from './identity.ts';
-import { decodeStamp } from './lock.ts';
+import type { Mark } from './index-table.ts';
 import type { LogPoint } from './log-point.ts';
 import { decodeManifest, MANIFEST_NAME, type Manifest } from './manifest.ts';
 import { decodeSegmentHeader, SEGMENT_HEADER_BYTES } from './segment-header.ts';
@@ -58,8 +59,6 @@ export interface LogReport {
 export interface DirectoryReport {
   readonly path: string;
   readonly identity: Identity | undefined;
-  /** The process named in the lock file, which may be long gone. */
-  readonly lockPid: number | undefined;
   readonly logs: readonly LogReport[];
   readonly problems: readonly Problem[];
 }
@@ -87,7 +86,7 @@ export async function inspectDirectory(disk: Disk, path: string): Promise<Direct
   const logs: LogReport[] = [];
   if ((await disk.stat(logsPath(path))) === undefined) {
     problems.push({ file: logsPath(path), what: 'there are no logs' });
-    return { path, identity, lockPid: await lockPid(disk, path), logs, problems };
+    return { path, identity, logs, problems };
   }
   for (const { name } of await disk.list(logsPath(path))) {
     const groupId = groupIdOf(name);
@@ -95,7 +94,7 @@ export async function inspectDirectory(disk: Disk, path: string): Promise<Direct
     if (groupId === undefined) problems.push({ file, what: 'the leftover of an unfinished change' });
     else logs.push(await inspectLog(disk, file, groupId));
   }
-  return { path, identity, lockPid: await lockPid(disk, path), logs, problems };
+  return { path, identity, logs, problems };
 }
 
 /** Everything in one segment, checked. */
@@ -118,6 +117,18 @@ export async function* inspectSegment(
     const { faults, dataEnd, last, frames: count, tornBytes } = next.value;
     for (const fault of faults) yield { kind: 'fault', ...fault };
     yield { kind: 'end', position: dataEnd, last, frames: count, tornBytes };
+  } finally {
+    await file.close();
+  }
+}
+
+/** The sparse index behind a sealed segment's entries; undefined when there is none, or it fails its check. */
+export async function inspectMarks(disk: Disk, segment: SegmentReport): Promise<readonly Mark[] | undefined> {
+  const { path, end } = segment;
+  if (end === undefined) return undefined;
+  const file = await disk.open(path, 'read');
+  try {
+    return (await noting([], path, () => readFooter(file, end.dataEnd, path)))?.marks;
   } finally {
     await file.close();
   }
@@ -216,12 +227,6 @@ async function inspectSnapshots(
     reports.push({ path: file, index, bytes: bytes.length, content });
   }
   return reports;
-}
-
-async function lockPid(disk: Disk, path: string): Promise<number | undefined> {
-  const file = joinPath(path, 'lock');
-  if ((await disk.stat(file)) === undefined) return undefined;
-  return decodeStamp(new TextDecoder().decode(await readWhole(disk, file)))?.pid;
 }
 
 /** A refusal of the bytes is a finding; anything else is the disk's failure, and the caller's. */

@@ -56,6 +56,13 @@ export async function acquireLock(files: LockFiles): Promise<DiskLock> {
   };
 }
 
+/** The pid of the living process that holds the lock; undefined when nobody does. Takes and changes nothing. */
+export async function lockHolder(files: LockFiles): Promise<number | undefined> {
+  const text = await files.read(baseName(files.path));
+  const holder = text === undefined ? undefined : decodeStamp(text);
+  return holder !== undefined && files.isAlive(holder) ? holder.pid : undefined;
+}
+
 async function acquire(files: LockFiles, name: string, text: string): Promise<void> {
   for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
     if (await files.createExclusive(name, text)) return;

@@ -21,7 +21,7 @@ import {
   totalBytes,
 } from './disk.ts';
 import { StorageError } from './errors.ts';
-import { acquireLock, type LockFiles, type ProcessStamp } from './lock.ts';
+import { acquireLock, type LockFiles, lockHolder, type ProcessStamp } from './lock.ts';
 
 const IS_LINUX = process.platform === 'linux';
 
@@ -189,6 +189,11 @@ export class NodeDisk implements Disk {
 
   lock(path: string): Promise<DiskLock> {
     return acquireLock(new NodeLockFiles(path));
+  }
+
+  /** The pid of the living process that holds the lock at `path`; undefined when nobody does. Takes nothing. */
+  lockHolder(path: string): Promise<number | undefined> {
+    return lockHolder(new NodeLockFiles(path));
   }
 }
 

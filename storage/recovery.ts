@@ -116,7 +116,11 @@ async function attempt(context: LogContext): Promise<Recovered | { readonly mend
     if (scan.tornBytes > 0) await active.file.setBytes(scan.dataEnd);
     // What a killed process wrote and did not flush may be in the cache alone: it is not called flushed before this.
     await active.file.flush();
-    for (const name of [...residue, ...snapshots.residue]) await disk.remove(joinPath(directory, name));
+    for (const name of [...residue, ...snapshots.residue]) {
+      const path = joinPath(directory, name);
+      // Mending the manifest has used up a 'manifest.new' that an earlier stop left.
+      if ((await disk.stat(path)) !== undefined) await disk.remove(path);
+    }
     await disk.syncDirectory(directory);
 
     const segments = new Segments(context, manifest, sealed.files, activeSegment(context, active));

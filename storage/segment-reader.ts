@@ -6,10 +6,10 @@
  * reader that goes on where it stopped is remembered and goes straight to its place. Indexes of sealed segments are
  * read on first use and kept, the last few of them; one that is missing or damaged is rebuilt by a scan (F46).
  */
-import { type File, PAGE_BYTES } from './disk.ts';
+import type { File } from './disk.ts';
 import { StorageError } from './errors.ts';
 import { FileWindow } from './file-window.ts';
-import { decodeFooter, decodeIndex, sameSummary } from './footer.ts';
+import { readFooter, sameSummary } from './footer.ts';
 import {
   decodeEntryAt,
   ENTRY_HEADER_BYTES,
@@ -201,14 +201,8 @@ export class SegmentReader {
 
 /** The marks in a sealed segment's footer; undefined when it is missing, damaged or of another state of the segment. */
 async function readIndex(segment: StoredSegment, file: File): Promise<readonly Mark[] | undefined> {
-  const start = new Uint8Array(PAGE_BYTES);
-  const count = await file.read(segment.dataEnd, start);
-  const footer = decodeFooter(start.subarray(0, count), segment.dataEnd, segment.path);
-  if (footer === undefined || !sameSummary(footer.summary, segment)) return undefined;
-  if (footer.indexBytes > segment.fileBytes) return undefined;
-  const bytes = new Uint8Array(footer.indexBytes);
-  const indexCount = await file.read(footer.indexPosition, bytes);
-  return decodeIndex(bytes.subarray(0, indexCount), segment.segmentId, segment.path);
+  const { summary, marks } = await readFooter(file, segment.dataEnd, segment.path);
+  return summary !== undefined && sameSummary(summary, segment) ? marks : undefined;
 }
 
 /** Where a segment's first entry is looked for when no mark leads to it: the marks were made while it was damaged. */

@@ -1,24 +1,13 @@
 /**
- * `logdrive wal ls | dump | verify`: a look into a data directory, for an operator with a stopped node or with a copy of
- * its disk. Reads only: takes no lock, cuts nothing, mends nothing. Beside a running node the answer is of a moment
+ * `logdrive wal ls | dump`: segments and entries of a data directory, for an operator with a stopped node or with a copy
+ * of its disk. Reads only: takes no lock, cuts nothing, mends nothing. Beside a running node the answer is of a moment
  * that may be gone, and that is said.
  */
-import {
-  type DirectoryReport,
-  inspectDirectory,
-  inspectSegment,
-  isStorageError,
-  type LogReport,
-  NodeDisk,
-  type SegmentItem,
-  type SegmentReport,
-} from '../../storage/index.ts';
-import type { Command, Flag, Invocation } from '../command.ts';
-import { EXIT_OTHER, ExitError, UsageError } from '../exit.ts';
-import { type Column, formatBytes, groupDigits, renderDocument, renderList } from '../output.ts';
+import { inspectSegment, NodeDisk, type SegmentItem, type SegmentReport } from '../../storage/index.ts';
+import type { Command, Invocation } from '../command.ts';
+import { type Column, groupDigits, renderList } from '../output.ts';
 import { parseCount } from '../values.ts';
-
-const LOG_FLAG: Flag = { kind: 'text', sentence: 'Only the log with that number.', placeholder: 'N' };
+import { LOG_FLAG, logsOf, look } from '../wal-directory.ts';
 
 /** Numbers of a sealed segment are the manifest's; those of the active one are found by reading it. */
 interface SegmentRow {
@@ -53,7 +42,7 @@ export const walList: Command = {
   usage: 'ls <data-dir>',
   flags: { log: LOG_FLAG },
   run: async (invocation) => {
-    const report = await look(invocation);
+    const report = await look(invocation, invocation.words('data-dir'));
     const rows: SegmentRow[] = [];
     for (const log of logsOf(invocation, report)) {
       for (const segment of log.segments) rows.push(await segmentRow(segment));
@@ -92,7 +81,7 @@ export const walDump: Command = {
     frames: { kind: 'switch', sentence: 'The flush frames too.' },
   },
   run: async (invocation) => {
-    const report = await look(invocation);
+    const report = await look(invocation, invocation.words('data-dir'));
     const fromIndex = parseCount('--from-index', invocation.text('from-index')!, 1);
     for (const log of logsOf(invocation, report)) {
       for (const segment of log.segments) {
@@ -154,92 +143,4 @@ function dumpLine(row: Record<string, unknown>): string {
     .filter(([, value]) => value !== undefined && value !== null)
     .map(([name, value]) => `${name}=${text(value)}`)
     .join(' ');
-}
-
-interface Verdict {
-  readonly path: string;
-  readonly nodeId: string | undefined;
-  logs: number;
-  segments: number;
-  entries: number;
-  bytes: number;
-  /** Bytes at the end of active segments that were never proven flushed: a start cuts them off, which loses nothing. */
-  tornBytes: number;
-  readonly problems: { readonly file: string; readonly position?: number; readonly what: string }[];
-}
-
-export const walVerify: Command = {
-  usage: 'verify <data-dir>',
-  flags: { log: LOG_FLAG },
-  run: async (invocation) => {
-    const report = await look(invocation);
-    const { path, identity } = report;
-    const verdict: Verdict = {
-      ...{ path, nodeId: identity?.nodeId, logs: 0, segments: 0, entries: 0, bytes: 0, tornBytes: 0 },
-      problems: [...report.problems],
-    };
-    for (const log of logsOf(invocation, report)) {
-      verdict.logs++;
-      verdict.problems.push(...log.problems);
-      for (const segment of log.segments) await verify(verdict, segment);
-    }
-    invocation.terminal.out.writeText(renderDocument(invocation.output, verdict, () => describeVerdict(verdict)));
-    if (verdict.problems.length > 0) throw new ExitError(EXIT_OTHER);
-  },
-};
-
-async function verify(verdict: Verdict, segment: SegmentReport): Promise<void> {
-  verdict.segments++;
-  verdict.bytes += segment.fileBytes;
-  try {
-    for await (const item of inspectSegment(new NodeDisk(), segment)) {
-      if (item.kind === 'entry') verdict.entries++;
-      if (item.kind === 'end') verdict.tornBytes += item.tornBytes;
-      if (item.kind !== 'fault') continue;
-      const what = `entries ${item.before.index + 1}..${item.after.index} of log ${segment.groupId} are damaged`;
-      verdict.problems.push({ file: segment.path, position: item.position, what });
-    }
-  } catch (error) {
-    // An entry of a kind that this build does not know: nothing behind it can be judged.
-    if (!isStorageError(error)) throw error;
-    verdict.problems.push({ file: segment.path, what: error.message });
-  }
-}
-
-function describeVerdict(verdict: Verdict): string {
-  const { problems, tornBytes } = verdict;
-  const lines = problems.map(
-    ({ file, position, what }) => `${file}${position === undefined ? '' : `:${position}`}: ${what}`,
-  );
-  const torn = tornBytes === 0 ? '' : `; ${groupDigits(tornBytes)} bytes of torn ends, which a start cuts off`;
-  const read = `${verdict.entries} entries in ${verdict.segments} segments of ${verdict.logs} logs`;
-  const result = problems.length === 0 ? 'all sound' : `${problems.length} problems`;
-  return [...lines, `${read}, ${formatBytes(verdict.bytes)}: ${result}${torn}`, ''].join('\n');
-}
-
-async function look(invocation: Invocation): Promise<DirectoryReport> {
-  const path = invocation.words('data-dir');
-  const disk = new NodeDisk();
-  if ((await disk.stat(path))?.kind !== 'directory') throw new UsageError(`${path} is no directory`);
-  const report = await inspectDirectory(disk, path);
-  if (report.identity === undefined && report.logs.length === 0) {
-    throw new UsageError(`${path} is not the data directory of a node`);
-  }
-  if (report.lockPid !== undefined) {
-    invocation.terminal.say(
-      `logdrive: process ${report.lockPid} may be running on ${path}: this is a moment that may be gone already`,
-    );
-  }
-  return report;
-}
-
-/** @throws UsageError when --log names none of them. */
-function logsOf(invocation: Invocation, report: DirectoryReport): readonly LogReport[] {
-  const text = invocation.text('log');
-  if (text === undefined) return report.logs;
-  const number = parseCount('--log', text);
-  const logs = report.logs.filter((log) => log.groupId === number);
-  const known = report.logs.map((log) => log.groupId).join(', ');
-  if (logs.length === 0) throw new UsageError(`--log ${number}: there is no such log here; there are ${known}`);
-  return logs;
 }

@@ -131,7 +131,7 @@ describe('the logs of a node that is down', () => {
     await using cluster = await filledCluster(1);
     const node = cluster.nodes[0]!;
     const busy = await logdriveOk(['wal', 'ls', node.dataDir]);
-    expect(busy.stderr).toContain(`process ${node.pid} may be running`);
+    expect(busy.stderr).toContain(`process ${node.pid} is running`);
     await node.drain();
 
     const listed = await logdriveOk(['wal', 'ls', node.dataDir, '--output', 'ndjson']);

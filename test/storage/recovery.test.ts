@@ -67,6 +67,19 @@ describe('recovery', () => {
     }
   });
 
+  test('mends a bad copy of the manifest beside the leftover of a replacement that was stopped', async () => {
+    const disk = new ModelDisk();
+    const { log, directory } = await openLog(disk);
+    log.append(nextEntries(log, [{}]));
+    await log.flush();
+    await directory.close();
+    const manifest = '/data/logs/0000000001/manifest';
+    await (await disk.open(`${manifest}.new`, 'create')).close();
+    disk.damage(manifest, (bytes) => bytes.map((byte, at) => (at === 30 ? byte ^ 16 : byte)));
+    expect((await openLog(disk)).log.lastIndex).toBe(1);
+    expect(disk.files()).not.toContain(`${manifest}.new`);
+  });
+
   test('of two slots takes the newer, whichever it is', async () => {
     const disk = new ModelDisk();
     const { log } = await openLog(disk);
