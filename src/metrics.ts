@@ -35,6 +35,8 @@ export type MetricName =
   | 'logdrive_peer_sends_refused_total'
   | 'logdrive_peer_handshakes_refused_total'
   | 'logdrive_wal_flushes_total'
+  | 'logdrive_wal_slow_flushes_total'
+  | 'logdrive_wal_flush_stalled'
   | 'logdrive_wal_flush_entries'
   | 'logdrive_wal_flush_bytes_total'
   | 'logdrive_wal_torn_ends_total'
@@ -84,6 +86,8 @@ export const METRICS: Readonly<Record<MetricName, MetricRow>> = {
   logdrive_peer_sends_refused_total: { kind: 'counter', sentence: 'Messages not taken because the peer was down or the lane was full.', labels: ['lane'] },
   logdrive_peer_handshakes_refused_total: { kind: 'counter', sentence: 'Handshakes refused, by either side.', labels: [] },
   logdrive_wal_flushes_total: { kind: 'counter', sentence: 'Flushes that reached the disk.', labels: [] },
+  logdrive_wal_slow_flushes_total: { kind: 'counter', sentence: 'Flushes that took longer than half of the longest election timeout.', labels: [] },
+  logdrive_wal_flush_stalled: { kind: 'gauge', sentence: '1 while the disk is too slow to lead: leaderships are handed over, else 0.', labels: [] },
   logdrive_wal_flush_entries: { kind: 'histogram', sentence: 'Entries made durable by one flush.', labels: [], buckets: COUNT_BUCKETS },
   logdrive_wal_flush_bytes_total: { kind: 'counter', sentence: 'Bytes of entries made durable.', labels: [] },
   logdrive_wal_torn_ends_total: { kind: 'counter', sentence: 'Torn ends cut when a log was opened.', labels: [] },

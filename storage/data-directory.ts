@@ -127,6 +127,11 @@ export class DataDirectory {
     return this.#identity.clusterId;
   }
 
+  /** The number of the flush that has been under way longest: the same number later is the same flush. */
+  get oldestFlush(): number | undefined {
+    return this.#scheduler.oldest;
+  }
+
   /** Durable when it resolves. FOREIGN when another cluster's id is set: a directory never changes its cluster. */
   async setClusterId(id: string): Promise<void> {
     this.#assertOpen();

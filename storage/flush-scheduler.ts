@@ -1,17 +1,33 @@
 /**
  * One per data directory: decides which flush goes to the disk next and how many at once. A flush holds a thread of the
- * pool for as long as the disk likes; with a bound below the pool's size some threads stay free for reads (N3). Hard
- * state goes first: elections wait for it, and it is tiny. Otherwise first come, first served; each log has at most one
- * flush of entries waiting here, so no log can starve another.
+ * pool for as long as the disk likes; with a bound below the pool's size some threads stay free for reads (N3).
+ *
+ * Hard state goes first: elections wait for it, and it is tiny. One hard state may always be on its way, also when
+ * every other place is held by flushes that hang: whether this node can vote is then up to the disk and not to us.
+ * Otherwise first come, first served; each log has at most one flush of entries waiting here, so no log can starve
+ * another.
+ *
+ * It knows which flush has been under way longest. Storage reads no clock: how long that is, others measure.
  */
 import assert from 'node:assert/strict';
 
-export type FlushKind = 'hard-state' | 'entries';
+/** 'files': whole files such as snapshots. They may take long without anything being wrong with the disk. */
+export type FlushKind = 'hard-state' | 'entries' | 'files';
+
+interface Waiting {
+  readonly kind: FlushKind;
+  readonly start: () => void;
+}
 
 export class FlushScheduler {
   readonly #inFlightMax: number;
-  #inFlight = 0;
-  readonly #waiting: Readonly<Record<FlushKind, (() => void)[]>> = { 'hard-state': [], entries: [] };
+  /** Under way, by the order they began in. */
+  readonly #running = new Map<number, FlushKind>();
+  #begun = 0;
+  #hardStates = 0;
+  /** Hard states before all others; each list in the order they came. */
+  readonly #waitingHardStates: Waiting[] = [];
+  readonly #waiting: Waiting[] = [];
 
   constructor(inFlightMax: number) {
     assert(Number.isInteger(inFlightMax) && inFlightMax >= 1, `flushes in flight: ${inFlightMax}`);
@@ -19,20 +35,51 @@ export class FlushScheduler {
   }
 
   get inFlight(): number {
-    return this.#inFlight;
+    return this.#running.size;
+  }
+
+  /** The number of the flush that has been under way longest, 'files' left out: the same number later is the same
+   *  flush. Undefined when there is none. */
+  get oldest(): number | undefined {
+    for (const [number, kind] of this.#running) if (kind !== 'files') return number;
+    return undefined;
   }
 
   /** Runs `flush` when its turn comes; resolves or rejects as it does. */
   async run<T>(kind: FlushKind, flush: () => Promise<T>): Promise<T> {
-    if (this.#inFlight >= this.#inFlightMax) await new Promise<void>((resolve) => this.#waiting[kind].push(resolve));
-    else this.#inFlight++;
+    const number = await this.#turn(kind);
     try {
       return await flush();
     } finally {
-      // The place is handed on, not given up, so that nobody slips in between.
-      const next = this.#waiting['hard-state'].shift() ?? this.#waiting.entries.shift();
-      if (next === undefined) this.#inFlight--;
-      else next();
+      this.#running.delete(number);
+      if (kind === 'hard-state') this.#hardStates -= 1;
+      this.#startNext();
+    }
+  }
+
+  #turn(kind: FlushKind): Promise<number> {
+    return new Promise((resolve) => {
+      const start = (): void => resolve(this.#begin(kind));
+      if (this.#mayStart(kind)) start();
+      else (kind === 'hard-state' ? this.#waitingHardStates : this.#waiting).push({ kind, start });
+    });
+  }
+
+  #begin(kind: FlushKind): number {
+    this.#begun += 1;
+    this.#running.set(this.#begun, kind);
+    if (kind === 'hard-state') this.#hardStates += 1;
+    return this.#begun;
+  }
+
+  #mayStart(kind: FlushKind): boolean {
+    return this.#running.size < this.#inFlightMax || (kind === 'hard-state' && this.#hardStates === 0);
+  }
+
+  /** Places are given on before anybody new can ask for one: starting counts at once. */
+  #startNext(): void {
+    for (const queue of [this.#waitingHardStates, this.#waiting]) {
+      while (queue[0] !== undefined && this.#mayStart(queue[0].kind)) queue.shift()!.start();
     }
   }
 }

@@ -56,7 +56,7 @@ export class SnapshotFiles {
   /** Stores and verifies a file without making it count: an install does that, with the manifest. */
   async store(snapshot: Snapshot): Promise<void> {
     const { disk, directory, own, scheduler } = this.#context;
-    await scheduler.run('entries', () => storeSnapshot(disk, directory, snapshot, own));
+    await scheduler.run('files', () => storeSnapshot(disk, directory, snapshot, own));
   }
 
   /** After an install: every other snapshot is of a log that is gone. */

@@ -2,14 +2,16 @@
  * The node as clients see it: all verbs, over the partitions it hosts and the peers that host the rest. It owns the one
  * tick, the birth of the cluster, and who leads what. No sockets; doors call the verbs of verbs.ts and nothing else.
  */
-import { CacheBudget, decodeEntries, type LogEvent, type Partition, type SuppliedEntry } from '../partition/index.ts';
+import { CacheBudget, decodeEntries, type LogEvent, type SuppliedEntry } from '../partition/index.ts';
 import { LogError } from '../protocol/index.ts';
 import { Admission } from './admission.ts';
 import { Beats, NODE_GROUP } from './beats.ts';
 import { Birth } from './birth.ts';
 import { CATALOG_GROUP } from './catalog.ts';
+import { DiskWatch } from './disk-watch.ts';
 import { Fetch } from './fetch.ts';
 import { Gossip } from './gossip.ts';
+import { HandOver } from './hand-over.ts';
 import { Host } from './host.ts';
 import { Leaders } from './leaders.ts';
 import type { BrokerOptions, BrokerWorld } from './options.ts';
@@ -47,8 +49,6 @@ import type {
 
 const CALL_TIMEOUT_MS = 2_000;
 const TELL_AGAIN_MS = 200;
-/** How long draining waits for other nodes to take the leaderships over. */
-const HAND_OVER_MS = 5_000;
 
 export class Broker implements BrokerVerbs {
   readonly #options: BrokerOptions;
@@ -67,6 +67,8 @@ export class Broker implements BrokerVerbs {
   readonly #untold = new Set<string>();
   readonly #beats: Beats;
   readonly #pulse: Pulse;
+  readonly #diskWatch: DiskWatch;
+  readonly #handOver: HandOver;
   #isFull = false;
   #isDraining = false;
   #isFounding = false;
@@ -107,7 +109,7 @@ export class Broker implements BrokerVerbs {
       env,
       peers,
       leaders: this.#leaders,
-      mayLead: () => !this.#isDraining && !this.#isFull,
+      mayLead: () => !this.#isDraining && !this.#isFull && !this.#diskWatch.isSlow,
       isDeleted: (groupId) => host.catalog.isDeleted(groupId),
     });
     const gossip = this.#gossip;
@@ -117,6 +119,8 @@ export class Broker implements BrokerVerbs {
     this.#upkeep = new Upkeep({ nodeId, env, metrics, directory, host, mayLead, onFull });
     this.#birth = new Birth({ nodeId, nodeIds, segmentBytes, env, directory, peers });
     this.#beats = Beats.of(options, peers, host);
+    this.#diskWatch = new DiskWatch(options, world, directory, () => gossip.hasNews());
+    this.#handOver = new HandOver({ options, world, host, gossip });
     this.#pulse = new Pulse(options, world, { onTick: () => this.#tick(), onStall: (ticks) => host.stalled(ticks) });
   }
 
@@ -219,35 +223,14 @@ export class Broker implements BrokerVerbs {
       // A damaged partition is named, and does not take the others out of service (design 6.1).
       { name: 'partitions', isOk: true, detail: this.#damageReport() },
       { name: 'disk', isOk: !this.#isFull, detail: this.#isFull ? 'no room for appends; reads go on' : 'has room' },
+      { name: 'flushes', isOk: !this.#diskWatch.isSlow, detail: this.#diskWatch.detail },
     ];
   }
 
   /** Refuses new appends and hands every leadership to another node. Resolves when that is done, or has taken too long. */
-  async drain(): Promise<void> {
+  drain(): Promise<void> {
     this.#isDraining = true;
-    const { clock, timers } = this.#world.env;
-    const { tickMs, timing } = this.#options;
-    const beganMs = clock.monotonicMs();
-    // The others first: they would give the leaderships of their preferred leader back at once.
-    this.#host.resign();
-    await this.#gossip.tellAll();
-    for (;;) {
-      const led = [...this.#host.open()].filter(({ role, voters }) => role === 'leader' && voters.length > 1);
-      const elapsedMs = clock.monotonicMs() - beganMs;
-      if (led.length === 0 || elapsedMs >= HAND_OVER_MS) return;
-      // A successor that does not take over within an election timeout is not asked for ever.
-      const round = Math.floor(elapsedMs / (tickMs * timing.electionTicksMax));
-      for (const partition of led) this.#handOver(partition, round);
-      await new Promise<void>((resolve) => timers.after(tickMs, resolve));
-    }
-  }
-
-  #handOver(partition: Partition, round: number): void {
-    const others = partition.voters.filter((node) => node !== this.nodeId && partition.isInStep(node));
-    const willing = others.filter((node) => this.#gossip.isWilling(node));
-    const candidates = willing.length > 0 ? willing : others;
-    const successor = candidates[round % candidates.length];
-    if (successor !== undefined) partition.transferTo(successor);
+    return this.#handOver.drain();
   }
 
   /** Stops ticking, flushes and closes every log. The data directory stays open: it belongs to whoever opened it. */
@@ -284,6 +267,8 @@ export class Broker implements BrokerVerbs {
   #tick(): void {
     this.#host.tick();
     this.#beats.tick();
+    this.#diskWatch.tick();
+    if (this.#diskWatch.isSlow) this.#handOver.fromSlowDisk(this.#diskWatch);
     if (this.#world.directory.clusterId === undefined) this.#found();
     else this.#tellMembers();
     this.#upkeep.tick();

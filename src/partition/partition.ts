@@ -320,6 +320,12 @@ export class Partition {
     return isStarted;
   }
 
+  /** Leads no more, whoever comes next; the others find out by themselves. */
+  stepDown(): void {
+    this.#raft.stepDown();
+    this.#drive.run();
+  }
+
   /** Whether `peer` holds everything committed, so that a transfer to it is short. */
   isInStep(peer: string): boolean {
     const progress = this.#raft.progressOf(peer);

@@ -358,6 +358,12 @@ export class Raft {
     return transfer.transferTo(this.#state, peer);
   }
 
+  /** A leader that should not lead on, and has nobody to hand over to in order, stops. */
+  stepDown(): void {
+    const state = this.#state;
+    if (state.role === 'leader') election.becomeFollower(state, state.term, undefined);
+  }
+
   /** The entries up to `base` are no longer stored. */
   logStartMoved(base: EntryId): void {
     const { log, commit } = this.#state;

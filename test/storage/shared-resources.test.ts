@@ -26,19 +26,39 @@ describe('the flush scheduler', () => {
     const scheduler = new FlushScheduler(2);
     const { started, run, finish } = held();
     const results = ['a', 'b', 'c', 'd'].map((name) => scheduler.run('entries', run(name)));
-    results.push(scheduler.run('hard-state', run('vote')));
+    for (const vote of ['vote', 'vote 2']) results.push(scheduler.run('hard-state', run(vote)));
     await Promise.resolve();
-    expect(started).toEqual(['a', 'b']);
+    // One hard state never waits for a place: those that hold one may hang.
+    expect(started).toEqual(['a', 'b', 'vote']);
     await finish('b');
     expect(started).toEqual(['a', 'b', 'vote']);
-    await finish('a');
     await finish('vote');
-    expect(started).toEqual(['a', 'b', 'vote', 'c', 'd']);
+    expect(started).toEqual(['a', 'b', 'vote', 'vote 2']);
+    await finish('a');
+    expect(started).toEqual(['a', 'b', 'vote', 'vote 2', 'c']);
+    await finish('vote 2');
+    expect(started).toEqual(['a', 'b', 'vote', 'vote 2', 'c', 'd']);
     expect(scheduler.inFlight).toBe(2);
     await finish('c');
     await finish('d');
-    expect(await Promise.all(results)).toEqual(['a', 'b', 'c', 'd', 'vote']);
+    expect(await Promise.all(results)).toEqual(['a', 'b', 'c', 'd', 'vote', 'vote 2']);
     expect(scheduler.inFlight).toBe(0);
+  });
+
+  test('knows the flush that is under way longest, whole files left out', async () => {
+    const scheduler = new FlushScheduler(3);
+    const { run, finish } = held();
+    const results = [scheduler.run('files', run('snapshot')), scheduler.run('entries', run('a'))];
+    results.push(scheduler.run('hard-state', run('vote')));
+    await Promise.resolve();
+    const oldest = scheduler.oldest;
+    expect(oldest).toBeDefined();
+    await finish('vote');
+    expect(scheduler.oldest).toBe(oldest);
+    await finish('a');
+    expect(scheduler.oldest).toBeUndefined();
+    await finish('snapshot');
+    await Promise.all(results);
   });
 
   test('a failed flush gives its place on', async () => {
