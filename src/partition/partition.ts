@@ -281,36 +281,27 @@ export class Partition {
   }
 
   peerDown(peer: string): void {
-    if (this.#isClosed) return;
-    this.#raft.peerDown(peer);
-    this.#drive.run();
+    this.#step((raft) => raft.peerDown(peer));
   }
 
   /** The node of `peer` was not heard for so many ticks: groups that rest wake, and count for themselves. */
   peerSilent(peer: string, ticks: number): void {
-    if (this.#isClosed) return;
-    this.#raft.peerSilent(peer, ticks);
-    this.#drive.run();
+    this.#step((raft) => raft.peerSilent(peer, ticks));
   }
 
   /** The group may not rest on what it rested on. */
   wake(): void {
-    if (this.#isClosed) return;
-    this.#raft.wake();
-    this.#drive.run();
+    this.#step((raft) => raft.wake());
   }
 
   /** The process stood still for so many ticks, and has read since what came in meanwhile (R24). */
   stalled(ticks: number): void {
-    if (this.#isClosed) return;
-    this.#raft.stalled(ticks);
-    this.#drive.run();
+    this.#step((raft) => raft.stalled(ticks));
   }
 
   /** Campaigns at once: the preferred leader of a partition that was just made. */
   campaign(): void {
-    this.#raft.campaign();
-    this.#drive.run();
+    this.#step((raft) => raft.campaign());
   }
 
   /** Asks `to` to take over. False: this node does not lead, or `to` is no voter. */
@@ -322,7 +313,12 @@ export class Partition {
 
   /** Leads no more, whoever comes next; the others find out by themselves. */
   stepDown(): void {
-    this.#raft.stepDown();
+    this.#step((raft) => raft.stepDown());
+  }
+
+  #step(event: (raft: Raft) => void): void {
+    if (this.#isClosed) return;
+    event(this.#raft);
     this.#drive.run();
   }
 
