@@ -1,0 +1,13 @@
+/** Every mutant there is, in the order of the table in docs/mutants.md. */
+import { BROKER_MUTANTS } from './list/broker.ts';
+import { PARTITION_MUTANTS } from './list/partition.ts';
+import { RAFT_MUTANTS } from './list/raft.ts';
+import { STORAGE_MUTANTS } from './list/storage.ts';
+import type { Mutant } from './mutant.ts';
+
+export const MUTANTS: readonly Mutant[] = [
+  ...STORAGE_MUTANTS,
+  ...RAFT_MUTANTS,
+  ...PARTITION_MUTANTS,
+  ...BROKER_MUTANTS,
+];

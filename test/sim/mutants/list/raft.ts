@@ -1,0 +1,330 @@
+/** Mistakes in the rules of Raft: votes, counting, truncation, acks. */
+import type { Mutant } from '../mutant.ts';
+
+const ELECTION = 'src/raft/election.ts';
+const FOLLOWER = 'src/raft/follower.ts';
+const REPLICATION = 'src/raft/replication.ts';
+const RAFT = 'src/raft/raft.ts';
+
+export const RAFT_MUTANTS: readonly Mutant[] = [
+  {
+    id: 'leader-counts-unflushed',
+    sentence: 'The leader counts itself before its own flush.',
+    rule: 'W1',
+    edits: [
+      {
+        file: REPLICATION,
+        from: 'if (voter === options.id) return state.flushed;',
+        to: 'if (voter === options.id) return log.lastIndex;',
+      },
+    ],
+  },
+  {
+    id: 'follower-acks-unflushed',
+    sentence: 'A follower acks entries before they are flushed.',
+    rule: 'W14',
+    edits: [
+      {
+        file: FOLLOWER,
+        from: 'const index = Math.min(state.flushed, following.matched);',
+        to: 'const index = following.matched;',
+      },
+    ],
+  },
+  {
+    id: 'ack-beyond-match',
+    sentence: "A follower acks all it has flushed, beyond what the leader's message matched.",
+    rule: 'R6',
+    edits: [
+      {
+        file: FOLLOWER,
+        from: 'const index = Math.min(state.flushed, following.matched);',
+        to: 'const index = state.flushed;',
+      },
+    ],
+  },
+  {
+    id: 'commit-beyond-match',
+    sentence: "A follower takes the leader's commit index for its whole log, beyond what the message matched.",
+    rule: 'R6',
+    edits: [
+      {
+        file: FOLLOWER,
+        from: 'commitTo(state, Math.min(message.commit, lastNew));',
+        to: 'commitTo(state, Math.min(message.commit, log.lastIndex));',
+      },
+    ],
+  },
+  {
+    id: 'heartbeat-commit-beyond-match',
+    sentence: 'A heartbeat carries a commit index beyond what the follower is known to hold.',
+    rule: 'R6',
+    edits: [
+      {
+        file: REPLICATION,
+        from: 'const commit = Math.min(state.commit, progress.countedMatch);',
+        to: 'const commit = state.commit;',
+      },
+    ],
+  },
+  {
+    id: 'vote-before-saving',
+    sentence: 'A vote is sent before it is on disk.',
+    rule: 'R1',
+    edits: [
+      {
+        file: ELECTION,
+        from: "sendDurably(state, { kind: 'vote-reply',",
+        to: "send(state, { kind: 'vote-reply',",
+      },
+    ],
+  },
+  {
+    id: 'own-vote-before-saving',
+    sentence: 'A candidate counts its own vote and asks for others before term and vote are on disk.',
+    rule: 'R1',
+    edits: [
+      {
+        file: ELECTION,
+        from: 'state.campaign = { votes: new Map(), isTransfer };',
+        to: 'state.campaign = { votes: new Map([[options.id, true]]), isTransfer };',
+      },
+      {
+        file: ELECTION,
+        from: "sendDurably(state, { kind: 'vote', from",
+        to: "send(state, { kind: 'vote', from",
+      },
+    ],
+  },
+  {
+    id: 'forget-own-vote',
+    sentence: 'A candidate does not save that it voted for itself.',
+    rule: 'R1',
+    edits: [{ file: ELECTION, from: 'state.votedFor = options.id;', to: 'state.votedFor = undefined;' }],
+  },
+  {
+    id: 'forget-vote-on-step-down',
+    sentence: 'Stepping down within a term forgets the vote.',
+    rule: 'R1',
+    edits: [
+      {
+        file: ELECTION,
+        from: "state.role = 'follower';\n  state.leader = leader;",
+        to: "state.role = 'follower';\n  state.votedFor = undefined;\n  state.leader = leader;",
+      },
+    ],
+  },
+  {
+    id: 'vote-twice',
+    sentence: 'A second candidate of the same term gets the vote too.',
+    rule: 'R1',
+    edits: [
+      {
+        file: ELECTION,
+        from: '(state.votedFor === request.from || (state.votedFor === undefined && state.leader === undefined)) &&',
+        to: '',
+      },
+    ],
+  },
+  {
+    id: 'vote-for-shorter-log',
+    sentence: 'A vote is granted to a candidate whose log is shorter.',
+    rule: 'R2',
+    edits: [
+      {
+        file: ELECTION,
+        from: '(last.term === own.term && last.index >= own.index)',
+        to: 'last.term === own.term',
+      },
+    ],
+  },
+  {
+    id: 'vote-by-length',
+    sentence: 'Logs are compared by length alone, not by term.',
+    rule: 'R2',
+    edits: [
+      {
+        file: ELECTION,
+        from: 'return last.term > own.term || (last.term === own.term && last.index >= own.index);',
+        to: 'return last.index >= own.index;',
+      },
+    ],
+  },
+  {
+    id: 'commit-old-term',
+    sentence: 'An entry of an earlier term is committed by counting replicas (Figure 8).',
+    rule: 'R3',
+    edits: [
+      {
+        file: REPLICATION,
+        from: 'if (index > state.commit && log.termAt(index) === state.term) {',
+        to: 'if (index > state.commit) {',
+      },
+    ],
+  },
+  {
+    id: 'half-is-majority',
+    sentence: 'Half of the voters, rounded down, is taken for a majority.',
+    rule: 'R28',
+    edits: [
+      {
+        file: 'src/raft/quorum.ts',
+        from: 'return Math.floor(voterCount / 2) + 1;',
+        to: 'return Math.max(1, Math.floor(voterCount / 2));',
+      },
+    ],
+  },
+  {
+    id: 'truncate-on-every-append',
+    sentence: 'A follower cuts its log at every append, not only on a conflict.',
+    rule: 'R5',
+    edits: [
+      {
+        file: FOLLOWER,
+        from: 'if (entry.index > state.commit && !log.has(entry)) break;',
+        to: 'if (entry.index > state.commit) break;',
+      },
+    ],
+  },
+  {
+    id: 'no-truncation-on-conflict',
+    sentence: "Entries that conflict with the leader's are taken for equal when the index is there.",
+    rule: 'R5',
+    edits: [
+      {
+        file: FOLLOWER,
+        from: 'if (entry.index > state.commit && !log.has(entry)) break;',
+        to: 'if (entry.index > log.lastIndex) break;',
+      },
+      {
+        file: FOLLOWER,
+        from: 'if (previous.index > state.commit && !log.has(previous)) {',
+        to: 'if (previous.index > log.lastIndex) {',
+      },
+      {
+        file: FOLLOWER,
+        from: '  assertCommittedAgrees(state, previous);\n',
+        to: '',
+      },
+      {
+        file: FOLLOWER,
+        from: '    assertCommittedAgrees(state, entry);\n',
+        to: '',
+      },
+    ],
+  },
+  {
+    id: 'previous-unchecked',
+    sentence: 'A follower takes an append without looking at the term of the entry before it.',
+    rule: 'R5',
+    edits: [
+      {
+        file: FOLLOWER,
+        from: 'if (previous.index > state.commit && !log.has(previous)) {',
+        to: 'if (previous.index > log.lastIndex) {',
+      },
+    ],
+  },
+  {
+    id: 'match-kept-across-terms',
+    sentence: 'What matched the leader of an earlier term still counts as matched in a new one.',
+    rule: 'R6',
+    edits: [
+      {
+        file: ELECTION,
+        from: 'state.votedFor = undefined;\n    state.following = { matched: 0, acked: 0, owesAck: false };',
+        to: 'state.votedFor = undefined;',
+      },
+    ],
+  },
+  {
+    id: 'flushed-kept-after-cut',
+    sentence: 'After a cut, what was flushed before still counts as flushed.',
+    rule: 'W17',
+    edits: [{ file: FOLLOWER, from: '  state.flushed = Math.min(state.flushed, from - 1);\n', to: '' }],
+  },
+  {
+    id: 'old-replies-count',
+    sentence: 'Answers of an earlier term are acted on.',
+    rule: 'R22',
+    edits: [
+      {
+        file: RAFT,
+        from: '      default:\n        return false;\n    }\n  }\n\n  #dispatch',
+        to: '      default:\n        return true;\n    }\n  }\n\n  #dispatch',
+      },
+    ],
+  },
+  {
+    id: 'old-leader-obeyed',
+    sentence: 'Appends of a leader of an earlier term are taken.',
+    rule: 'R22',
+    edits: [
+      {
+        file: RAFT,
+        from: 'if (message.term < state.term) return this.#onOldTerm(message);',
+        to: "if (message.term < state.term && message.kind !== 'append') return this.#onOldTerm(message);",
+      },
+    ],
+  },
+  {
+    id: 'pre-vote-changes-term',
+    sentence: 'A pre-vote raises the term of whoever is asked.',
+    rule: 'R9',
+    edits: [
+      {
+        file: RAFT,
+        from: "if (message.kind === 'pre-vote') return isVoter(state.membership, message.from);",
+        to: "if (message.kind === 'pre-vote' && !isVoter(state.membership, message.from)) return false;",
+      },
+    ],
+  },
+  {
+    id: 'no-quorum-check',
+    sentence: 'A leader that hears nobody goes on leading.',
+    rule: 'R10',
+    edits: [
+      {
+        file: REPLICATION,
+        from: '  if (!hasQuorum(state.membership, (voter) => isActive(state, voter))) return false;\n',
+        to: '',
+      },
+    ],
+  },
+  {
+    id: 'keep-suffix-after-install',
+    sentence: 'A snapshot is not installed when the log is longer: the conflicting suffix stays.',
+    rule: 'R15',
+    edits: [
+      {
+        file: FOLLOWER,
+        from: 'if (snapshot.index > state.commit && !log.has(snapshot)) {',
+        to: 'if (snapshot.index > state.commit && snapshot.index > log.lastIndex) {',
+      },
+    ],
+  },
+  {
+    id: 'install-older-snapshot',
+    sentence: 'An older snapshot is installed over newer state.',
+    rule: 'R15',
+    edits: [
+      {
+        file: FOLLOWER,
+        from: 'if (snapshot.index > state.commit && !log.has(snapshot)) {',
+        to: 'if (snapshot.index > 0) {',
+      },
+    ],
+  },
+  {
+    id: 'quarantined-node-votes',
+    sentence: 'A node whose log is damaged or divergent still votes and acks.',
+    rule: 'R19',
+    edits: [
+      {
+        file: 'src/partition/rights.ts',
+        from: 'this.#raft.setMayVote(isTailSound);',
+        to: 'this.#raft.setMayVote(true);',
+      },
+    ],
+  },
+];

@@ -1,0 +1,71 @@
+/**
+ * npm run mutants -- [--only id,id] [--seeds N] [--minutes M]: hunts every mutant, one after the other, and writes
+ * docs/mutants.md anew. Rows of mutants that were not hunted stay as they are.
+ */
+import { mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { MUTANTS } from './all.ts';
+import { bundle, hunt } from './hunt.ts';
+import type { Mutant } from './mutant.ts';
+import { parseTable, powerOf, type Row, renderTable, summaryOf, TABLE_FILE } from './table.ts';
+
+const { values } = parseArgs({
+  options: {
+    only: { type: 'string' },
+    seeds: { type: 'string', default: '5000' },
+    minutes: { type: 'string', default: '120' },
+  },
+});
+const limits = { firstSeed: 1, seeds: Number(values.seeds), minutes: Number(values.minutes) };
+const wanted = values.only?.split(',');
+const unknown = wanted?.filter((id) => !MUTANTS.some((mutant) => mutant.id === id)) ?? [];
+if (unknown.length > 0 || !(limits.seeds >= 1) || !(limits.minutes > 0)) {
+  process.stderr.write(`no such mutant, or no such limit: ${[...unknown, values.seeds, values.minutes].join(', ')}\n`);
+  process.exit(2);
+}
+
+const root = process.cwd();
+const table = join(root, TABLE_FILE);
+const folder = await mkdtemp(join(tmpdir(), 'logdrive-mutants-'));
+try {
+  // Packages are not bundled; they are found from where the bundle lies.
+  await symlink(join(root, 'node_modules'), join(folder, 'node_modules'));
+  await bundle(root, join(folder, 'unchanged.mjs'), undefined);
+  for (const mutant of MUTANTS) {
+    if (wanted !== undefined && !wanted.includes(mutant.id)) continue;
+    const row = await rowOf(mutant);
+    process.stdout.write(`${mutant.id}: ${row.killedBy ?? 'SURVIVED'} (${row.seed})\n`);
+    await note(row);
+  }
+} finally {
+  await rm(folder, { recursive: true });
+}
+
+const { killed, all, median, worst } = powerOf(await known());
+process.stdout.write(`killed ${killed} of ${all}; seeds: median ${median}, worst ${worst}\n`);
+process.exitCode = killed === MUTANTS.length ? 0 : 1;
+
+async function rowOf(mutant: Mutant): Promise<Row> {
+  const verdict = await hunt(root, folder, mutant, limits, (seed, story) => {
+    process.stderr.write(`seed ${seed} fails without ${mutant.id}, too: ${story}\n`);
+  });
+  return verdict.kind === 'killed'
+    ? { id: mutant.id, killedBy: summaryOf(verdict.story), seed: verdict.seed }
+    : { id: mutant.id, killedBy: undefined, seed: verdict.seeds };
+}
+
+async function known(): Promise<Row[]> {
+  const text = await readFile(table, 'utf8').catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return '';
+    throw error;
+  });
+  return parseTable(text).filter(({ id }) => MUTANTS.some((mutant) => mutant.id === id));
+}
+
+/** Written after each mutant: a round takes hours, and what was found is not to be lost with the rest. */
+async function note(row: Row): Promise<void> {
+  const others = (await known()).filter(({ id }) => id !== row.id);
+  await writeFile(table, renderTable([...others, row]));
+}
