@@ -53,6 +53,7 @@ class ScenarioRunner {
     transfer: ([id, to]) => this.#say(`${this.#node(id).turn((raft) => raft.transferTo(to!))}`),
     'peer-down': ([id, peer]) => this.#node(id).turn((raft) => raft.peerDown(peer!)),
     'may-vote': ([id, answer]) => this.#node(id).turn((raft) => raft.setMayVote(answer === 'yes')),
+    stall: ([id, ticks]) => this.#node(id).turn((raft) => raft.stalled(Number(ticks))),
     settle: ([how]) => this.#settle(how),
     state: (ids) => this.#each(ids, (node) => this.#say(describeRaft(node.raft))),
     logs: (ids) => this.#each(ids, (node) => this.#say(describeLog(node))),

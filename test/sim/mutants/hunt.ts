@@ -22,7 +22,7 @@ export type Verdict =
   | { readonly kind: 'survived'; readonly seeds: number };
 
 /** A seed takes seconds. One that takes this long hangs, which is a way to fail too: with a mutant in it. */
-const HANG_MS = 180_000;
+const HANG_MS = 90_000;
 
 /** Bundles the victim with the mutant, or with the code as it is, into `outfile`. */
 export async function bundle(root: string, outfile: string, mutant: Mutant | undefined): Promise<void> {
