@@ -1,0 +1,52 @@
+import { describe, expect, test } from 'vitest';
+import { MUTANTS } from './all.ts';
+import { patch } from './mutant.ts';
+import { parseTable, powerOf, type Row, renderTable, summaryOf } from './table.ts';
+
+const rows: Row[] = MUTANTS.map(({ id }, at) => ({
+  id,
+  killedBy: at === 3 ? undefined : 'judge: lost-write',
+  seed: at + 1,
+}));
+
+describe('the table of mutants', () => {
+  test('is read back as it was written, survivors as such', () => {
+    expect(parseTable(renderTable(rows))).toEqual(rows);
+    // One that was never hunted has no row of its own yet.
+    expect(parseTable(renderTable(rows.slice(1)))).toEqual(rows.slice(1));
+  });
+
+  test('says how many seeds a kill takes', () => {
+    const seeds = [3, 1, 200, 7].map((seed, at) => ({ id: `m${at}`, killedBy: 'judge: duplicate', seed }));
+    expect(powerOf([...seeds, { id: 'm9', killedBy: undefined, seed: 5_000 }])).toEqual({
+      killed: 4,
+      all: 5,
+      median: 7,
+      worst: 200,
+    });
+  });
+
+  test.each([
+    [
+      'Error: 2 broken promises:\nlost-write in t/0: a is nowhere\nduplicate in t/0: b\nlost-write in u/0: c is nowhere',
+      'judge: lost-write, duplicate',
+    ],
+    ['AssertionError: commit 3 | 4\nmore', 'AssertionError: commit 3 / 4'],
+  ])('tells a story in a few words: %j', (story, summary) => {
+    expect(summaryOf(story)).toBe(summary);
+  });
+});
+
+describe('a patch', () => {
+  const mutant = { id: 'm', sentence: 'S.', rule: 'W1', edits: [{ file: 'src/a.ts', from: 'x()', to: 'y($&)' }] };
+
+  test('replaces its text once, literally, in its own file', () => {
+    expect(patch('a; x(); b;', 'src/a.ts', mutant)).toBe('a; y($&); b;');
+    expect(patch('a; x(); b;', 'src/b.ts', mutant)).toBe('a; x(); b;');
+    expect(patch('a; x(); b;', 'src/a.ts', undefined)).toBe('a; x(); b;');
+  });
+
+  test.each(['nothing of it', 'x(); x();'])('refuses a file that does not hold its text exactly once: %s', (text) => {
+    expect(() => patch(text, 'src/a.ts', mutant)).toThrow(/^m: the text to change stands [02] times in src\/a\.ts/);
+  });
+});
