@@ -1,5 +1,6 @@
 /** Every mutant there is, in the order of the table in docs/mutants.md. */
 import { BROKER_MUTANTS } from './list/broker.ts';
+import { MEMBERSHIP_MUTANTS } from './list/membership.ts';
 import { PARTITION_MUTANTS } from './list/partition.ts';
 import { RAFT_MUTANTS } from './list/raft.ts';
 import { STORAGE_MUTANTS } from './list/storage.ts';
@@ -8,6 +9,7 @@ import type { Mutant } from './mutant.ts';
 export const MUTANTS: readonly Mutant[] = [
   ...STORAGE_MUTANTS,
   ...RAFT_MUTANTS,
+  ...MEMBERSHIP_MUTANTS,
   ...PARTITION_MUTANTS,
   ...BROKER_MUTANTS,
 ];

@@ -96,7 +96,7 @@ export function run(bundleFile: string, { firstSeed, seeds, minutes }: Limits): 
       child.kill('SIGKILL');
     });
     child.stderr.on('data', (bytes: Buffer) => {
-      complaint = `${complaint}${bytes}`.slice(-2_000);
+      complaint = `${complaint}${bytes}`.slice(-8_000);
     });
     child.on('error', reject);
     child.on('close', (code) => {
@@ -104,7 +104,13 @@ export function run(bundleFile: string, { firstSeed, seeds, minutes }: Limits): 
       if (last?.failure !== undefined) resolve({ kind: 'killed', seed: last.seed, story: last.failure });
       else if (code === 0 || isOutOfTime) resolve({ kind: 'survived', seeds: nextSeed() - firstSeed });
       else if (code === null) resolve({ kind: 'killed', seed: nextSeed(), story: 'liveness: the run does not end' });
-      else resolve({ kind: 'killed', seed: nextSeed(), story: `crash: ${complaint.trim().split('\n').at(-1)}` });
+      else resolve({ kind: 'killed', seed: nextSeed(), story: `crash: ${errorIn(complaint)}` });
     });
   });
+}
+
+/** The line of a dying process's last words that names the error. */
+function errorIn(complaint: string): string {
+  const lines = complaint.split('\n').map((line) => line.trim());
+  return lines.find((line) => /^\w*(Error|Violation)\b/.test(line)) ?? `the process ended: ${lines.join(' ').trim()}`;
 }
