@@ -1,0 +1,7 @@
+/** Every kind of fault there is. A seed switches some of them on. */
+import { DISK_FAULTS } from './disk-faults.ts';
+import type { Fault } from './fault.ts';
+import { NETWORK_FAULTS } from './network-faults.ts';
+import { PROCESS_FAULTS } from './process-faults.ts';
+
+export const ALL_FAULTS: readonly Fault[] = [...PROCESS_FAULTS, ...NETWORK_FAULTS, ...DISK_FAULTS];

@@ -1,0 +1,26 @@
+/** Every invariant there is; docs/simulation.md lists them. */
+import { appliedStateEqual } from './applied-state-equal.ts';
+import { commitIsDurable } from './commit-is-durable.ts';
+import { committedIsKept } from './committed-is-kept.ts';
+import { configurationsOverlap } from './configurations-overlap.ts';
+import { coreInvariants } from './core-invariants.ts';
+import { hardStateNeverFalls } from './hard-state-never-falls.ts';
+import { leaderCompleteness } from './leader-completeness.ts';
+import { logMatching } from './log-matching.ts';
+import { oneLeaderPerTerm } from './one-leader-per-term.ts';
+import type { Invariant } from './view.ts';
+
+/** Fresh ones: each remembers what it saw of one run. */
+export function allInvariants(): readonly Invariant[] {
+  return [
+    oneLeaderPerTerm(),
+    hardStateNeverFalls(),
+    logMatching(),
+    commitIsDurable(),
+    leaderCompleteness(),
+    committedIsKept(),
+    appliedStateEqual(),
+    configurationsOverlap(),
+    coreInvariants(),
+  ];
+}

@@ -1,0 +1,25 @@
+/**
+ * A leader holds everything that was committed before its term, so nothing that was acknowledged can be absent from any
+ * later leader. By log matching it is enough to look at the last committed entry. Source: Raft paper 5.4, R2, R28.
+ */
+import { type Invariant, Violation } from './view.ts';
+
+export function leaderCompleteness(): Invariant {
+  const seen = new Set<string>();
+  return {
+    name: 'a leader holds everything committed before its term',
+    source: 'Raft paper 5.4, R28',
+    stepped(group, { node }, { role, term, log }) {
+      if (role !== 'leader') return;
+      const key = `${group.id}/${term}`;
+      if (seen.has(key)) return;
+      seen.add(key);
+      // Committed in a later term by somebody else: this leader is a stale one that does not know yet.
+      if (group.commitTerm >= term || group.commit <= log.base.index) return;
+      if (log.termAt(group.commit) === group.commitTerm) return;
+      throw new Violation(
+        `group ${group.id}: ${node} leads term ${term} without entry ${group.commit} of term ${group.commitTerm}`,
+      );
+    },
+  };
+}

@@ -1,0 +1,172 @@
+/**
+ * What the invariants know of the cluster: each replica as it was last seen, each group as all its replicas together
+ * have shown it. It grows by the events of the observer (test/sim/world/observer.ts) and judges nothing itself.
+ */
+import type { PartitionState } from '../../../src/partition/state.ts';
+import type { Membership } from '../../../src/raft/index.ts';
+import type { RaftState } from '../../../src/raft/state.ts';
+import type { EntryHeader, HardState, LogEntry } from '../../../storage/index.ts';
+import type { Observed, ObserverEvents } from '../world/observer.ts';
+
+export interface ReplicaView {
+  readonly node: string;
+  /** As of the last opening. Still answers for a process that is gone: what was durable then is durable now. */
+  observed: Observed;
+  /** Last entry that a flush made durable. */
+  durableIndex: number;
+  /** As last made durable. */
+  hardState: HardState;
+  /** Of this life of the process. */
+  commit: number;
+  membership: Membership | undefined;
+}
+
+export interface GroupView {
+  readonly id: number;
+  readonly replicas: Map<string, ReplicaView>;
+  /** Highest index that any replica took for committed, and its term. */
+  commit: number;
+  commitTerm: number;
+  /** Term of each committed entry, as first seen. */
+  readonly committedTerms: Map<number, number>;
+}
+
+/** A broken promise of safety; it ends the run. */
+export class Violation extends Error {
+  override readonly name = 'Violation';
+}
+
+/** One rule. It is told what happened, after the view was brought up to date, and throws a Violation. */
+export interface Invariant {
+  readonly name: string;
+  /** Where the rule comes from. */
+  readonly source: string;
+  opened?(group: GroupView, replica: ReplicaView, before: ReplicaView | undefined): void;
+  appended?(group: GroupView, replica: ReplicaView, entries: readonly LogEntry[]): void;
+  truncating?(group: GroupView, replica: ReplicaView, from: number): void;
+  hardStateSaved?(group: GroupView, replica: ReplicaView, before: HardState): void;
+  /** @param commitBefore What this replica took for committed until now. */
+  stepped?(group: GroupView, replica: ReplicaView, state: Readonly<RaftState>, commitBefore: number): void;
+  /** Something is committed that was not known to be: called once for each rise of the group's commit. */
+  committed?(group: GroupView, replica: ReplicaView, state: Readonly<RaftState>): void;
+  applied?(group: GroupView, header: EntryHeader, state: PartitionState): void;
+}
+
+export class View implements ObserverEvents {
+  readonly groups: Map<number, GroupView> = new Map();
+  readonly #invariants: readonly Invariant[];
+  readonly #onBreach: (error: unknown) => void;
+  /** Events looked at. */
+  checks = 0;
+
+  /** @param onBreach Told of a rule that is broken. Nothing is thrown: the code that is watched would catch it. */
+  constructor(invariants: readonly Invariant[], onBreach: (error: unknown) => void) {
+    this.#invariants = invariants;
+    this.#onBreach = onBreach;
+  }
+
+  /** The node's disk was taken away or wound back: nothing that was durable on it counts any more. */
+  forget(node: string): void {
+    for (const group of this.groups.values()) group.replicas.delete(node);
+  }
+
+  opened(observed: Observed): void {
+    const group = this.#group(observed.group);
+    const before = group.replicas.get(observed.node);
+    const { log } = observed;
+    const replica: ReplicaView = {
+      node: observed.node,
+      observed,
+      durableIndex: log.lastIndex,
+      hardState: log.hardState,
+      commit: 0,
+      membership: undefined,
+    };
+    group.replicas.set(observed.node, replica);
+    this.#tell((invariant) => invariant.opened?.(group, replica, before));
+  }
+
+  appended(observed: Observed, entries: readonly LogEntry[]): void {
+    const [group, replica] = this.#find(observed);
+    if (replica !== undefined) this.#tell((invariant) => invariant.appended?.(group, replica, entries));
+  }
+
+  truncating(observed: Observed, from: number): void {
+    const [group, replica] = this.#find(observed);
+    if (replica === undefined) return;
+    this.#tell((invariant) => invariant.truncating?.(group, replica, from));
+    replica.durableIndex = Math.min(replica.durableIndex, from - 1);
+  }
+
+  removing(node: string, groupId: number): void {
+    this.groups.get(groupId)?.replicas.delete(node);
+  }
+
+  flushed(observed: Observed, at: { readonly term: number; readonly index: number }): void {
+    const [, replica] = this.#find(observed);
+    if (replica === undefined || observed.log.termAt(at.index) !== at.term) return;
+    replica.durableIndex = Math.max(replica.durableIndex, at.index);
+  }
+
+  hardStateSaved(observed: Observed, hardState: HardState): void {
+    const [group, replica] = this.#find(observed);
+    if (replica === undefined) return;
+    const before = replica.hardState;
+    replica.hardState = hardState;
+    this.#tell((invariant) => invariant.hardStateSaved?.(group, replica, before));
+  }
+
+  installed(observed: Observed, at: { readonly index: number }): void {
+    const [, replica] = this.#find(observed);
+    if (replica !== undefined) replica.durableIndex = Math.max(observed.log.base.index, at.index);
+  }
+
+  stepped(observed: Observed, state: Readonly<RaftState>): void {
+    const [group, replica] = this.#find(observed);
+    if (replica === undefined) return;
+    const commitBefore = replica.commit;
+    replica.commit = state.commit;
+    this.#tell((invariant) => invariant.stepped?.(group, replica, state, commitBefore));
+    replica.membership = state.membership;
+    if (state.commit <= group.commit) return;
+    for (let index = group.commit + 1; index <= state.commit; index += 1) {
+      const term = state.log.termAt(index);
+      if (term !== undefined) group.committedTerms.set(index, term);
+    }
+    group.commit = state.commit;
+    group.commitTerm = state.log.termAt(state.commit) ?? group.commitTerm;
+    this.#tell((invariant) => invariant.committed?.(group, replica, state));
+  }
+
+  applied(_node: string | undefined, groupId: number, header: EntryHeader, state: PartitionState): void {
+    const group = this.#group(groupId);
+    this.#tell((invariant) => invariant.applied?.(group, header, state));
+  }
+
+  #tell(tell: (invariant: Invariant) => void): void {
+    this.checks += 1;
+    for (const invariant of this.#invariants) {
+      try {
+        tell(invariant);
+      } catch (error) {
+        this.#onBreach(error);
+      }
+    }
+  }
+
+  #group(id: number): GroupView {
+    let group = this.groups.get(id);
+    if (group === undefined) {
+      group = { id, replicas: new Map(), commit: 0, commitTerm: 0, committedTerms: new Map() };
+      this.groups.set(id, group);
+    }
+    return group;
+  }
+
+  /** No replica: word of a process that is gone, or of a disk that is. */
+  #find(observed: Observed): [GroupView, ReplicaView | undefined] {
+    const group = this.#group(observed.group);
+    const replica = group.replicas.get(observed.node);
+    return [group, replica?.observed === observed ? replica : undefined];
+  }
+}

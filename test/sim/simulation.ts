@@ -1,0 +1,433 @@
+/**
+ * One run: a seed in, a report out, or the first broken promise. Two phases (docs/simulation.md): clients at work while
+ * faults strike, with every invariant checked at every step; then a random quorum is healed and has to make progress and
+ * agree, then everybody is. What clients saw is judged by the oracle at the end, and the disks are read by themselves.
+ */
+
+import type { BrokerOptions } from '../../src/broker/index.ts';
+import { LogError } from '../../src/protocol/index.ts';
+import { Prng } from '../raft/support/prng.ts';
+import { type ClientWorld, SimClient, type SimTopic } from './clients/client-world.ts';
+import { garden, OPERATIONS, operate } from './clients/operators.ts';
+import { follow, visit } from './clients/readers.ts';
+import { appendBatches, produce } from './clients/writers.ts';
+import { compareReplicas } from './end/compare-replicas.ts';
+import { ALL_FAULTS } from './faults/all.ts';
+import type { Fault } from './faults/fault.ts';
+import { Harm } from './faults/harm.ts';
+import { allInvariants } from './invariants/all.ts';
+import { View, Violation } from './invariants/view.ts';
+import { describeAnomalies, judge, Recorder } from './oracle/index.ts';
+import { SimCluster, type SimNode } from './world/cluster.ts';
+import { guarded } from './world/guard.ts';
+import { observed } from './world/observer.ts';
+import type { LogLine, SimProcess } from './world/process.ts';
+import { Scheduler } from './world/scheduler.ts';
+import { quietProcess } from './world/unhandled.ts';
+
+export interface SimulationOptions {
+  readonly seed: number;
+  /** How long faults strike, ms. Default: as the seed says. */
+  readonly chaosMs?: number;
+  /** Kinds of fault and operation that are left out, whatever the seed says. */
+  readonly without?: readonly string[];
+  /** Fewer nodes than the seed says. */
+  readonly nodes?: number;
+  /** One line of the trace. */
+  readonly onTrace?: (line: string) => void;
+}
+
+/** A promise was broken: of safety, or of liveness. Anything else that is thrown is a crash. */
+export class LivenessFailure extends Error {
+  override readonly name = 'LivenessFailure';
+}
+
+export interface Report {
+  readonly seed: number;
+  readonly traceHash: number;
+  readonly events: number;
+  readonly simulatedMs: number;
+  readonly nodes: number;
+  readonly acked: number;
+  readonly refused: number;
+  readonly unknown: number;
+  readonly reads: number;
+  readonly trimmed: number;
+  readonly checks: number;
+  /** Faults and operations that took effect. */
+  readonly effects: Readonly<Record<string, number>>;
+  /** Of the seed: what may be left out by `without`. */
+  readonly kinds: readonly string[];
+}
+
+const BORN_WITHIN_MS = 10_000;
+const HEALED_WITHIN_MS = 40_000;
+const STEP_MS = 20;
+
+/** Runs a seed to its end. Synchronous: to be called on a fresh turn (scheduler.ts). */
+export function simulate(options: SimulationOptions): Report {
+  const simulation = new Simulation(options);
+  return quietProcess(simulation.scheduler, () =>
+    guarded(() =>
+      observed(
+        simulation.view,
+        () => simulation.scheduler.current?.name,
+        () => simulation.run(),
+      ),
+    ),
+  );
+}
+
+class Simulation {
+  readonly scheduler = new Scheduler();
+  readonly view = new View(allInvariants(), (error) => this.#failed(error));
+  readonly #options: SimulationOptions;
+  readonly #random: Prng;
+  readonly #cluster: SimCluster;
+  readonly #harm: Harm;
+  readonly #world: ClientWorld;
+  readonly #topics: readonly SimTopic[];
+  readonly #kinds: readonly Fault[];
+  readonly #operations: readonly string[];
+  readonly #chaosMs: number;
+  readonly #paceMs: number;
+  readonly #effects: Record<string, number> = {};
+  readonly #clientNames: string[] = [];
+  #clientsAtWork = 0;
+  #isChaos = false;
+  #failure: { readonly error: unknown } | undefined;
+
+  constructor(options: SimulationOptions) {
+    this.#options = options;
+    const { seed, without = [] } = options;
+    const random = new Prng(seed);
+    this.#random = random;
+    const size = random.pick([3, 3, 3, 3, 5]);
+    const nodeIds = Array.from({ length: Math.min(size, options.nodes ?? size) }, (_, at) => `n${at + 1}`);
+    this.#topics = [
+      { name: 't', replicas: Math.min(3, nodeIds.length) },
+      { name: 'u', replicas: Math.min(2, nodeIds.length) },
+    ];
+    const share = random.pick([0.15, 0.3, 0.5]);
+    // Drawn for every kind, also for those left out: the rest stays as the seed has it.
+    this.#kinds = ALL_FAULTS.filter(({ name }) => random.chance(share) && !without.includes(name));
+    this.#operations = [...OPERATIONS, 'garden'].filter((name) => random.chance(0.6) && !without.includes(name));
+    const chaosMs = random.pick([1_500, 3_000, 6_000]);
+    this.#chaosMs = options.chaosMs ?? chaosMs;
+    this.#paceMs = random.pick([5, 20, 60]);
+    this.#cluster = new SimCluster(
+      this.scheduler,
+      random.below(2 ** 31),
+      {
+        nodeIds,
+        broker: brokerOptions(random),
+        latencyMs: random.pick([0.3, 1, 5]),
+        flushMs: random.pick([0.3, 2, 8]),
+      },
+      {
+        onLine: (process, line) => this.#line(process, line),
+        onUnexpectedEnd: (node, error) => this.#endedByItself(node, error),
+        onNewDisk: ({ id }) => this.view.forget(id),
+      },
+    );
+    this.#harm = new Harm(random.pick(nodeIds), this.view, (node) => nodeIds.includes(node));
+    this.#cluster.mayLosePower = (node) => !node.weather.hasLied || this.#harm.isRedundant(node.id);
+    const recorder = new Recorder();
+    const done = {};
+    this.#world = { cluster: this.#cluster, recorder, isHealed: false, isOver: false, acked: new Map(), done };
+    this.scheduler.onCrash = (error, process) => this.#crashed(error, process);
+  }
+
+  run(): Report {
+    const { scheduler } = this;
+    const ids = [...this.#cluster.nodes.keys()];
+    this.#trace(() => `seed ${this.#options.seed}: ${ids.length} nodes, faults ${this.#kinds.map(({ name }) => name)}`);
+    for (const id of ids) this.#cluster.boot(id);
+    this.#until(() => this.#isReady(ids), 'the cluster is born', BORN_WITHIN_MS);
+    this.#createTopics();
+    this.#employ();
+    this.#isChaos = true;
+    for (const [at, fault] of this.#kinds.entries()) this.#unleash(fault, new Prng(this.#options.seed * 64 + at));
+    this.#runFor(this.#chaosMs);
+    this.#isChaos = false;
+    this.#trace(() => 'the chaos is over');
+    this.#healQuorum();
+    this.#healAll();
+    this.#judge();
+    const verdict = this.#judgeClients();
+    return {
+      seed: this.#options.seed,
+      traceHash: scheduler.traceHash,
+      events: scheduler.events,
+      simulatedMs: scheduler.nowMs,
+      nodes: ids.length,
+      ...verdict,
+      checks: this.view.checks,
+      effects: this.#allEffects(),
+      kinds: [...this.#kinds.map(({ name }) => name), ...this.#operations],
+    };
+  }
+
+  // What happens.
+
+  #createTopics(): void {
+    const client = new SimClient(this.#world, 'founder', this.#random.below(2 ** 31));
+    let left = this.#topics.length;
+    client.process.in(0, 'client', () => {
+      for (const { name, replicas } of this.#topics) {
+        const op = this.#world.recorder.begin({ kind: 'create', client: 'founder', partition: name });
+        const created = client.sdk.admin.ensureTopic({ name, replicas });
+        created.then(
+          () => {
+            this.#world.recorder.end(op, { kind: 'done' });
+            left -= 1;
+          },
+          (error: unknown) => this.#failed(error),
+        );
+      }
+    });
+    this.#until(() => left === 0, 'the topics are there', BORN_WITHIN_MS);
+    client.process.end();
+  }
+
+  #employ(): void {
+    const paceMs = this.#paceMs;
+    const operations = OPERATIONS.filter((name) => this.#operations.includes(name));
+    for (const { name: topic } of this.#topics) {
+      this.#hire(`p-${topic}`, (it) => produce(it, topic, paceMs));
+      this.#hire(`b-${topic}`, (it) => appendBatches(it, topic, paceMs));
+      this.#hire(`f-${topic}`, (it) => follow(it, topic));
+      this.#hire(`v-${topic}`, (it) => visit(it, topic, 4 * paceMs));
+      this.#hire(`o-${topic}`, (it) => operate(it, topic, operations));
+    }
+    if (this.#operations.includes('garden')) this.#hire('gardener', garden);
+  }
+
+  #hire(name: string, work: (it: SimClient) => Promise<void>): void {
+    const client = new SimClient(this.#world, name, this.#random.below(2 ** 31));
+    this.#clientNames.push(name);
+    this.#clientsAtWork += 1;
+    client.process.in(0, 'client', () => {
+      work(client)
+        .then(() => client.sdk.close())
+        .then(
+          () => {
+            this.#clientsAtWork -= 1;
+          },
+          (error: unknown) => this.#failed(error),
+        );
+    });
+  }
+
+  #unleash(fault: Fault, random: Prng): void {
+    const { scheduler } = this;
+    const cluster = this.#cluster;
+    const world = {
+      cluster,
+      harm: this.#harm,
+      nodeIds: [...cluster.nodes.keys()],
+      clientNames: this.#clientNames,
+      later: (ms: number, act: () => void) => {
+        scheduler.in(ms, 'world', undefined, () => {
+          if (this.#isChaos) act();
+        });
+      },
+    };
+    const next = (): void => {
+      world.later(fault.everyMs * (0.3 + 1.4 * random.next()), () => {
+        const hasStruck = fault.strike(world, random);
+        this.#trace(() => `${hasStruck ? 'FAULT' : 'fault without effect'} ${fault.name}`);
+        if (hasStruck) this.#effects[fault.name] = (this.#effects[fault.name] ?? 0) + 1;
+        next();
+      });
+    };
+    next();
+  }
+
+  // Healing.
+
+  /** A quorum that is able to elect, by chance not everybody: the rest stays as far away as it is. */
+  #healQuorum(): void {
+    const ids = [...this.#cluster.nodes.keys()];
+    const majority = Math.floor(ids.length / 2) + 1;
+    const healed = ids
+      .map((id) => ({ id, draw: this.#random.next() }))
+      .sort((a, b) => a.draw - b.draw)
+      .slice(0, this.#random.chance(0.5) ? majority : ids.length)
+      .map(({ id }) => id);
+    this.#trace(() => `healing ${healed}`);
+    this.#healNodes(healed);
+    for (const id of ids) if (!healed.includes(id)) this.#cluster.retire(id);
+    this.#world.isHealed = true;
+    const topics = this.#topics.filter(({ name }) => this.#hasMajority(name, healed));
+    const before = new Map(topics.map(({ name }) => [name, this.#world.acked.get(name) ?? 0]));
+    this.#until(
+      () => topics.every(({ name }) => (this.#world.acked.get(name) ?? 0) > before.get(name)! + 3),
+      `appends to ${topics.map(({ name }) => name)} are acknowledged by ${healed}`,
+      HEALED_WITHIN_MS,
+    );
+  }
+
+  #healNodes(ids: readonly string[]): void {
+    this.#cluster.wires.heal();
+    for (const id of ids) this.#cluster.heal(id);
+    this.#until(
+      () => ids.every((id) => !this.#cluster.node(id).isStopping),
+      'nobody is stopping any more',
+      HEALED_WITHIN_MS,
+    );
+    for (const id of ids) this.#cluster.boot(id);
+  }
+
+  #healAll(): void {
+    const ids = [...this.#cluster.nodes.keys()];
+    for (const id of ids) this.#cluster.node(id).isRetired = false;
+    this.#healNodes(ids);
+    this.#until(() => this.#isReady(ids), 'every node is ready after healing', HEALED_WITHIN_MS);
+    this.#world.recorder.note({ kind: 'healed' });
+    const before = new Map(this.#world.acked);
+    this.#until(
+      () => this.#topics.every(({ name }) => (this.#world.acked.get(name) ?? 0) > (before.get(name) ?? 0) + 3),
+      'appends to every topic are acknowledged after healing',
+      HEALED_WITHIN_MS,
+    );
+    this.#world.isOver = true;
+    this.#until(() => this.#clientsAtWork === 0, 'every client has had its answers', HEALED_WITHIN_MS);
+    this.#until(() => this.#isConverged(), 'all replicas are at the same end', HEALED_WITHIN_MS);
+  }
+
+  #hasMajority(topic: string, ids: readonly string[]): boolean {
+    const groups = [...this.view.groups.values()].filter(({ id }) => id > 0);
+    // Topics are made first, in order: their groups are the first ones.
+    const at = this.#topics.findIndex(({ name }) => name === topic);
+    const group = groups.sort((a, b) => a.id - b.id)[at];
+    const replicas = [...(group?.replicas.keys() ?? [])];
+    return replicas.filter((id) => ids.includes(id)).length * 2 > replicas.length;
+  }
+
+  #isReady(ids: readonly string[]): boolean {
+    return ids.every((id) => {
+      const { broker } = this.#cluster.node(id);
+      return broker?.readiness().every(({ isOk }) => isOk) === true;
+    });
+  }
+
+  #isConverged(): boolean {
+    for (const { replicas } of this.view.groups.values()) {
+      const [first, ...others] = replicas.values();
+      if (first === undefined) continue;
+      const { log } = first.observed;
+      const { high, low } = log.lastChain;
+      const isSame = others.every(({ commit, observed: other }) => {
+        const chain = other.log.lastChain;
+        return commit === first.commit && chain.high === high && chain.low === low;
+      });
+      if (!isSame || first.commit !== log.lastIndex) return false;
+    }
+    return true;
+  }
+
+  // Judging.
+
+  #judge(): void {
+    let isDone = false;
+    compareReplicas(this.#cluster, this.#topics, this.#world.recorder).then(
+      () => {
+        isDone = true;
+      },
+      (error: unknown) => this.#failed(error),
+    );
+    this.#until(() => isDone, 'every replica can be read', HEALED_WITHIN_MS);
+  }
+
+  #judgeClients(): Pick<Report, 'acked' | 'refused' | 'unknown' | 'reads' | 'trimmed'> {
+    const { anomalies, counts } = judge(this.#world.recorder.events);
+    if (anomalies.length > 0) throw new Violation(`what clients saw breaks promises:\n${describeAnomalies(anomalies)}`);
+    return counts;
+  }
+
+  #allEffects(): Record<string, number> {
+    const effects = { ...this.#effects, ...this.#world.done };
+    const { lost } = this.#cluster.peers;
+    if (lost > 0) effects['messages lost'] = lost;
+    for (const { weather } of this.#cluster.nodes.values()) {
+      for (const [name, count] of Object.entries(weather.effects)) {
+        if (count > 0) effects[`disk ${name}`] = (effects[`disk ${name}`] ?? 0) + count;
+      }
+    }
+    return { ...effects, ...this.#cluster.endings };
+  }
+
+  // Running.
+
+  #runFor(ms: number): void {
+    const endMs = this.scheduler.nowMs + ms;
+    this.scheduler.run(endMs, () => this.#failure !== undefined);
+    this.#throwFailure();
+  }
+
+  #until(condition: () => boolean, what: string, withinMs: number): void {
+    const endMs = this.scheduler.nowMs + withinMs;
+    while (!condition()) {
+      if (this.scheduler.nowMs >= endMs)
+        throw new LivenessFailure(`not within ${withinMs} ms: ${what}\n${this.#lastWords()}`);
+      this.#runFor(STEP_MS);
+    }
+  }
+
+  #lastWords(): string {
+    const words: string[] = [];
+    for (const { id, process, broker, lastError } of this.#cluster.nodes.values()) {
+      words.push(
+        `${id}: ${process === undefined ? 'down' : 'up'}${lastError === undefined ? '' : `, ended by ${lastError}`}`,
+      );
+      for (const { name, isOk, detail } of broker?.readiness() ?? []) if (!isOk) words.push(`  ${name}: ${detail}`);
+      for (const line of process?.lines.slice(-6) ?? []) words.push(`  ${lineText(line)}`);
+    }
+    return words.join('\n');
+  }
+
+  #failed(error: unknown): void {
+    this.#failure ??= { error };
+  }
+
+  #throwFailure(): void {
+    if (this.#failure !== undefined) throw this.#failure.error;
+  }
+
+  /** Code of a process threw, or left a rejection: in production that ends the process at once. */
+  #crashed(error: unknown, process: SimProcess | undefined): void {
+    // What a dead process would have done with the wreckage of its storage is nobody's business.
+    if (process?.isOver === true) return;
+    this.#failed(error);
+  }
+
+  #endedByItself(node: SimNode, error: unknown): void {
+    this.#failed(new Error(`${node.id} ended by itself: ${error}`, { cause: error }));
+  }
+
+  #line(process: SimProcess, line: LogLine): void {
+    this.#trace(() => `${process.name} ${lineText(line)}`);
+  }
+
+  #trace(line: () => string): void {
+    this.#options.onTrace?.(`${this.scheduler.nowMs.toFixed(3).padStart(10)} ${line()}`);
+  }
+}
+
+function lineText({ level, message, fields }: LogLine): string {
+  const shown = JSON.stringify(fields, (_key, value: unknown) =>
+    LogError.is(value) || value instanceof Error ? String(value) : value,
+  );
+  return `${level} ${message} ${shown}`;
+}
+
+function brokerOptions(random: Prng): Partial<BrokerOptions> {
+  return {
+    segmentBytes: random.pick([8 * 1024, 16 * 1024, 256 * 1024]),
+    cacheBytesMax: random.pick([1, 4 * 1024, 1024 * 1024]),
+    appendBytesMax: random.pick([1024, 8 * 1024]),
+    inflightBytesMax: random.pick([8 * 1024, 64 * 1024]),
+    uncommittedBytesMax: random.pick([32 * 1024, 1024 * 1024]),
+  };
+}

@@ -1,0 +1,163 @@
+/**
+ * The disk of one machine, seen by the process that runs on it now. Below lies the model disk (test/support), which
+ * forgets what was not flushed; here is how long calls take, and what else goes wrong with them: errors, lies, writes
+ * that end in the middle, calls that never return. Answers come to the process as events, so a paused process does not
+ * see them and a dead one never does.
+ */
+import {
+  type DirectoryItem,
+  type Disk,
+  type DiskLock,
+  type File,
+  type OpenMode,
+  StorageError,
+} from '../../../storage/index.ts';
+import type { ModelDisk } from '../../support/model-disk.ts';
+import type { SimProcess } from './process.ts';
+
+export type DurableCall = 'write' | 'flush' | 'sync';
+
+/** What becomes of a call that makes something durable. 'short': some of its bytes are written, then it fails. */
+export type DurableFate = 'done' | 'torn' | 'EIO' | 'short' | 'lie' | 'never';
+
+export interface DiskWeather {
+  /** How long the next durable call takes, ms. */
+  durableMs(): number;
+  /** How long the next read takes, ms; 0: no time at all. */
+  readMs(): number;
+  fateOf(call: DurableCall, path: string): DurableFate;
+  failsRead(path: string): boolean;
+}
+
+export class MachineDisk implements Disk {
+  readonly #disk: ModelDisk;
+  readonly #process: SimProcess;
+  readonly #weather: DiskWeather;
+
+  constructor(disk: ModelDisk, process: SimProcess, weather: DiskWeather) {
+    this.#disk = disk;
+    this.#process = process;
+    this.#weather = weather;
+  }
+
+  async open(path: string, mode: OpenMode): Promise<File> {
+    return new MachineFile(await this.#disk.open(path, mode), path, this);
+  }
+
+  stat(path: string): ReturnType<Disk['stat']> {
+    return this.#disk.stat(path);
+  }
+
+  list(path: string): Promise<DirectoryItem[]> {
+    return this.#disk.list(path);
+  }
+
+  makeDirectory(path: string): Promise<void> {
+    return this.#disk.makeDirectory(path);
+  }
+
+  removeDirectory(path: string): Promise<void> {
+    return this.#disk.removeDirectory(path);
+  }
+
+  remove(path: string): Promise<void> {
+    return this.#disk.remove(path);
+  }
+
+  rename(from: string, to: string): Promise<void> {
+    return this.#disk.rename(from, to);
+  }
+
+  async syncDirectory(path: string): Promise<void> {
+    const fate = this.#weather.fateOf('sync', path);
+    await this.takesMs(this.#weather.durableMs(), path, fate);
+    if (fate !== 'lie') await this.#disk.syncDirectory(path);
+  }
+
+  space(path: string): ReturnType<Disk['space']> {
+    return this.#disk.space(path);
+  }
+
+  lock(path: string): Promise<DiskLock> {
+    return this.#disk.lock(path);
+  }
+
+  async read(file: File, path: string, position: number, into: Uint8Array): Promise<number> {
+    const ms = this.#weather.readMs();
+    if (ms > 0) await this.#after(ms);
+    if (this.#weather.failsRead(path)) throw ioError('read', path);
+    return file.read(position, into);
+  }
+
+  async writeDurable(file: File, path: string, position: number, chunks: readonly Uint8Array[]): Promise<void> {
+    const fate = this.#weather.fateOf('write', path);
+    if (fate === 'torn' || fate === 'EIO' || fate === 'lie') await file.write(position, chunks);
+    if (fate === 'short') {
+      const bytes = Buffer.concat(chunks);
+      await file.write(position, [bytes.subarray(0, bytes.length >> 1)]);
+    }
+    await this.takesMs(this.#weather.durableMs(), path, fate);
+    if (fate !== 'lie') await file.writeDurable(position, chunks);
+  }
+
+  async flush(file: File, path: string): Promise<void> {
+    const fate = this.#weather.fateOf('flush', path);
+    await this.takesMs(this.#weather.durableMs(), path, fate);
+    if (fate !== 'lie') await file.flush();
+  }
+
+  async takesMs(ms: number, path: string, fate: DurableFate): Promise<void> {
+    if (fate === 'never') await new Promise<never>(() => undefined);
+    await this.#after(ms);
+    if (fate === 'EIO' || fate === 'short') throw ioError('write', path);
+  }
+
+  #after(ms: number): Promise<void> {
+    return new Promise((resolve) => this.#process.in(ms, 'disk', resolve));
+  }
+}
+
+class MachineFile implements File {
+  readonly #file: File;
+  readonly #path: string;
+  readonly #disk: MachineDisk;
+
+  constructor(file: File, path: string, disk: MachineDisk) {
+    this.#file = file;
+    this.#path = path;
+    this.#disk = disk;
+  }
+
+  bytes(): Promise<number> {
+    return this.#file.bytes();
+  }
+
+  read(position: number, into: Uint8Array): Promise<number> {
+    return this.#disk.read(this.#file, this.#path, position, into);
+  }
+
+  write(position: number, chunks: readonly Uint8Array[]): Promise<void> {
+    return this.#file.write(position, chunks);
+  }
+
+  writeDurable(position: number, chunks: readonly Uint8Array[]): Promise<void> {
+    return this.#disk.writeDurable(this.#file, this.#path, position, chunks);
+  }
+
+  setBytes(bytes: number): Promise<void> {
+    return this.#file.setBytes(bytes);
+  }
+
+  flush(): Promise<void> {
+    return this.#disk.flush(this.#file, this.#path);
+  }
+
+  close(): Promise<void> {
+    return this.#file.close();
+  }
+}
+
+function ioError(action: string, file: string): StorageError {
+  const cause = Object.assign(new Error('EIO'), { code: 'EIO' });
+  return new StorageError('IO', `${action} failed: EIO`, { file, cause });
+}
