@@ -6,6 +6,7 @@
 
 import type { BrokerOptions } from '../../src/broker/index.ts';
 import { LogError } from '../../src/protocol/index.ts';
+import { isStorageError } from '../../storage/index.ts';
 import { Prng } from '../raft/support/prng.ts';
 import { type ClientWorld, SimClient, type SimTopic } from './clients/client-world.ts';
 import { garden, OPERATIONS, operate } from './clients/operators.ts';
@@ -46,6 +47,7 @@ export interface Report {
   readonly seed: number;
   readonly traceHash: number;
   readonly events: number;
+  readonly counts: Readonly<Record<string, number>>;
   readonly simulatedMs: number;
   readonly nodes: number;
   readonly acked: number;
@@ -56,13 +58,24 @@ export interface Report {
   readonly checks: number;
   /** Faults and operations that took effect. */
   readonly effects: Readonly<Record<string, number>>;
-  /** Of the seed: what may be left out by `without`. */
-  readonly kinds: readonly string[];
 }
 
 const BORN_WITHIN_MS = 10_000;
 const HEALED_WITHIN_MS = 40_000;
 const STEP_MS = 20;
+/** From word of a stopped partition to an operator's hand. */
+const OPERATOR_MS = 400;
+const STOPPED = 'a partition is stopped on this node; the others go on';
+
+interface StoppedFields {
+  readonly group: number;
+  readonly err: Error;
+}
+
+/** What a seed has switched on, without running it. */
+export function kindsOf(options: SimulationOptions): { readonly kinds: readonly string[]; readonly chaosMs: number } {
+  return new Simulation(options).plan;
+}
 
 /** Runs a seed to its end. Synchronous: to be called on a fresh turn (scheduler.ts). */
 export function simulate(options: SimulationOptions): Report {
@@ -93,6 +106,8 @@ class Simulation {
   readonly #paceMs: number;
   readonly #effects: Record<string, number> = {};
   readonly #clientNames: string[] = [];
+  /** Partitions that the unlucky machine has stopped by name, for damage that no recovery can know the extent of. */
+  readonly #stopped = new Set<string>();
   #clientsAtWork = 0;
   #isChaos = false;
   #failure: { readonly error: unknown } | undefined;
@@ -138,6 +153,10 @@ class Simulation {
     this.scheduler.onCrash = (error, process) => this.#crashed(error, process);
   }
 
+  get plan(): { readonly kinds: readonly string[]; readonly chaosMs: number } {
+    return { kinds: [...this.#kinds.map(({ name }) => name), ...this.#operations], chaosMs: this.#chaosMs };
+  }
+
   run(): Report {
     const { scheduler } = this;
     const ids = [...this.#cluster.nodes.keys()];
@@ -159,12 +178,12 @@ class Simulation {
       seed: this.#options.seed,
       traceHash: scheduler.traceHash,
       events: scheduler.events,
+      counts: scheduler.counts,
       simulatedMs: scheduler.nowMs,
       nodes: ids.length,
       ...verdict,
       checks: this.view.checks,
       effects: this.#allEffects(),
-      kinds: [...this.#kinds.map(({ name }) => name), ...this.#operations],
     };
   }
 
@@ -250,8 +269,12 @@ class Simulation {
   #healQuorum(): void {
     const ids = [...this.#cluster.nodes.keys()];
     const majority = Math.floor(ids.length / 2) + 1;
+    const { unlucky } = this.#harm;
+    // Good copies of what is bad on a damaged disk may lie on any other: that one is not needed for a majority.
+    const { isDamaged, lostByLying } = this.#cluster.node(unlucky).weather;
+    const isSpared = isDamaged || lostByLying;
     const healed = ids
-      .map((id) => ({ id, draw: this.#random.next() }))
+      .map((id) => ({ id, draw: isSpared && id === unlucky ? 1 : this.#random.next() }))
       .sort((a, b) => a.draw - b.draw)
       .slice(0, this.#random.chance(0.5) ? majority : ids.length)
       .map(({ id }) => id);
@@ -313,8 +336,8 @@ class Simulation {
   }
 
   #isConverged(): boolean {
-    for (const { replicas } of this.view.groups.values()) {
-      const [first, ...others] = replicas.values();
+    for (const { id, replicas } of this.view.groups.values()) {
+      const [first, ...others] = [...replicas.values()].filter(({ node }) => !this.#stopped.has(`${node}/${id}`));
       if (first === undefined) continue;
       const { log } = first.observed;
       const { high, low } = log.lastChain;
@@ -331,7 +354,8 @@ class Simulation {
 
   #judge(): void {
     let isDone = false;
-    compareReplicas(this.#cluster, this.#topics, this.#world.recorder).then(
+    const isStopped = (node: string): boolean => [...this.#stopped].some((where) => where.startsWith(`${node}/`));
+    compareReplicas(this.#cluster, this.#topics, this.#world.recorder, isStopped).then(
       () => {
         isDone = true;
       },
@@ -408,6 +432,18 @@ class Simulation {
 
   #line(process: SimProcess, line: LogLine): void {
     this.#trace(() => `${process.name} ${lineText(line)}`);
+    if (line.message === STOPPED) this.#partitionStopped(process, line.fields as StoppedFields);
+  }
+
+  /** A node goes on without one of its partitions, and says so: for an operator to see. */
+  #partitionStopped({ name }: SimProcess, { group, err }: StoppedFields): void {
+    const { weather } = this.#cluster.node(name);
+    if (isStorageError(err, 'IO') && weather.mayFail) {
+      // The disk failed while the log was opened. What an operator does then is to start the node again.
+      this.scheduler.in(OPERATOR_MS, 'world', undefined, () => void this.#cluster.bounce(name, 'kill', 10));
+    } else if (isStorageError(err, 'CORRUPT') && (weather.isDamaged || weather.lostByLying)) {
+      this.#stopped.add(`${name}/${group}`);
+    } else this.#failed(new Violation(`${name} stopped group ${group} for no reason of ours: ${err}`));
   }
 
   #trace(line: () => string): void {

@@ -56,6 +56,7 @@ export class View implements ObserverEvents {
   readonly groups: Map<number, GroupView> = new Map();
   readonly #invariants: readonly Invariant[];
   readonly #onBreach: (error: unknown) => void;
+  readonly #deleted = new Set<number>();
   /** Events looked at. */
   checks = 0;
 
@@ -71,6 +72,7 @@ export class View implements ObserverEvents {
   }
 
   opened(observed: Observed): void {
+    if (this.#deleted.has(observed.group)) return;
     const group = this.#group(observed.group);
     const before = group.replicas.get(observed.node);
     const { log } = observed;
@@ -98,8 +100,11 @@ export class View implements ObserverEvents {
     replica.durableIndex = Math.min(replica.durableIndex, from - 1);
   }
 
-  removing(node: string, groupId: number): void {
-    this.groups.get(groupId)?.replicas.delete(node);
+  /** A deletion is committed before any log goes. A node that replays its catalog after a crash may open what it has
+   *  deleted once more, empty, until it comes to the deletion again: nothing of that group counts any more. */
+  removing(_node: string, groupId: number): void {
+    this.groups.delete(groupId);
+    this.#deleted.add(groupId);
   }
 
   flushed(observed: Observed, at: { readonly term: number; readonly index: number }): void {
@@ -139,6 +144,7 @@ export class View implements ObserverEvents {
   }
 
   applied(_node: string | undefined, groupId: number, header: EntryHeader, state: PartitionState): void {
+    if (this.#deleted.has(groupId)) return;
     const group = this.#group(groupId);
     this.#tell((invariant) => invariant.applied?.(group, header, state));
   }
@@ -158,7 +164,7 @@ export class View implements ObserverEvents {
     let group = this.groups.get(id);
     if (group === undefined) {
       group = { id, replicas: new Map(), commit: 0, commitTerm: 0, committedTerms: new Map() };
-      this.groups.set(id, group);
+      if (!this.#deleted.has(id)) this.groups.set(id, group);
     }
     return group;
   }

@@ -192,7 +192,10 @@ export class SimCluster {
     const options = this.#diskOptions(node);
     const isPowerCut = how === 'power' && this.mayLosePower(node);
     this.endings[isPowerCut ? 'power cuts' : 'kills'] += 1;
-    if (isPowerCut) node.weather.hasLied = false;
+    if (isPowerCut && node.weather.hasLied) {
+      node.weather.hasLied = false;
+      node.weather.lostByLying = true;
+    }
     node.disk = isPowerCut ? disk.afterCrash(this.#random.below(2 ** 31), options) : disk.afterKill(options);
     node.disk.capacityBytes = disk.capacityBytes;
     node.weather.processEnded();

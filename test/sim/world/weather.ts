@@ -20,6 +20,8 @@ export class Weather implements DiskWeather {
   isLying = false;
   /** Something it said it flushed may not be on it. */
   hasLied = false;
+  /** A power cut took what it had said it flushed. */
+  lostByLying = false;
   /** Calls that make something durable never return. */
   isStuck = false;
   /** The next durable call fails this way. */

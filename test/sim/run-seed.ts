@@ -1,0 +1,38 @@
+/** One seed run to its end, whatever the end is; for the tests and for the command line alike. */
+import { Violation } from './invariants/view.ts';
+import { LivenessFailure, type Report, type SimulationOptions, simulate } from './simulation.ts';
+import { onFreshTurn } from './world/scheduler.ts';
+
+/** How a run can fail: code threw, progress was not made, or a promise was broken. */
+export type FailureKind = 'crash' | 'liveness' | 'safety';
+
+/** Exit codes of `npm run sim`, one a kind. */
+export const EXIT_CODES: Readonly<Record<FailureKind, number>> = { crash: 127, liveness: 128, safety: 129 };
+
+export type Outcome =
+  | { readonly kind: 'ok'; readonly report: Report }
+  | { readonly kind: FailureKind; readonly error: unknown };
+
+export function runSeed(options: SimulationOptions): Promise<Outcome> {
+  return onFreshTurn(() => {
+    try {
+      return { kind: 'ok', report: simulate(options) } as const;
+    } catch (error) {
+      return { kind: kindOf(error), error };
+    }
+  });
+}
+
+function kindOf(error: unknown): FailureKind {
+  if (error instanceof Violation) return 'safety';
+  return error instanceof LivenessFailure ? 'liveness' : 'crash';
+}
+
+/** The command that runs exactly this again. */
+export function replayCommand({ seed, chaosMs, nodes, without = [] }: SimulationOptions): string {
+  const parts = [`npm run sim -- --seed ${seed}`];
+  if (nodes !== undefined) parts.push(`--nodes ${nodes}`);
+  if (chaosMs !== undefined) parts.push(`--chaos-ms ${chaosMs}`);
+  if (without.length > 0) parts.push(`--without ${without.join(',')}`);
+  return parts.join(' ');
+}

@@ -1,0 +1,87 @@
+/** The tests of one range of seeds: each file that calls it is run beside the others. */
+import { describe, expect, test } from 'vitest';
+import { addTally, NO_TALLY, tallyOf } from './ledger.ts';
+import { replayCommand, runSeed } from './run-seed.ts';
+import type { Report } from './simulation.ts';
+
+const TIMEOUT_MS = 900_000;
+/** Every kind has to have taken effect once in so many seeds. */
+const SELDOM = 30;
+/** Seeds of a range that are run a second time, for the same trace. */
+const TWICE = 17;
+
+export function seedRange(from: number, count: number): void {
+  describe(`seeds ${from} to ${from + count - 1}`, () => {
+    const reports: Report[] = [];
+
+    test('break no promise, and come back once healed', { timeout: TIMEOUT_MS }, async () => {
+      for (let seed = from; seed < from + count; seed += 1) {
+        const outcome = await runSeed({ seed });
+        if (outcome.kind !== 'ok')
+          throw new Error(`${outcome.kind}; again with: ${replayCommand({ seed })}`, { cause: outcome.error });
+        reports.push(outcome.report);
+      }
+      const { hours, events, crashes, partitions } = reports.map(tallyOf).reduce(addTally, NO_TALLY);
+      console.log(
+        `simulated: ${count} seeds, ${hours.toFixed(2)} hours, ${events} events, ${crashes} crashes, ${partitions} partitions`,
+      );
+    });
+
+    test('have the same history when run again (R25)', { timeout: TIMEOUT_MS }, async () => {
+      for (const report of reports.slice(0, TWICE)) {
+        expect(await runSeed({ seed: report.seed })).toEqual({ kind: 'ok', report });
+      }
+      expect(new Set(reports.map(({ traceHash }) => traceHash)).size).toBe(reports.length);
+    });
+
+    test('see every kind of fault take effect while appends are acknowledged', () => {
+      const totals = new Map<string, number>();
+      for (const { effects } of reports) {
+        for (const [name, times] of Object.entries(effects)) totals.set(name, (totals.get(name) ?? 0) + times);
+      }
+      const rare = EFFECTS.filter((name) => (totals.get(name) ?? 0) < Math.floor(count / SELDOM));
+      expect(rare, 'took effect too seldom').toEqual([]);
+      const acked = reports.reduce((sum, report) => sum + report.acked, 0);
+      expect(acked).toBeGreaterThan(100 * count);
+      expect(reports.reduce((sum, { unknown }) => sum + unknown, 0)).toBeGreaterThan(0);
+      expect(reports.reduce((sum, { reads }) => sum + reads, 0)).toBeGreaterThan(20 * count);
+    });
+  });
+}
+
+/** What has to have happened. */
+const EFFECTS = [
+  'kills',
+  'power cuts',
+  'crash-at-call',
+  'restart',
+  'pause',
+  'stall',
+  'clock-jump',
+  'clock-drift',
+  'cut',
+  'one-way',
+  'isolate',
+  'bridge',
+  'partial-mesh',
+  'flap',
+  'reset',
+  'delay',
+  'loss',
+  'messages lost',
+  'disk torn',
+  'disk EIO',
+  'disk short',
+  'disk lie',
+  'disk never',
+  'disk slow',
+  'bit-flip',
+  'lost-write',
+  'misdirected-write',
+  'full-disk',
+  'trim',
+  'snapshot',
+  'transfer',
+  'create',
+  'delete',
+] as const;

@@ -1,0 +1,3 @@
+import { seedRange } from './seed-range.ts';
+
+seedRange(61, 20);
