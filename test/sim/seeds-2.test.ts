@@ -1,3 +1,3 @@
 import { seedRange } from './seed-range.ts';
 
-seedRange(61, 20);
+seedRange(51, 10);

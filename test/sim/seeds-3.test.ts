@@ -1,3 +1,3 @@
 import { seedRange } from './seed-range.ts';
 
-seedRange(81, 20);
+seedRange(61, 10);
