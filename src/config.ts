@@ -62,6 +62,12 @@ const schema = group({
       3_600_000,
       'An idle partition rests after this long: no heartbeats of its own until something happens. 0: never.',
     ),
+    leaseReads: flag(
+      false,
+      'Allows reads at level lease, which ask no majority while clocks keep their bound; a leader that is killed is then ' +
+        'replaced an election timeout later, and not at once.',
+    ),
+    leaseDriftPercent: integer(10, 1, 50, 'How far apart the clocks of two nodes may run, for leases.'),
     appendBytesMax: integer(1 * MiB, 64 * KiB, 16 * MiB, 'Entries sent to a follower in one message, about.'),
     inflightBytesMax: integer(8 * MiB, 1 * MiB, 64 * MiB, 'Entries sent to one follower and not answered yet.'),
     uncommittedBytesMax: integer(32 * MiB, 8 * MiB, 256 * MiB, 'Entries of a partition that wait for a majority.'),
@@ -122,6 +128,8 @@ export interface Config {
     readonly electionMsMin: number;
     readonly electionMsMax: number;
     readonly restMs: number;
+    readonly leaseReads: boolean;
+    readonly leaseDriftPercent: number;
     readonly appendBytesMax: number;
     readonly inflightBytesMax: number;
     readonly uncommittedBytesMax: number;

@@ -113,6 +113,7 @@ function coreOf(id: NodeId, at: number): Raft {
       uncommittedBytesMax: 32 * 1024 * 1024,
       learnerLagMax: 128,
       noopBytes: 128,
+      promiseMs: 0,
       random: () => at / IDS.length,
     },
     {

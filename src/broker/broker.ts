@@ -22,11 +22,11 @@ import {
   type FetchEntryCall,
   type StatusAnswer,
   type StatusCall,
-  type TailCall,
 } from './peer-calls.ts';
 import type { PeerHandler, PeerMethod } from './peers.ts';
 import { Produce } from './produce.ts';
 import { Pulse } from './pulse.ts';
+import { ReadLevels } from './read-levels.ts';
 import { Routes } from './routes.ts';
 import { Topics } from './topics.ts';
 import { Upkeep } from './upkeep.ts';
@@ -45,6 +45,7 @@ import type {
   TailResult,
   TopicDescription,
   TopicRef,
+  WantedLevel,
 } from './verbs.ts';
 
 const CALL_TIMEOUT_MS = 2_000;
@@ -53,7 +54,6 @@ const TELL_AGAIN_MS = 200;
 export class Broker implements BrokerVerbs {
   readonly #options: BrokerOptions;
   readonly #world: BrokerWorld;
-  readonly #admission = new Admission();
   readonly #leaders = new Leaders();
   readonly #host: Host;
   readonly #routes: Routes;
@@ -101,9 +101,10 @@ export class Broker implements BrokerVerbs {
     const host = this.#host;
     this.#routes = new Routes(nodeId, host, this.#leaders, peers, env.timers);
     const routes = this.#routes;
-    const admission = this.#admission;
+    const admission = new Admission();
     this.#produce = new Produce({ nodeId, batchBytesMax, env, metrics, peers, host, routes, admission });
-    this.#fetch = new Fetch({ nodeId, env, peers, host, routes });
+    const levels = new ReadLevels({ nodeId, env, peers, host, routes, hasLeases: options.lease !== undefined });
+    this.#fetch = new Fetch({ nodeId, env, peers, host, routes, levels });
     this.#gossip = new Gossip({
       nodeId,
       env,
@@ -145,8 +146,8 @@ export class Broker implements BrokerVerbs {
     return this.#fetch.subscribe(request);
   }
 
-  tail(topic: TopicRef, partition: number): Promise<TailResult> {
-    return this.#fetch.tail(topic, partition);
+  tail(topic: TopicRef, partition: number, wanted?: WantedLevel): Promise<TailResult> {
+    return this.#fetch.tail(topic, partition, wanted);
   }
 
   createTopic(request: CreateTopicRequest): Promise<TopicDescription> {
@@ -444,8 +445,8 @@ export class Broker implements BrokerVerbs {
         return this.#produce.onForwarded(body);
       case 'read':
         return this.#fetch.onForwarded(body);
-      case 'tail':
-        return encodeCall(await this.#fetch.tailHere(decodeCall<TailCall>(body).head));
+      case 'read-index':
+        return this.#fetch.onReadIndex(body);
       case 'status':
         return this.#onStatus(from, decodeCall<StatusCall>(body).head);
       case 'fetch-entry':

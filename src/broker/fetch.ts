@@ -1,23 +1,20 @@
 /**
  * Reading: one bounded read, a reader that stays, and the tail. Committed records only, from this node's replica when
- * it has one, else asked of a node that does. Every result is stamped with level, node and applied offset.
+ * it has one, else asked of a node that does. What a level takes is in read-levels.ts. Every result is stamped with
+ * level, node and applied offset.
  */
 import type { Env } from '../env.ts';
-import type { FeedWaiter, Partition, Unreadable } from '../partition/index.ts';
-import { LogError, READ_BYTES_MAX, splitBatches, WAIT_MS_MAX } from '../protocol/index.ts';
+import type { Partition, Unreadable } from '../partition/index.ts';
+import { LogError, READ_BYTES_MAX, READ_LEVEL_MS, splitBatches, WAIT_MS_MAX } from '../protocol/index.ts';
 import type { Host } from './host.ts';
-import {
-  decodeCall,
-  encodeCall,
-  type ReadAnswer,
-  type ReadCall,
-  type TailAnswer,
-  type TailCall,
-} from './peer-calls.ts';
+import { decodeCall, encodeCall, type ReadAnswer, type ReadCall, type ReadIndexCall } from './peer-calls.ts';
 import type { Peers } from './peers.ts';
+import { notYet, type ReadLevels } from './read-levels.ts';
+import { LocalReader, RemoteReader, type Window, type WindowReads } from './readers.ts';
 import { NO_LEADER_RETRY_MS, type Route, type Routes } from './routes.ts';
 import type {
   Reader,
+  ReadLevel,
   ReadRequest,
   ReadResult,
   ReadStamp,
@@ -25,7 +22,9 @@ import type {
   SubscribeRequest,
   TailResult,
   TopicRef,
+  WantedLevel,
 } from './verbs.ts';
+import { waitPast } from './waits.ts';
 
 export interface FetchParts {
   readonly nodeId: string;
@@ -33,6 +32,7 @@ export interface FetchParts {
   readonly peers: Peers;
   readonly host: Host;
   readonly routes: Routes;
+  readonly levels: ReadLevels;
 }
 
 /** Added to a remote read's own wait before the link is given up. */
@@ -40,13 +40,7 @@ const CALL_SLACK_MS = 5_000;
 /** A reader on another node's replica waits this long a question, then asks again. */
 const REMOTE_WAIT_MS = 10_000;
 
-/** Where a read begins, once start positions are resolved. */
-interface Window {
-  readonly route: Route;
-  readonly partition: Partition;
-}
-
-export class Fetch {
+export class Fetch implements WindowReads {
   readonly #parts: FetchParts;
 
   constructor(parts: FetchParts) {
@@ -59,57 +53,53 @@ export class Fetch {
     const bytesMax = Math.min(request.bytesMax, READ_BYTES_MAX);
     if (!this.#parts.routes.isHosted(route.partition)) return this.#readThere(route, { ...request, waitMs, bytesMax });
     const window = this.#window(route);
-    const deadlineMs = this.#parts.env.clock.monotonicMs() + waitMs;
+    const { clock, timers } = this.#parts.env;
+    const deadlineMs = clock.monotonicMs() + waitMs;
+    const level = await this.#parts.levels.reach(window, request, waitMs);
     const offset = await this.#resolve(window, request.start, waitMs);
-    const result = await this.#readHere(window, offset, bytesMax);
-    const leftMs = deadlineMs - this.#parts.env.clock.monotonicMs();
+    const result = await this.readHere(window, offset, bytesMax, level);
+    const leftMs = deadlineMs - clock.monotonicMs();
     if (result.batches.length > 0 || leftMs <= 0) return result;
-    await this.#waitPast(window.partition, offset, leftMs, request.signal);
+    await waitPast(timers, window.partition, offset, leftMs, request.signal);
     // The topic may have been deleted meanwhile: that is an answer of its own, not an empty one.
-    return this.#readHere(this.refresh(window), offset, bytesMax);
+    const later = this.refresh(window);
+    // Opened anew, a replica may know of less than the one that had reached the level.
+    const laterLevel = later.partition === window.partition ? level : await this.#parts.levels.reach(later, request, 0);
+    return this.readHere(later, offset, bytesMax, laterLevel);
   }
 
   async subscribe(request: SubscribeRequest): Promise<Reader> {
     const { routes } = this.#parts;
     const route = routes.partition(request.topic, request.partition);
-    if (!routes.isHosted(route.partition)) return this.#remoteReader(route, request.start);
+    if (!routes.isHosted(route.partition)) return this.#remoteReader(route, request);
     const window = this.#window(route);
+    const level = await this.#parts.levels.reach(window, request, 0);
     const offset = await this.#resolve(window, request.start, 0);
-    const reader = new LocalReader(this, window, offset);
+    const reader = new LocalReader(this, window, offset, level);
     // Refused now rather than at the first next(): a client hears TRIMMED as the answer to its SUBSCRIBE.
     this.checkRange(window, offset);
     return reader;
   }
 
-  /** As the leader knows it; no more is promised until linearizable reads exist. */
-  tail(ref: TopicRef, partition: number): Promise<TailResult> {
-    return this.#tail(ref, partition, {});
-  }
-
-  async #tail(ref: TopicRef, partition: number, options: { readonly atLeast?: number }): Promise<TailResult> {
-    const { nodeId, routes, peers } = this.#parts;
+  async tail(ref: TopicRef, partition: number, wanted: WantedLevel = { level: 'linearizable' }): Promise<TailResult> {
+    const { routes, levels } = this.#parts;
     const route = routes.partition(ref, partition);
-    const { groupId } = route.partition;
-    await routes.waitForLeader(groupId, NO_LEADER_RETRY_MS);
-    const leader = routes.leader(groupId);
-    if (leader === undefined) throw routes.noLeader('The partition has no leader to say where its tail is.');
-    const stamp = { level: 'leader', topicId: route.topic.id, node: leader } as const;
-    const call: TailCall = { groupId, ...options };
-    const answer =
-      leader === nodeId
-        ? await this.tailHere(call)
-        : decodeCall<TailAnswer>(await peers.call(leader, 'tail', encodeCall(call), { timeoutMs: CALL_SLACK_MS })).head;
-    return { ...stamp, ...answer, appliedOffset: answer.tail };
+    const topicId = route.topic.id;
+    if (routes.isHosted(route.partition)) {
+      const window = this.#window(route);
+      const level = await levels.reach(window, wanted, 0);
+      const { earliest, tail } = window.partition;
+      return { topicId, earliest, tail, ...this.stamp(window.partition, level) };
+    }
+    const where = { topic: { id: topicId }, partition, start: { kind: 'latest' } } as const;
+    const found = await this.#readThere(route, { ...where, ...wanted, bytesMax: 1, waitMs: 0 });
+    const { earliest, tail, level, node, appliedOffset, term } = found;
+    return { topicId, earliest, tail, level, node, appliedOffset, term };
   }
 
-  /** @throws LogError NOT_LEADER unless this node leads and has applied everything committed before its term. */
-  async tailHere({ groupId, atLeast = 0 }: TailCall): Promise<TailAnswer> {
-    const partition = this.#parts.host.get(groupId);
-    if (partition === undefined || !partition.isReadyLeader) throw new LogError('NOT_LEADER');
-    // Who asks may have read further on a leader that replaced this one without its knowing.
-    if (partition.tail < atLeast && !(await partition.confirmLeadership())) throw new LogError('NOT_LEADER');
-    const { earliest, tail, term } = partition;
-    return { earliest, tail, term };
+  /** A follower asks for the index that a linearizable read needs. */
+  async onReadIndex(body: Uint8Array): Promise<readonly Uint8Array[]> {
+    return encodeCall(await this.#parts.levels.readIndexHere(decodeCall<ReadIndexCall>(body).head));
   }
 
   /** A read that a node without a replica asked for. */
@@ -124,19 +114,16 @@ export class Fetch {
   }
 
   async #readThere(route: Route, request: ReadRequest): Promise<ReadResult> {
-    const { routes, peers } = this.#parts;
+    const { routes, peers, levels } = this.#parts;
     const node = routes.replica(route.partition);
     if (node === undefined) throw routes.noLeader('No replica of this partition can be reached.');
-    const { start, bytesMax, waitMs, level } = request;
-    const call: ReadCall = {
-      topicId: route.topic.id,
-      partition: route.partition.partition,
-      start,
-      bytesMax,
-      waitMs,
-      level,
-    };
-    const body = await peers.call(node, 'read', encodeCall(call), { timeoutMs: waitMs + CALL_SLACK_MS });
+    const { start, bytesMax, waitMs, level, token } = request;
+    // Refused here already: what is wrong with it is wrong everywhere.
+    levels.check(route, request);
+    const { partition } = route.partition;
+    const call: ReadCall = { topicId: route.topic.id, partition, start, bytesMax, waitMs, level, token };
+    const timeoutMs = waitMs + READ_LEVEL_MS + CALL_SLACK_MS;
+    const body = await peers.call(node, 'read', encodeCall(call), { timeoutMs });
     const { head, bytes } = decodeCall<ReadAnswer>(body);
     return { ...head, batches: bytes.length === 0 ? [] : splitBatches(bytes) };
   }
@@ -194,13 +181,12 @@ export class Fetch {
   }
 
   async #waitForLeaderTail({ route, partition }: Window, offset: number, waitMs: number): Promise<void> {
-    const { tail, earliest } = await this.#tail({ id: route.topic.id }, route.partition.partition, { atLeast: offset });
+    // From a leader that shows it leads: who asks may have read further on one that replaced this one's without its
+    // knowing (R7).
+    const { tail, earliest } = await this.#parts.levels.askLeader(route.partition.groupId, NO_LEADER_RETRY_MS);
     if (offset > tail) throw this.#outOfRange(route, offset, earliest, tail);
-    if (offset > partition.tail) await this.#waitPast(partition, offset - 1, waitMs, undefined);
-    const appliedOffset = partition.tail;
-    if (offset <= appliedOffset) return;
-    const what = `This replica has applied offsets below ${appliedOffset}, not yet ${offset}.`;
-    throw new LogError('NOT_YET', what, { details: { offset, appliedOffset, retryAfterMs: NO_LEADER_RETRY_MS } });
+    if (offset > partition.tail) await waitPast(this.#parts.env.timers, partition, offset - 1, waitMs, undefined);
+    if (offset > partition.tail) throw notYet(partition, offset);
   }
 
   /** @throws LogError TRIMMED or OUT_OF_RANGE, with earliest and tail. */
@@ -225,18 +211,14 @@ export class Fetch {
     );
   }
 
-  async readHere(window: Window, offset: number, bytesMax: number): Promise<ReadResult> {
-    return this.#readHere(window, offset, bytesMax);
-  }
-
-  async #readHere(window: Window, offset: number, bytesMax: number): Promise<ReadResult> {
+  async readHere(window: Window, offset: number, bytesMax: number, level: ReadLevel): Promise<ReadResult> {
     const { route, partition } = window;
     const outcome = await partition.read(offset, bytesMax);
     switch (outcome.kind) {
       case 'batches':
-        return this.#result(window, offset, outcome.batches, outcome.nextOffset);
+        return this.#result(window, level, offset, outcome.batches, outcome.nextOffset);
       case 'at-tail':
-        return this.#result(window, offset, [], offset);
+        return this.#result(window, level, offset, [], offset);
       case 'trimmed':
       case 'out-of-range':
         this.checkRange(window, offset);
@@ -265,40 +247,31 @@ export class Fetch {
 
   #result(
     { route, partition }: Window,
+    level: ReadLevel,
     fromOffset: number,
     batches: readonly Uint8Array[],
     nextOffset: number,
   ): ReadResult {
     const { earliest, tail } = partition;
-    return { topicId: route.topic.id, batches, fromOffset, nextOffset, earliest, tail, ...this.stamp(partition) };
+    return {
+      topicId: route.topic.id,
+      batches,
+      fromOffset,
+      nextOffset,
+      earliest,
+      tail,
+      ...this.stamp(partition, level),
+    };
   }
 
-  stamp(partition: Partition): ReadStamp {
+  stamp(partition: Partition, level: ReadLevel): ReadStamp {
     const { tail, term } = partition;
-    return { level: 'any', node: this.#parts.nodeId, appliedOffset: tail, term };
+    return { level, node: this.#parts.nodeId, appliedOffset: tail, term };
   }
 
-  /** Resolves when the high watermark is above `offset`, the wait is over, the caller gave up, or the partition closed. */
-  #waitPast(partition: Partition, offset: number, waitMs: number, signal: AbortSignal | undefined): Promise<void> {
-    if (waitMs <= 0 || signal?.aborted === true || partition.tail > offset) return Promise.resolve();
-    return new Promise((resolve) => {
-      let waiter: FeedWaiter | undefined;
-      const done = (): void => {
-        timer.cancel();
-        waiter?.cancel();
-        signal?.removeEventListener('abort', done);
-        resolve();
-      };
-      const timer = this.#parts.env.timers.after(waitMs, done);
-      signal?.addEventListener('abort', done, { once: true });
-      // Last: of a closed partition it calls back at once.
-      waiter = partition.watch(offset, done);
-    });
-  }
-
-  async #remoteReader(route: Route, start: StartAt): Promise<Reader> {
+  async #remoteReader(route: Route, { start, level, token }: SubscribeRequest): Promise<Reader> {
     const request = { topic: { id: route.topic.id }, partition: route.partition.partition, level: 'any' } as const;
-    const first = await this.#readThere(route, { ...request, start, bytesMax: 1, waitMs: 0 });
+    const first = await this.#readThere(route, { ...request, start, bytesMax: 1, waitMs: 0, level, token });
     const ask = (offset: number, bytesMax: number): Promise<ReadResult> =>
       this.#readThere(this.#parts.routes.partition(request.topic, request.partition), {
         ...request,
@@ -313,132 +286,4 @@ export class Fetch {
   refresh({ route }: Window): Window {
     return this.#window(this.#parts.routes.partition({ id: route.topic.id }, route.partition.partition));
   }
-}
-
-/** Reads this node's replica. */
-class LocalReader implements Reader {
-  readonly #fetch: Fetch;
-  #window: Window;
-  #position: number;
-  #isClosed = false;
-  #wake: (() => void) | undefined;
-
-  constructor(fetch: Fetch, window: Window, position: number) {
-    this.#fetch = fetch;
-    this.#window = window;
-    this.#position = position;
-  }
-
-  get topicId(): number {
-    return this.#window.route.topic.id;
-  }
-
-  get position(): number {
-    return this.#position;
-  }
-
-  get earliest(): number {
-    return this.#window.partition.earliest;
-  }
-
-  get tail(): number {
-    return this.#window.partition.tail;
-  }
-
-  stamp(): ReadStamp {
-    return this.#fetch.stamp(this.#window.partition);
-  }
-
-  async next(bytesMax: number): Promise<ReadResult> {
-    for (;;) {
-      if (this.#isClosed) throw closedReader();
-      this.#window = this.#fetch.refresh(this.#window);
-      const result = await this.#fetch.readHere(this.#window, this.#position, bytesMax);
-      if (result.batches.length > 0) {
-        this.#position = result.nextOffset;
-        return result;
-      }
-      await this.#advance();
-    }
-  }
-
-  close(): void {
-    this.#isClosed = true;
-    this.#wake?.();
-  }
-
-  #advance(): Promise<void> {
-    const { partition } = this.#window;
-    if (this.#isClosed || partition.tail > this.#position) return Promise.resolve();
-    return new Promise((resolve) => {
-      const waiter = partition.watch(this.#position, () => resolve());
-      this.#wake = () => {
-        waiter.cancel();
-        resolve();
-      };
-    });
-  }
-}
-
-/** Reads another node's replica, question by question. */
-class RemoteReader implements Reader {
-  readonly #ask: (offset: number, bytesMax: number) => Promise<ReadResult>;
-  #last: ReadResult;
-  #position: number;
-  #isClosed = false;
-  #close: (() => void) | undefined;
-
-  constructor(ask: (offset: number, bytesMax: number) => Promise<ReadResult>, first: ReadResult) {
-    this.#ask = ask;
-    this.#last = first;
-    this.#position = first.fromOffset;
-  }
-
-  get topicId(): number {
-    return this.#last.topicId;
-  }
-
-  get position(): number {
-    return this.#position;
-  }
-
-  get earliest(): number {
-    return this.#last.earliest;
-  }
-
-  get tail(): number {
-    return this.#last.tail;
-  }
-
-  stamp(): ReadStamp {
-    const { level, node, appliedOffset, term } = this.#last;
-    return { level, node, appliedOffset, term };
-  }
-
-  async next(bytesMax: number): Promise<ReadResult> {
-    for (;;) {
-      if (this.#isClosed) throw closedReader();
-      this.#last = await this.#unlessClosed(this.#ask(this.#position, bytesMax));
-      if (this.#last.batches.length > 0) {
-        this.#position = this.#last.nextOffset;
-        return this.#last;
-      }
-    }
-  }
-
-  #unlessClosed(asked: Promise<ReadResult>): Promise<ReadResult> {
-    return new Promise((resolve, reject) => {
-      this.#close = () => reject(closedReader());
-      asked.then(resolve, reject);
-    });
-  }
-
-  close(): void {
-    this.#isClosed = true;
-    this.#close?.();
-  }
-}
-
-function closedReader(): LogError {
-  return new LogError('CLOSED', 'The reader was closed.', { outcome: 'none' });
 }

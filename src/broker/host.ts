@@ -271,7 +271,8 @@ export class Host {
     opening: Extract<Hosted, { kind: 'opening' }>,
     isStopping: () => boolean,
   ): Promise<Partition> {
-    const { nodeId, timing, segmentBytes, appendBytesMax, inflightBytesMax, uncommittedBytesMax } = this.#options;
+    const { nodeId, tickMs, timing, lease, segmentBytes, appendBytesMax, inflightBytesMax, uncommittedBytesMax } =
+      this.#options;
     const clusterId = this.#world.directory.clusterId;
     if (clusterId === undefined) throw new LogError('INTERNAL', 'a partition is opened before the cluster was born');
     let live = machine;
@@ -287,6 +288,9 @@ export class Host {
       membership: { voters, votersOutgoing: [], learners: [] },
       timing,
       heartbeatPhase: () => this.#ticks % timing.heartbeatTicks,
+      lease: lease && { driftPercent: lease.driftPercent, stallMs: timing.heartbeatTicks * tickMs },
+      // The first tick after a heartbeat may follow at once, so the promise is a tick short of what is kept.
+      promiseMs: lease === undefined ? 0 : (timing.electionTicksMin - 1) * tickMs,
       segmentBytes,
       appendBytesMax,
       inflightBytesMax,

@@ -17,10 +17,12 @@ export type {
   ReadRequest,
   ReadResult,
   ReadStamp,
+  ReadToken,
   Retention,
   StartAt,
   SubscribeRequest,
   TailResult,
   TopicDescription,
   TopicRef,
+  WantedLevel,
 } from './verbs.ts';

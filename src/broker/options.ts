@@ -17,6 +17,8 @@ export interface BrokerOptions {
   readonly peerAddress: string;
   readonly tickMs: number;
   readonly timing: RaftTiming;
+  /** Leases for reads. Absent: this node takes none and promises none. */
+  readonly lease?: { readonly driftPercent: number } | undefined;
   readonly segmentBytes: number;
   readonly batchBytesMax: number;
   readonly appendBytesMax: number;

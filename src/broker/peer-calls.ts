@@ -7,7 +7,7 @@
  * are checked for shape where a wrong one could do harm, and not field by field.
  */
 import { MalformedBytes } from '../partition/index.ts';
-import type { ReadLevel, StartAt } from './verbs.ts';
+import type { ReadLevel, StartAt, WantedLevel } from './verbs.ts';
 
 export interface AppendCall {
   readonly groupId: number;
@@ -22,13 +22,12 @@ export interface AppendAnswer {
   readonly isDuplicate: boolean;
 }
 
-export interface ReadCall {
+export interface ReadCall extends WantedLevel {
   readonly topicId: number;
   readonly partition: number;
   readonly start: StartAt;
   readonly bytesMax: number;
   readonly waitMs: number;
-  readonly level: ReadLevel;
 }
 
 /** Everything of a ReadResult but its batches, which follow as bytes. */
@@ -48,10 +47,20 @@ export interface GroupCall {
   readonly groupId: number;
 }
 
-export interface TailAnswer {
+/** Asks the leader for the index that a linearizable read asked for now needs (R7). */
+export interface ReadIndexCall extends GroupCall {
+  /** A lease of the leader's is good enough. */
+  readonly mayLease: boolean;
+}
+
+export interface ReadIndexAnswer {
+  readonly index: number;
+  /** In which it leads. */
+  readonly term: number;
+  readonly level: 'linearizable' | 'lease';
+  /** Of the leader, as of this answer. */
   readonly earliest: number;
   readonly tail: number;
-  readonly term: number;
 }
 
 export interface TransferCall extends GroupCall {
@@ -76,11 +85,6 @@ export interface FetchEntryCall extends GroupCall {
 /** The entry follows as bytes; none when it cannot be supplied. */
 export interface FetchEntryAnswer {
   readonly isCommitted: boolean;
-}
-
-export interface TailCall extends GroupCall {
-  /** When its tail is below this, the leader makes sure that it leads before it says so. */
-  readonly atLeast?: number;
 }
 
 /** What a node tells of itself: the groups it leads. The answer is the same of the other node. */

@@ -20,7 +20,7 @@ export interface PeerDescription {
 export type PeerMethod =
   | 'append'
   | 'read'
-  | 'tail'
+  | 'read-index'
   | 'catalog'
   | 'status'
   | 'transfer'

@@ -11,6 +11,7 @@ import type {
   PartitionInfo,
   ProducerTuple,
   ReadLevel,
+  ReadToken,
   Retention,
   StartAt,
   TopicInfo,
@@ -19,7 +20,7 @@ import type {
 
 /** What the protocol can say of topics and nodes is what a broker says of them. An id of a topic deleted since is
  *  TOPIC_NOT_FOUND even when the name exists again (L5). */
-export type { ReadLevel, Retention, StartAt, TopicRef };
+export type { ReadLevel, ReadToken, Retention, StartAt, TopicRef };
 export type TopicDescription = TopicInfo;
 export type PartitionDescription = PartitionInfo;
 export type NodeDescription = NodeInfo;
@@ -56,8 +57,16 @@ export interface AppendResult {
   readonly isDuplicate: boolean;
 }
 
+/** The level a read asks for. INVALID when token and level do not fit. */
+export interface WantedLevel {
+  readonly level: ReadLevel;
+  /** With 'atLeast', and with no other level. */
+  readonly token?: ReadToken | undefined;
+}
+
 /** Says what was read: level, from which node, at which applied offset and term (design 5). */
 export interface ReadStamp {
+  /** What it really was: 'lease' may be answered by a round after all, and says 'linearizable' then. */
   readonly level: ReadLevel;
   readonly node: string;
   /** Records below it are applied on that node: its high watermark. */
@@ -65,7 +74,7 @@ export interface ReadStamp {
   readonly term: number;
 }
 
-export interface ReadRequest {
+export interface ReadRequest extends WantedLevel {
   readonly topic: TopicRef;
   readonly partition: number;
   readonly start: StartAt;
@@ -73,7 +82,6 @@ export interface ReadRequest {
   readonly bytesMax: number;
   /** At the tail: wait this long for a record; then an empty result. Clamped to WAIT_MS_MAX. */
   readonly waitMs: number;
-  readonly level: ReadLevel;
   readonly signal?: AbortSignal;
 }
 
@@ -88,11 +96,11 @@ export interface ReadResult extends ReadStamp {
   readonly tail: number;
 }
 
-export interface SubscribeRequest {
+/** The level is that of the beginning: what follows is what this replica knows to be committed, in order. */
+export interface SubscribeRequest extends WantedLevel {
   readonly topic: TopicRef;
   readonly partition: number;
   readonly start: StartAt;
-  readonly level: ReadLevel;
 }
 
 /** A reader that stays. Pull-driven: nothing is read and nothing buffered until next() is called. */
@@ -102,6 +110,7 @@ export interface Reader {
   readonly position: number;
   readonly earliest: number;
   readonly tail: number;
+  /** Of the last answer; before the first next(), of the beginning. */
   stamp(): ReadStamp;
   /**
    * Resolves with committed batches from `position` on, and moves it. At the tail it waits. One call at a time.
@@ -121,9 +130,7 @@ export interface CreateTopicRequest {
   readonly retention: Retention;
 }
 
-export interface TailResult extends Omit<ReadStamp, 'level'> {
-  /** 'leader': answered by the node that leads; it promises no more than that until linearizable reads exist. */
-  readonly level: 'leader';
+export interface TailResult extends ReadStamp {
   readonly topicId: number;
   readonly earliest: number;
   readonly tail: number;
@@ -141,7 +148,8 @@ export interface BrokerVerbs {
   append(request: AppendRequest): Promise<AppendResult>;
   read(request: ReadRequest): Promise<ReadResult>;
   subscribe(request: SubscribeRequest): Promise<Reader>;
-  tail(topic: TopicRef, partition: number): Promise<TailResult>;
+  /** Linearizable unless another level is wanted. */
+  tail(topic: TopicRef, partition: number, wanted?: WantedLevel): Promise<TailResult>;
   /** Resolves once each partition has a leader. TOPIC_EXISTS when the name is taken. */
   createTopic(request: CreateTopicRequest): Promise<TopicDescription>;
   deleteTopic(name: string): Promise<void>;

@@ -1,5 +1,5 @@
 /** From checked batches to the application's records. */
-import { type DecodedRecord, decodeRecords, LogError } from '../protocol/index.ts';
+import { type DecodedRecord, decodeRecords, formatReadToken, LogError } from '../protocol/index.ts';
 import type { Codec } from './codec.ts';
 import type { ReceivedBatch } from './received-data.ts';
 import type { LogRecord } from './record.ts';
@@ -13,16 +13,19 @@ export interface RecordBatch<V, K = Uint8Array> {
   /** One past the last. */
   readonly nextOffset: number;
   readonly records: readonly LogRecord<V, K>[];
+  /** For reads at level atLeast that must have the last record here; undefined without records. */
+  readonly token: string | undefined;
 }
 
 interface Place {
+  readonly topicId: number;
   readonly partition: number;
   /** Records at or past it are left out. */
   readonly endOffset: number | undefined;
 }
 
 /** Its records that are new to the consumer and before its end. @throws LogError INVALID */
-export function decodeNew(batch: ReceivedBatch, place: Place): DecodedRecord[] {
+export function decodeNew(batch: ReceivedBatch, place: Pick<Place, 'endOffset'>): DecodedRecord[] {
   const { fromOffset, nextOffset } = batch;
   const records = decodeRecords(batch.bytes);
   const { endOffset = nextOffset } = place;
@@ -36,14 +39,17 @@ export function decodeBatch<V, K>(
   topic: string,
   codec: Codec<V, K>,
 ): RecordBatch<V, K> {
-  const { partition, endOffset = batch.nextOffset } = place;
+  const { topicId, partition, endOffset = batch.nextOffset } = place;
   const records = decodeNew(batch, place).map((record) => decodeRecord(record, topic, partition, codec));
+  const last = records.at(-1);
   return {
     topic,
     partition,
     offset: batch.fromOffset,
     nextOffset: Math.min(batch.nextOffset, Math.max(endOffset, batch.fromOffset)),
     records,
+    token:
+      last === undefined ? undefined : formatReadToken({ topicId, partition, offset: last.offset, term: batch.term }),
   };
 }
 

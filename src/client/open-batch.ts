@@ -2,7 +2,7 @@
  * The batch being filled for one partition: records are encoded as they come, and the promises of those who wait for an
  * ack lie beside them. A record whose sender does not wait (enqueue) leaves no object behind.
  */
-import { type AckMessage, type Crc32c, type LogError, RecordBatchBuilder } from '../protocol/index.ts';
+import { type AckMessage, type Crc32c, formatReadToken, type LogError, RecordBatchBuilder } from '../protocol/index.ts';
 import type { Ack, RecordScratch } from './record.ts';
 
 /** Who waits for one record's ack. */
@@ -57,12 +57,15 @@ export class OpenBatch {
 
 /** The ack of the record at `index` of its batch. */
 export function ackOf(topic: string, ack: AckMessage, index: number): Ack {
+  const { topicId, partition, baseOffset, term } = ack;
+  const offset = baseOffset === undefined ? undefined : baseOffset + index;
   return {
     topic,
-    partition: ack.partition,
-    offset: ack.baseOffset === undefined ? undefined : ack.baseOffset + index,
+    partition,
+    offset,
     timestamp: ack.appendTimeMs,
-    term: ack.term,
+    term,
     duplicate: ack.duplicate,
+    token: offset === undefined ? undefined : formatReadToken({ topicId, partition, offset, term }),
   };
 }

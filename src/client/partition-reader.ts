@@ -9,12 +9,19 @@
  * (a node may overdraw by one batch).
  */
 import type { TimerHandle } from '../env.ts';
-import { type DataMessage, LogError, type PositionMessage, type StartAt as WireStartAt } from '../protocol/index.ts';
+import {
+  type DataMessage,
+  formatReadToken,
+  LogError,
+  type PositionMessage,
+  type StartAt as WireStartAt,
+} from '../protocol/index.ts';
 import { Backoff } from './backoff.ts';
 import type { Connection } from './connection.ts';
 import type { EventHub } from './events.ts';
 import { Fifo } from './fifo.ts';
 import type { LaneHost } from './lane.ts';
+import type { WantedLevel } from './read-level.ts';
 import { checkData, type ReceivedBatch } from './received-data.ts';
 import { asLogError } from './requests.ts';
 import type { PartitionRef } from './topic-directory.ts';
@@ -28,6 +35,8 @@ export interface ReaderOptions {
   readonly onTrimmed: 'error' | 'earliest';
   /** Nothing at or past it is asked for; undefined: no end. */
   readonly endOffset: number | undefined;
+  /** Of every beginning, on whatever node. */
+  readonly wanted: WantedLevel;
 }
 
 export interface ReaderEvents {
@@ -53,6 +62,8 @@ export class PartitionReader {
   #received: number | undefined;
   /** The next offset the application will see. <= #received. */
   #delivered: number | undefined;
+  /** Of the last record the application saw; undefined: none since the start. */
+  #deliveredTerm: number | undefined;
   #tail: number | undefined;
   /** Counts attempts; messages for an earlier one are ignored. */
   #attempt = 0;
@@ -76,6 +87,10 @@ export class PartitionReader {
     this.#options = options;
     this.#events = events;
     this.#backoff = new Backoff(host.platform.random, host.settings.backoff);
+  }
+
+  get topicId(): number {
+    return this.#ref.topicId;
   }
 
   get partition(): number {
@@ -124,10 +139,19 @@ export class PartitionReader {
     return this.#queue.length > 0;
   }
 
-  /** The application saw everything below `offset`. */
-  delivered(offset: number): void {
+  /** The application saw everything below `offset`; the last of it was appended in `term`. */
+  delivered(offset: number, term: number): void {
     // The last batch may reach beyond the end; its records there were left out.
-    this.#delivered = Math.min(offset, this.#options.endOffset ?? offset);
+    const end = Math.min(offset, this.#options.endOffset ?? offset);
+    if (end !== this.#delivered) this.#deliveredTerm = term;
+    this.#delivered = end;
+  }
+
+  /** Of the last record the application saw; undefined: none since the start. */
+  get token(): string | undefined {
+    if (this.#delivered === undefined || this.#deliveredTerm === undefined) return undefined;
+    const { topicId, partition } = this.#ref;
+    return formatReadToken({ topicId, partition, offset: this.#delivered - 1, term: this.#deliveredTerm });
   }
 
   /** Forgets what was received and starts anew, also after a failure. */
@@ -136,6 +160,7 @@ export class PartitionReader {
     this.#start = start;
     this.#received = undefined;
     this.#delivered = undefined;
+    this.#deliveredTerm = undefined;
     this.#faults = 0;
     this.#strandedSinceMs = undefined;
     this.#backoff.reset();
@@ -180,7 +205,7 @@ export class PartitionReader {
         partition: this.#ref.partition,
         start: this.#received === undefined ? this.#start : { kind: 'offset', offset: this.#received },
         creditBytes: this.#grantedBytes,
-        level: 'any',
+        ...this.#options.wanted,
       },
       {
         onPosition: (message) => {
@@ -311,7 +336,10 @@ export class PartitionReader {
     this.#leave();
     // What was received before the gap is still delivered; the gap lies behind it.
     this.#received = earliest;
-    if (this.#queue.length === 0) this.#delivered = earliest;
+    if (this.#queue.length === 0) {
+      this.#delivered = earliest;
+      this.#deliveredTerm = undefined;
+    }
     this.#connect();
   }
 

@@ -12,6 +12,8 @@ export interface ReceivedBatch {
   readonly fromOffset: number;
   /** One past its last offset. */
   readonly nextOffset: number;
+  /** Of the leader that appended it. */
+  readonly term: number;
 }
 
 /** @throws LogError CRC for damaged bytes, INVALID for anything that is not the continuation of `position`. */
@@ -28,7 +30,7 @@ export function checkData(
   const received: ReceivedBatch[] = [];
   let expected = position;
   for (const bytes of splitBatches(payload)) {
-    const { baseOffset, lastOffsetDelta } = verifyBatch(bytes, crc32c);
+    const { baseOffset, lastOffsetDelta, leaderEpoch: term } = verifyBatch(bytes, crc32c);
     const nextOffset = baseOffset + lastOffsetDelta + 1;
     const isFirst = received.length === 0;
     const continues = isFirst ? baseOffset <= expected : baseOffset === expected;
@@ -38,7 +40,7 @@ export function checkData(
         position,
       );
     }
-    received.push({ bytes, fromOffset: Math.max(expected, baseOffset), nextOffset });
+    received.push({ bytes, fromOffset: Math.max(expected, baseOffset), nextOffset, term });
     expected = nextOffset;
   }
   if (mayHaveHoles ? message.nextOffset < expected : message.nextOffset !== expected) {

@@ -82,9 +82,9 @@ export class RecordIterator<V, K> implements AsyncIterator<LogRecord<V, K>> {
       throw error;
     }
     this.#at++;
-    if (this.#at < this.#records.length) reader.delivered(decoded.offset + 1);
+    if (this.#at < this.#records.length) reader.delivered(decoded.offset + 1, batch.term);
     else {
-      reader.delivered(Math.max(decoded.offset + 1, batch.nextOffset));
+      reader.delivered(Math.max(decoded.offset + 1, batch.nextOffset), batch.term);
       this.#subscription.onChange();
     }
     return record;
@@ -119,7 +119,7 @@ export class RecordIterator<V, K> implements AsyncIterator<LogRecord<V, K>> {
     }
     if (this.#records.length > 0) return;
     // All of it lies past the end that was asked for.
-    reader.delivered(batch.nextOffset);
+    reader.delivered(batch.nextOffset, batch.term);
     this.#subscription.onChange();
   }
 }
@@ -141,7 +141,7 @@ export function batchIterator<V, K>(
             subscription.fail(asLogError(error));
             throw error;
           }
-          taken.reader.delivered(taken.batch.nextOffset);
+          taken.reader.delivered(taken.batch.nextOffset, taken.batch.term);
           subscription.onChange();
           if (batch.records.length > 0) return { value: batch, done: false };
         } else if (!(await subscription.changed(() => subscription.hasBatch()))) {

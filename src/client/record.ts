@@ -37,6 +37,8 @@ export interface Ack {
   readonly term: number;
   /** True: the record was in the log already, from an earlier attempt or an earlier run with the same producer id. */
   readonly duplicate: boolean;
+  /** For reads at level atLeast that must have this record; undefined with an unknown offset. */
+  readonly token: string | undefined;
 }
 
 /** Answer to a batch: its records lie at offset .. lastOffset without a hole. */

@@ -1,5 +1,6 @@
 /** The subscription as an application sees it; topic-subscription.ts is the one there is. */
 import type { RecordBatch } from './decode.ts';
+import type { ReadLevel } from './read-level.ts';
 import type { LogRecord } from './record.ts';
 import type { StartAt } from './start-at.ts';
 
@@ -8,6 +9,10 @@ export interface SubscribeOptions {
   readonly from?: StartAt;
   /** Ends the iteration there: at an offset, or at the leader's tail as it is when the subscription starts. */
   readonly to?: 'tail' | { readonly offset: number };
+  /** Of the beginning; default 'any', or 'atLeast' with tokens. What follows is what the replica knows to be committed. */
+  readonly level?: ReadLevel;
+  /** With level atLeast: one a partition; a partition without one is read at 'any'. */
+  readonly tokens?: readonly string[];
   /** Default: all. */
   readonly partitions?: readonly number[];
   /** Bytes received and not yet handed to the application, over all partitions. */
@@ -36,6 +41,8 @@ export interface Subscription<V, K = Uint8Array> extends AsyncIterable<LogRecord
   caughtUp(): Promise<Position>;
   /** The next offset the application will be handed, by partition; without those whose start is not resolved yet. */
   readonly position: Position;
+  /** By partition, of the last record the application was handed: for reads elsewhere at level atLeast. */
+  readonly tokens: ReadonlyMap<number, string>;
   /** One past the last committed record as far as is known, by partition. */
   readonly tail: Position;
   /** Records from position to tail, over all partitions. */

@@ -10,6 +10,7 @@ import { decodeBatch, type RecordBatch } from './decode.ts';
 import { abortedError, closedError } from './operation.ts';
 import { integer } from './options.ts';
 import { PartitionReader, type ReaderHost } from './partition-reader.ts';
+import { type WantedLevel, wantedLevels } from './read-level.ts';
 import type { LogRecord } from './record.ts';
 import { batchIterator, RecordIterator, type RecordSource, type Taken } from './record-iterator.ts';
 import { asLogError, type Requests } from './requests.ts';
@@ -41,6 +42,7 @@ export class TopicSubscription<V, K> implements Subscription<V, K>, OpenSubscrip
   /** Where the search for the next batch begins: after the partition that gave the last one. */
   #turn = 0;
   #generation = 0;
+  readonly #wantedOf: (partition: number) => WantedLevel;
   #isOpen = false;
   #isPaused = false;
   #isClosed = false;
@@ -60,6 +62,7 @@ export class TopicSubscription<V, K> implements Subscription<V, K>, OpenSubscrip
     this.#from = options.from ?? SUBSCRIBE_DEFAULTS.from;
     // Checked now: a mistake in the call is thrown by the call.
     wireStartAt(this.#from);
+    this.#wantedOf = wantedLevels(options.level, options.tokens);
     if (typeof options.to === 'object') checkedCount(options.to.offset, 'The end of a subscription');
     for (const partition of options.partitions ?? []) checkedCount(partition, 'A partition');
     this.#maxBufferedBytes = integer(
@@ -79,6 +82,10 @@ export class TopicSubscription<V, K> implements Subscription<V, K>, OpenSubscrip
 
   get position(): Position {
     return this.#byPartition((reader) => reader.position);
+  }
+
+  get tokens(): ReadonlyMap<number, string> {
+    return this.#byPartition((reader) => reader.token);
   }
 
   get tail(): Position {
@@ -244,11 +251,11 @@ export class TopicSubscription<V, K> implements Subscription<V, K>, OpenSubscrip
     });
   }
 
-  #byPartition(of: (reader: PartitionReader) => number | undefined): Position {
-    const map = new Map<number, number>();
+  #byPartition<T>(of: (reader: PartitionReader) => T | undefined): ReadonlyMap<number, T> {
+    const map = new Map<number, T>();
     for (const reader of this.#readers) {
-      const offset = of(reader);
-      if (offset !== undefined) map.set(reader.partition, offset);
+      const value = of(reader);
+      if (value !== undefined) map.set(reader.partition, value);
     }
     return map;
   }
@@ -276,7 +283,8 @@ export class TopicSubscription<V, K> implements Subscription<V, K>, OpenSubscrip
       const events = { onChange: () => this.onChange(), onFailure: (error: LogError) => this.fail(error) };
       this.#readers = partitions.map((partition, at) => {
         const ref = { topic: topic.name, topicId: topic.id, partition };
-        const options = { windowBytes, onTrimmed, endOffset: ends[at] };
+        const wanted = this.#wantedOf(partition);
+        const options = { windowBytes, onTrimmed, endOffset: ends[at], wanted };
         return new PartitionReader(this.#host, ref, wireStartAt(this.#from), options, events);
       });
       this.#isOpen = true;
@@ -290,8 +298,9 @@ export class TopicSubscription<V, K> implements Subscription<V, K>, OpenSubscrip
     const { to } = this.#options;
     if (to === undefined) return undefined;
     if (to !== 'tail') return to.offset;
-    // The leader's: a replica's own tail may lag behind what this application appended itself.
-    const { body } = await this.#host.requests.ask({ kind: 'tail', topic: { id: topicId }, partition }, 'tail');
+    // Linearizable: a replica's own tail may lag behind what this application appended itself.
+    const question = { kind: 'tail', topic: { id: topicId }, partition, level: 'linearizable' } as const;
+    const { body } = await this.#host.requests.ask(question, 'tail');
     return body.tail;
   }
 }

@@ -1,12 +1,13 @@
 /** One topic as an application holds it: a name and a codec. Holding it costs nothing and asks nobody. */
-import { LogError, type TopicInfo, topicNameProblem } from '../protocol/index.ts';
+import { formatReadToken, LogError, type ReadToken, type TopicInfo, topicNameProblem } from '../protocol/index.ts';
 import type { Codec } from './codec.ts';
-import { decodeBatch } from './decode.ts';
+import { decodeNew, decodeRecord } from './decode.ts';
 import type { OneShotAppends } from './one-shot.ts';
 import { integer } from './options.ts';
 import { partitionOfKey } from './partitioner.ts';
 import type { Producer } from './producer.ts';
 import type { ProducerOptions } from './producer-options.ts';
+import { type ReadLevel, wantedLevel } from './read-level.ts';
 import { checkData, type ReceivedBatch } from './received-data.ts';
 import {
   type Ack,
@@ -39,6 +40,10 @@ export interface ReadOptions {
   readonly maxRecords?: number;
   /** At the tail: wait this long for a record, ms; at most 30,000. */
   readonly waitMs?: number;
+  /** Default 'any', or 'atLeast' with a token. */
+  readonly level?: ReadLevel;
+  /** With level atLeast: of an append or a read of this partition. */
+  readonly token?: string;
   readonly signal?: AbortSignal;
 }
 
@@ -51,8 +56,8 @@ export const READ_DEFAULTS: Required<Pick<ReadOptions, 'partition' | 'from' | 'm
 
 /** Where an answer comes from, and how fresh it is. */
 export interface ReadStamp {
-  /** 'any': what that replica knew to be committed. */
-  readonly level: 'any';
+  /** What the answer really holds: level 'lease' may be answered as 'linearizable'. */
+  readonly level: ReadLevel;
   /** Node id. */
   readonly node: string;
   /** Everything below it was visible on that node. */
@@ -70,11 +75,19 @@ export interface ReadResult<V, K = Uint8Array> extends ReadStamp {
   readonly earliest: number;
   /** One past the last committed record. */
   readonly tail: number;
+  /** Of the last record returned, for reads elsewhere at level atLeast; undefined without records. */
+  readonly token: string | undefined;
 }
 
-export interface Tail extends Omit<ReadStamp, 'level'> {
-  /** The node that leads the partition answered. */
-  readonly level: 'leader';
+export interface TailOptions {
+  /** Default 'linearizable', or 'atLeast' with a token. */
+  readonly level?: ReadLevel;
+  /** With level atLeast: of an append or a read of this partition. */
+  readonly token?: string;
+  readonly signal?: AbortSignal;
+}
+
+export interface Tail extends ReadStamp {
   readonly topic: string;
   readonly partition: number;
   /** One past the last committed record. */
@@ -93,8 +106,8 @@ export interface Topic<V, K = Uint8Array> {
   read(options?: ReadOptions): Promise<ReadResult<V, K>>;
   /** Reads on and on, live at the tail. */
   subscribe(options?: SubscribeOptions): Subscription<V, K>;
-  /** The end of a partition as its leader knows it. */
-  tail(partition?: number, options?: { readonly signal?: AbortSignal }): Promise<Tail>;
+  /** The end of a partition, linearizable by default: behind everything acknowledged to anybody before the call. */
+  tail(partition?: number, options?: TailOptions): Promise<Tail>;
 }
 
 export interface TopicHost extends ProducerHost, SubscriptionHost {
@@ -138,7 +151,8 @@ export class ClientTopic<V, K> implements Topic<V, K> {
       const ack = await this.#host.oneShots.append(ref, encoded, options.signal);
       const { baseOffset: offset, recordCount: count, appendTimeMs: timestamp, term, duplicate } = ack;
       const lastOffset = offset === undefined ? undefined : offset + count - 1;
-      return { topic: topic.name, partition, offset, lastOffset, count, timestamp, term, duplicate };
+      const token = tokenOf({ ...ref, offset: lastOffset, term });
+      return { topic: topic.name, partition, offset, lastOffset, count, timestamp, term, duplicate, token };
     });
   }
 
@@ -152,12 +166,13 @@ export class ClientTopic<V, K> implements Topic<V, K> {
     return new TopicSubscription(this.#host, this.name, this.#codec, options);
   }
 
-  async tail(partition = 0, options: { readonly signal?: AbortSignal } = {}): Promise<Tail> {
+  async tail(partition = 0, options: TailOptions = {}): Promise<Tail> {
     this.#host.checkOpen();
+    const wanted = wantedLevel(options.level, options.token, 'linearizable');
     return await this.#withTopic(async (info) => {
       const node = info.partitions[partition]?.leader;
       const topic = { id: info.id };
-      const { body } = await this.#host.requests.ask({ kind: 'tail', topic, partition }, 'tail', {
+      const { body } = await this.#host.requests.ask({ kind: 'tail', topic, partition, ...wanted }, 'tail', {
         wish: { node },
         signal: options.signal,
       });
@@ -174,12 +189,13 @@ export class ClientTopic<V, K> implements Topic<V, K> {
     const waitMs = integer('waitMs', options.waitMs ?? READ_DEFAULTS.waitMs, 0, WAIT_MS_LIMIT);
     const { maxRecords = Number.MAX_SAFE_INTEGER, signal } = options;
     integer('maxRecords', maxRecords, 1, Number.MAX_SAFE_INTEGER);
+    const wanted = wantedLevel(options.level, options.token, 'any');
     return await this.#withTopic(async (info) => {
       const oneOf = info.partitions[partition]?.replicas;
       let avoid: string | undefined;
       for (let faults = 1; ; faults++) {
         const { body, payload } = await this.#host.requests.ask(
-          { kind: 'read', topic: { id: info.id }, partition, start, bytesMax, waitMs, level: 'any' },
+          { kind: 'read', topic: { id: info.id }, partition, start, bytesMax, waitMs, ...wanted },
           'read',
           { wish: { oneOf, avoid }, signal, extraMs: waitMs },
         );
@@ -199,9 +215,13 @@ export class ClientTopic<V, K> implements Topic<V, K> {
         }
         const all = batches.flatMap((batch) => this.#decode(batch, partition));
         const records = all.slice(0, maxRecords);
+        const offset = records.at(-1)?.offset;
+        const last = batches.find(({ nextOffset: end }) => offset !== undefined && offset < end);
+        const token = tokenOf({ topicId: info.id, partition, offset, term: last?.term ?? 0 });
         const nextOffset = records.length < all.length ? records.at(-1)!.offset + 1 : body.nextOffset;
         const { earliest, tail, level, node, appliedOffset, term } = body;
-        return { topic: info.name, partition, records, nextOffset, earliest, tail, level, node, appliedOffset, term };
+        const page = { topic: info.name, partition, records, nextOffset, earliest, tail };
+        return { ...page, level, node, appliedOffset, term, token };
       }
     });
   }
@@ -229,7 +249,9 @@ export class ClientTopic<V, K> implements Topic<V, K> {
   }
 
   #decode(batch: ReceivedBatch, partition: number): readonly LogRecord<V, K>[] {
-    return decodeBatch(batch, { partition, endOffset: undefined }, this.name, this.#codec).records;
+    return decodeNew(batch, { endOffset: undefined }).map((record) =>
+      decodeRecord(record, this.name, partition, this.#codec),
+    );
   }
 
   /** All records of a batch lie in one partition, so what they say about it must agree. */
@@ -248,4 +270,13 @@ export class ClientTopic<V, K> implements Topic<V, K> {
       details: { topic: topic.name, partition },
     });
   }
+}
+
+function tokenOf({
+  topicId,
+  partition,
+  offset,
+  term,
+}: Omit<ReadToken, 'offset'> & { readonly offset: number | undefined }): string | undefined {
+  return offset === undefined ? undefined : formatReadToken({ topicId, partition, offset, term });
 }

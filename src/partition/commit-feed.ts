@@ -1,8 +1,8 @@
 /**
- * Who waits for the high watermark to pass an offset. Woken when entries are applied, which is after commit, never by
- * a local append (L1, L2). Each wake-up is one call a waiter; waiters that want later offsets stay.
+ * Who waits for a cursor of the applied state to pass a position: readers for the high watermark, linearizable reads
+ * for the applied index. Woken when entries are applied, which is after commit, never by a local append (L1, L2). Each
+ * wake-up is one call a waiter; waiters for later positions stay.
  */
-import type { Offset } from '../../storage/index.ts';
 
 export interface FeedWaiter {
   /** Stops waiting; harmless after it was woken. */
@@ -13,8 +13,8 @@ export interface FeedWaiter {
 export type WakeReason = 'advanced' | 'closed';
 
 interface Waiting {
-  /** Woken when the high watermark is above this. */
-  readonly offset: Offset;
+  /** Woken when the cursor is above this. */
+  readonly position: number;
   readonly wake: (reason: WakeReason) => void;
 }
 
@@ -26,20 +26,20 @@ export class CommitFeed {
     return this.#waiting.size;
   }
 
-  /** Calls `wake` once, when the high watermark is above `offset`. The caller checked that it is not yet. */
-  watch(offset: Offset, wake: (reason: WakeReason) => void): FeedWaiter {
+  /** Calls `wake` once, when the cursor is above `position`. The caller checked that it is not yet. */
+  watch(position: number, wake: (reason: WakeReason) => void): FeedWaiter {
     if (this.#isClosed) {
       wake('closed');
       return { cancel: () => undefined };
     }
-    const waiting: Waiting = { offset, wake };
+    const waiting: Waiting = { position, wake };
     this.#waiting.add(waiting);
     return { cancel: () => this.#waiting.delete(waiting) };
   }
 
-  advanced(highWatermark: Offset): void {
+  advanced(cursor: number): void {
     for (const waiting of this.#waiting) {
-      if (highWatermark <= waiting.offset) continue;
+      if (cursor <= waiting.position) continue;
       this.#waiting.delete(waiting);
       waiting.wake('advanced');
     }

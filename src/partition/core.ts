@@ -29,6 +29,7 @@ export function createRaft(
       uncommittedBytesMax: options.uncommittedBytesMax,
       learnerLagMax: LEARNER_LAG_ENTRIES,
       noopBytes: ENTRY_HEADER_BYTES,
+      promiseMs: options.promiseMs,
       random: () => world.env.random.next(),
     },
     {

@@ -5,6 +5,7 @@ import type { Env } from '../env.ts';
 import type { Metrics } from '../metrics.ts';
 import type { Membership, NodeId, RaftStatus } from '../raft/index.ts';
 import type { SuppliedEntry } from './entry-supply.ts';
+import type { LeaseOptions } from './lease.ts';
 import type { StateMachine } from './state.ts';
 import type { CacheBudget } from './tail-cache.ts';
 import type { Transport } from './transport.ts';
@@ -27,6 +28,10 @@ export interface PartitionOptions {
   readonly timing: RaftTiming;
   /** Ticks since the node's last common heartbeat. Absent: this partition keeps its own time. */
   heartbeatPhase?(): number;
+  /** undefined: this node takes no leases. */
+  readonly lease: LeaseOptions | undefined;
+  /** What this node promises the leaders it follows, for their leases (R8), ms; 0: nothing. */
+  readonly promiseMs: number;
   readonly segmentBytes: number;
   /** Entries of one append message together. */
   readonly appendBytesMax: number;

@@ -19,19 +19,19 @@ import type { Clock } from '../env.ts';
 import type { BatchHeader } from '../protocol/index.ts';
 import type { InstallSnapshot, Membership, MembershipTarget, Raft, RaftStatus } from '../raft/index.ts';
 import { type AppendOutcome, AppendQueue } from './append-queue.ts';
-import { CommitFeed, type FeedWaiter, type WakeReason } from './commit-feed.ts';
+import type { FeedWaiter, WakeReason } from './commit-feed.ts';
 import { encodeControl, type UnsupportedEntry } from './control.ts';
 import { createRaft } from './core.ts';
 import { Drive } from './drive.ts';
 import { type SuppliedEntry, supplyEntry } from './entry-supply.ts';
 import { Inbox } from './inbox.ts';
-import { LeadershipProof } from './leadership-proof.ts';
 import { beginChange, type MembershipChange } from './membership-change.ts';
 import type { Mender } from './mender.ts';
 import { type Opened, openReplayed } from './opening.ts';
 import type { PartitionEvents, PartitionOptions, PartitionWorld } from './options.ts';
 import type { PendingEntries } from './pending-entries.ts';
-import { type OffsetOutcome, type ReadOutcome, Reads } from './reads.ts';
+import { ReadIndex, type ReadIndexOutcome } from './read-index.ts';
+import { type OffsetOutcome, type ReadOutcome, Reads, type TermOutcome } from './reads.ts';
 import { Replicator } from './replicator.ts';
 import { Rights } from './rights.ts';
 import { Snapshots } from './snapshots.ts';
@@ -47,7 +47,6 @@ export class Partition {
   readonly #state: PartitionState;
   readonly #pending: PendingEntries;
   readonly #cache: TailCache;
-  readonly #feed = new CommitFeed();
   readonly #drive: Drive;
   readonly #inbox: Inbox;
   readonly #queue: AppendQueue;
@@ -55,7 +54,7 @@ export class Partition {
   readonly #snapshots: Snapshots;
   readonly #mender: Mender;
   readonly #rights: Rights;
-  readonly #proof: LeadershipProof;
+  readonly #readIndex: ReadIndex;
   readonly #clock: Clock;
   #closing: Promise<void> | undefined;
   /** The state that came with the snapshot message being stepped. */
@@ -91,9 +90,8 @@ export class Partition {
     this.#raft = raft;
     const rights = new Rights(log, raft);
     this.#rights = rights;
-    const proof = new LeadershipProof(raft);
-    this.#proof = proof;
     const run = (): void => this.#drive.run();
+    this.#readIndex = new ReadIndex({ raft, clock, lease: options.lease, run });
     const onReadFailure = (error: unknown): void => this.#readFailed(error);
     const membershipOf = (snapshot: Snapshot): Membership =>
       PartitionState.membershipIn(snapshot.state) ?? options.membership;
@@ -105,7 +103,7 @@ export class Partition {
       pending,
       cache,
       sendMessage: (message) => {
-        proof.onSent(message);
+        this.#readIndex.onSending(message);
         replicator.sendMessage(message);
       },
       sendEntries: (peer, from, bytesMax) => replicator.sendEntries(peer, from, bytesMax),
@@ -116,10 +114,7 @@ export class Partition {
       onStatus: (status) => this.#statusChanged(status),
       onRest: (isResting) => events.onRest(isResting),
       onLostAcks: ({ peer, acked, lastIndex }) =>
-        events.onTrouble(
-          `${peer} acked entries up to ${acked} and now ends at ${lastIndex}: its disk lost them`,
-          undefined,
-        ),
+        events.onTrouble(`${peer} acked entries up to ${acked}, ends at ${lastIndex}: its disk lost them`, undefined),
       onUnsupported: (error) => this.#unsupported(error),
       nowMs: () => clock.nowMs(),
     });
@@ -143,7 +138,7 @@ export class Partition {
     });
     if (opened.isFull) rights.setLogFull(true);
     opened.hearBy({
-      onFlushed: (at) => this.#flushed(at),
+      onFlushed: (at) => this.#step((raft) => raft.persisted(at)),
       onSealed: (last) => this.#snapshots.sealed(last),
       onFull: (isFull) => this.#logBecameFull(isFull),
     });
@@ -182,18 +177,19 @@ export class Partition {
     return this.#raft.role === 'leader' && first !== undefined && this.#state.appliedIndex >= first;
   }
 
-  /** Whether this replica leads, proven by answers of a majority to a round that begins now; false when it does not,
-   *  or cannot tell any more. Takes one round trip. */
-  confirmLeadership(): Promise<boolean> {
-    const proven = this.#proof.ask();
-    // The round it waits for begins now: a group at rest has none by itself.
-    this.#raft.startRound();
-    this.#drive.run();
-    return proven;
-  }
-
   get leader(): string | undefined {
     return this.#raft.leader;
+  }
+
+  /** Last entry whose effect is visible here, inclusive. */
+  get appliedIndex(): LogIndex {
+    return this.#state.appliedIndex;
+  }
+
+  /** As the leader: the index that a replica must have applied to serve a linearizable read asked for now (R7). Takes
+   *  a round trip to a majority, or nothing while a lease is held and good enough. */
+  readIndex(mayLease: boolean): Promise<ReadIndexOutcome> {
+    return this.#readIndex.ask(mayLease);
   }
 
   get voters(): readonly string[] {
@@ -211,8 +207,9 @@ export class Partition {
   }
 
   tick(): void {
-    if (this.#isClosed || !this.#raft.tick()) return;
-    this.#drive.run();
+    if (this.#isClosed) return;
+    this.#readIndex.onTick();
+    if (this.#raft.tick()) this.#drive.run();
   }
 
   /**
@@ -264,9 +261,19 @@ export class Partition {
     return this.#reads.offsetOfTime(timestampMs);
   }
 
+  /** Term of the entry that holds the record at `offset`, which is below the tail. */
+  termOf(offset: Offset): Promise<TermOutcome> {
+    return this.#reads.termOf(offset);
+  }
+
+  /** Calls back once the entry at `index` is applied, or the partition is closed; the caller checked that it is not. */
+  watchApplied(index: LogIndex, wake: (reason: WakeReason) => void): FeedWaiter {
+    return this.#reads.watchApplied(index, wake);
+  }
+
   /** Calls back once the high watermark is above `offset`, or the partition is closed; at once when it is. */
   watch(offset: Offset, wake: (reason: WakeReason) => void): FeedWaiter {
-    return this.#feed.watch(offset, wake);
+    return this.#reads.watch(offset, wake);
   }
 
   /** A raft message. Bytes are given. One that is malformed or damaged is dropped: the sender repeats it. */
@@ -277,7 +284,7 @@ export class Partition {
     this.#received = received.snapshot;
     this.#drive.step(received.message, received.entries);
     this.#received = undefined;
-    this.#proof.onReceived(received.message);
+    this.#readIndex.onReceived(received.message);
   }
 
   peerDown(peer: string): void {
@@ -307,6 +314,8 @@ export class Partition {
   /** Asks `to` to take over. False: this node does not lead, or `to` is no voter. */
   transferTo(to: string): boolean {
     const isStarted = this.#raft.transferTo(to);
+    // Before the order to campaign leaves (R8).
+    if (isStarted) this.#readIndex.forbidLease();
     this.#drive.run();
     return isStarted;
   }
@@ -387,9 +396,8 @@ export class Partition {
     this.#drive.stop();
     this.#queue.close();
     this.#pending.loseWaiters();
-    this.#proof.reset();
+    this.#readIndex.close();
     this.#reads.close();
-    this.#feed.close();
     this.#snapshots.stop();
     // The log before the end of the snapshots: work of theirs that waits for room on a full disk ends only with it.
     await this.#log.close();
@@ -402,22 +410,16 @@ export class Partition {
   }
 
   #logBecameFull(isFull: boolean): void {
-    this.#events.onTrouble(
-      isFull ? 'the disk is full: appends are refused, reads go on' : 'the disk has room again',
-      undefined,
-    );
+    const what = isFull ? 'the disk is full: appends are refused, reads go on' : 'the disk has room again';
+    this.#events.onTrouble(what, undefined);
     this.#rights.setLogFull(isFull);
     this.#drive.run();
   }
 
-  #flushed(at: { readonly term: number; readonly index: number }): void {
-    if (this.#isClosed) return;
-    this.#raft.persisted(at);
-    this.#drive.run();
-  }
-
   #applied(): void {
-    this.#feed.advanced(this.#state.highWatermark);
+    this.#reads.applied();
+    // A new leader's no-op may be among what was committed (R4).
+    this.#readIndex.advance();
     this.#snapshots.applied();
     this.#events.onApplied();
   }
@@ -430,7 +432,7 @@ export class Partition {
   }
 
   #statusChanged(status: RaftStatus): void {
-    this.#proof.reset();
+    this.#readIndex.reset();
     // A leader that lost its majority (same term, nobody known to lead) cannot tell its producers more (R10). One that
     // was succeeded keeps them waiting: the successor is likely to commit what they sent.
     if (status.role !== 'leader' && status.leader === undefined) this.#pending.loseWaiters();

@@ -8,7 +8,7 @@
  *   3 vote           u53 last.term   u53 last.index   u8 isTransfer
  *   4 vote-reply     u8 granted
  *   5 heartbeat      u53 commit   u53 round   u8 mayRest
- *   6 heartbeat-reply u53 round   u8 isResting
+ *   6 heartbeat-reply u53 round   u32 promiseMs   u8 isResting
  *   7 append         u53 previous.term   u53 previous.index   u8 hasChain   u32 x 2 chain up to previous (when it has)
  *                    u53 commit   entries ...
  *   8 append-reply   u8 accepted   u53 index   u53 hint.term   u53 hint.index   u53 lastIndex
@@ -94,6 +94,7 @@ export function encodePeerMessage(message: Message, extras: MessageExtras = {}):
       break;
     case 'heartbeat-reply':
       writer.u53(message.round);
+      writer.u32(message.promiseMs ?? 0);
       writer.u8(message.isResting === true ? 1 : 0);
       break;
     case 'append':
@@ -156,6 +157,7 @@ export function decodePeerMessage(bytes: Uint8Array, from: NodeId, to: NodeId): 
         kind,
         ...envelope,
         round: reader.u53(),
+        ...promiseOf(reader.u32()),
         ...(reader.u8() === 1 ? { isResting: true } : {}),
       });
     case 'append':
@@ -180,6 +182,10 @@ export function decodePeerMessage(bytes: Uint8Array, from: NodeId, to: NodeId): 
     default:
       return kind satisfies never;
   }
+}
+
+function promiseOf(promiseMs: number): { readonly promiseMs?: number } {
+  return promiseMs === 0 ? {} : { promiseMs };
 }
 
 type Envelope = { readonly from: NodeId; readonly to: NodeId; readonly term: number };

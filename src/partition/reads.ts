@@ -3,7 +3,8 @@
  * never below the log start, and never a byte that fails its checksum: a damaged entry is fetched from a peer and put
  * back first, or the read fails by name (W24, design 5 "Repair").
  */
-import { type Log, type LogEntry, type LogIndex, type Offset, StorageError } from '../../storage/index.ts';
+import { type Log, type LogEntry, type LogIndex, type Offset, StorageError, type Term } from '../../storage/index.ts';
+import { CommitFeed, type FeedWaiter, type WakeReason } from './commit-feed.ts';
 import type { PartitionState } from './state.ts';
 import type { TailCache } from './tail-cache.ts';
 
@@ -34,6 +35,13 @@ export type OffsetOutcome =
   | { readonly kind: 'closed' }
   | Unreadable;
 
+export type TermOutcome =
+  | { readonly kind: 'term'; readonly term: Term }
+  /** The record is no longer stored here. */
+  | { readonly kind: 'trimmed' }
+  | { readonly kind: 'closed' }
+  | Unreadable;
+
 export interface ReadsParts {
   readonly log: Log;
   readonly state: PartitionState;
@@ -46,15 +54,35 @@ const CLOSED = { kind: 'closed' } as const;
 
 export class Reads {
   readonly #parts: ReadsParts;
+  /** Who waits for the high watermark, and for the applied index. */
+  readonly #offsets = new CommitFeed();
+  readonly #indexes = new CommitFeed();
   #isClosed = false;
 
   constructor(parts: ReadsParts) {
     this.#parts = parts;
   }
 
-  /** Reads end with 'closed' from here on. */
+  /** Reads end with 'closed' from here on, and waits end. */
   close(): void {
     this.#isClosed = true;
+    this.#offsets.close();
+    this.#indexes.close();
+  }
+
+  /** Entries were applied: whoever waited for them is woken. */
+  applied(): void {
+    const { highWatermark, appliedIndex } = this.#parts.state;
+    this.#offsets.advanced(highWatermark);
+    this.#indexes.advanced(appliedIndex);
+  }
+
+  watch(offset: Offset, wake: (reason: WakeReason) => void): FeedWaiter {
+    return this.#offsets.watch(offset, wake);
+  }
+
+  watchApplied(index: LogIndex, wake: (reason: WakeReason) => void): FeedWaiter {
+    return this.#indexes.watch(index - 1, wake);
   }
 
   async read(offset: Offset, bytesMax: number): Promise<ReadOutcome> {
@@ -78,6 +106,20 @@ export class Reads {
       const found = await this.#parts.log.offsetOfTime(timestampMs);
       const { logStart, highWatermark } = this.#parts.state;
       return { kind: 'offset', offset: Math.min(Math.max(found, logStart), highWatermark) };
+    });
+  }
+
+  /** Term of the entry that holds the record at `offset`, which is below the high watermark. */
+  termOf(offset: Offset): Promise<TermOutcome> {
+    const { log, cache } = this.#parts;
+    return this.#fromDisk(async () => {
+      try {
+        const term = log.termAt(cache.indexOfOffset(offset) ?? (await log.indexOfOffset(offset)));
+        return term === undefined ? { kind: 'trimmed' } : { kind: 'term', term };
+      } catch (error) {
+        if (error instanceof StorageError && error.code === 'TRIMMED') return { kind: 'trimmed' };
+        throw error;
+      }
     });
   }
 

@@ -19,6 +19,7 @@ export type ErrorCode =
   | 'STORAGE_FULL'
   | 'STORAGE_CORRUPT'
   | 'TRIMMED'
+  | 'STALE_TOKEN'
   | 'OUT_OF_RANGE'
   | 'TOPIC_NOT_FOUND'
   | 'PARTITION_NOT_FOUND'
@@ -71,6 +72,7 @@ export const ERROR_TABLE: Readonly<Record<ErrorCode, ErrorRow>> = {
   STORAGE_FULL: row('The disk is full.', 'Free space on the node; appends go on by themselves.', true, 'none', 507, 4),
   STORAGE_CORRUPT: row('Stored bytes failed their checksum and no peer could supply them.', 'See the file and position named; restore that replica from a peer.', false, 'none', 500, 4),
   TRIMMED: row('The offset lies below the first one that is still stored.', 'Start at earliest, named in the error.', false, 'none', 410, 7),
+  STALE_TOKEN: row('The token names a record that this log does not hold.', 'Drop the token: read at another level, and take a new token from what is there.', false, 'none', 412, 7),
   OUT_OF_RANGE: row('The offset lies past the tail.', 'Start at or below tail, named in the error.', false, 'none', 400, 7),
   TOPIC_NOT_FOUND: row('There is no such topic.', 'Create it, or check the name.', false, 'none', 404, 7),
   PARTITION_NOT_FOUND: row('The topic has no such partition.', 'Partitions count from 0.', false, 'none', 404, 7),

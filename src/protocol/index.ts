@@ -43,6 +43,7 @@ export {
   PRODUCER_WINDOW_BATCHES,
   PRODUCERS_MAX,
   READ_BYTES_MAX,
+  READ_LEVEL_MS,
   READ_RECORDS_DEFAULT,
   READ_RECORDS_MAX,
   RECORD_BYTES_MAX,
@@ -74,6 +75,7 @@ export type {
   PositionMessage,
   ProducerTuple,
   ReadLevel,
+  ReadToken,
   RequestBody,
   RequestMessage,
   ResponseBody,
@@ -87,6 +89,7 @@ export type {
   WelcomeMessage,
 } from './messages.ts';
 export { topicNameProblem } from './names.ts';
+export { formatReadToken, isReadToken, parseReadLevel, parseReadToken } from './read-token.ts';
 export {
   BATCH_OVERHEAD_BYTES,
   type BatchHeader,

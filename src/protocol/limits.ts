@@ -44,6 +44,8 @@ export const READ_RECORDS_DEFAULT = 1_000;
 export const READ_RECORDS_MAX = 10_000;
 export const READ_BYTES_MAX: number = 4 * MiB;
 export const WAIT_MS_MAX = 30_000;
+/** How long a node works for the level of a read (catching up, asking the leader) when wait_ms is shorter. */
+export const READ_LEVEL_MS = 2_000;
 /** The server gives up an append after this: TIMEOUT, outcome unknown. */
 export const APPEND_TIMEOUT_MS = 10_000;
 /** Batches of one producer remembered for de-duplication. */

@@ -18,6 +18,7 @@ import {
   startFromWire,
   startToWire,
   textOrUndefined,
+  tokenFromWire,
   topicFromWire,
   topicToWire,
   zeroIfUndefined,
@@ -96,8 +97,15 @@ export const CODECS: Codecs = {
     ...subscription,
     number: 6,
     sender: 'client',
-    encode: ({ topic, partition, start, creditBytes, level }) =>
-      encodeWire(wire.Subscribe, { ...topicToWire(topic), partition, start: startToWire(start), creditBytes, level }),
+    encode: ({ topic, partition, start, creditBytes, level, token = null }) =>
+      encodeWire(wire.Subscribe, {
+        ...topicToWire(topic),
+        partition,
+        start: startToWire(start),
+        creditBytes,
+        level,
+        token,
+      }),
     decode(header) {
       const subscribe = decodeWire(wire.Subscribe, header);
       return {
@@ -107,6 +115,7 @@ export const CODECS: Codecs = {
         start: startFromWire(subscribe.start),
         creditBytes: subscribe.creditBytes ?? 0,
         level: levelFromWire(subscribe.level),
+        token: tokenFromWire(subscribe.token),
       };
     },
   },

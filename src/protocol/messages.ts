@@ -20,8 +20,23 @@ export type StartAt =
   /** This many records before the tail, or earliest when there are fewer. */
   | { readonly kind: 'last'; readonly count: number };
 
-/** 'any': what the answering replica knows to be committed. The levels above it come with a later version. */
-export type ReadLevel = 'any';
+/**
+ * What a read promises:
+ * 'any': what the answering replica knows to be committed;
+ * 'atLeast': as 'any', and the record of the token with everything before it is among it;
+ * 'linearizable': everything acknowledged to anybody before the read began (P9);
+ * 'lease': the same, as long as clocks run as closely together as the nodes are told to believe.
+ */
+export type ReadLevel = 'any' | 'atLeast' | 'linearizable' | 'lease';
+
+/** ReadToken := topicId partition:u32 offset term ; the last record its holder appended or saw (read-token.ts). */
+export interface ReadToken {
+  readonly topicId: number;
+  readonly partition: number;
+  readonly offset: number;
+  /** Of the leader that appended the record. */
+  readonly term: number;
+}
 
 /** Who appends, for de-duplication and fencing. */
 export interface ProducerTuple {
@@ -146,7 +161,7 @@ export interface NackMessage {
   readonly failure: Failure;
 }
 
-/** Subscribe := (topic | topicId) partition:u32 StartAt creditBytes level . Client, on a channel it does not use yet. */
+/** Subscribe := (topic | topicId) partition:u32 StartAt creditBytes level ReadToken? . Client, on a channel it does not use yet. */
 export interface SubscribeMessage {
   readonly kind: 'subscribe';
   readonly topic: TopicRef;
@@ -154,6 +169,8 @@ export interface SubscribeMessage {
   readonly start: StartAt;
   readonly creditBytes: number;
   readonly level: ReadLevel;
+  /** With 'atLeast', and with no other level. */
+  readonly token?: ReadToken | undefined;
 }
 
 /** Data := fromOffset nextOffset tail compacted filtered ; payload: one or more record batches back to back. Server. */
@@ -247,7 +264,7 @@ export type RequestBody =
   | { readonly kind: 'delete-topic'; readonly name: string }
   /** Cluster := */
   | { readonly kind: 'cluster' }
-  /** Read := (topic | topicId) partition:u32 StartAt bytesMax waitMs:u32 level */
+  /** Read := (topic | topicId) partition:u32 StartAt bytesMax waitMs:u32 level ReadToken? */
   | {
       readonly kind: 'read';
       readonly topic: TopicRef;
@@ -256,9 +273,16 @@ export type RequestBody =
       readonly bytesMax: number;
       readonly waitMs: number;
       readonly level: ReadLevel;
+      readonly token?: ReadToken | undefined;
     }
-  /** Tail := (topic | topicId) partition:u32 */
-  | { readonly kind: 'tail'; readonly topic: TopicRef; readonly partition: number }
+  /** Tail := (topic | topicId) partition:u32 level ReadToken? */
+  | {
+      readonly kind: 'tail';
+      readonly topic: TopicRef;
+      readonly partition: number;
+      readonly level: ReadLevel;
+      readonly token?: ReadToken | undefined;
+    }
   /** TransferLeader := topic partition:u32 to */
   | { readonly kind: 'transfer-leader'; readonly topic: string; readonly partition: number; readonly to: string }
   /** Trim := topic partition:u32 before */
@@ -296,7 +320,7 @@ export type ResponseBody =
       readonly term: number;
       readonly topicId: number;
     }
-  /** Tail := topicId earliest tail node term appliedOffset ; level is always 'leader': the leader answered */
+  /** Tail := topicId earliest tail node term appliedOffset level ; answers tail */
   | {
       readonly kind: 'tail';
       readonly topicId: number;
@@ -305,7 +329,7 @@ export type ResponseBody =
       readonly node: string;
       readonly term: number;
       readonly appliedOffset: number;
-      readonly level: 'leader';
+      readonly level: ReadLevel;
     }
   /** Snapshot := index nextOffset ; answers take-snapshot */
   | { readonly kind: 'snapshot'; readonly index: number; readonly nextOffset: number };

@@ -13,12 +13,16 @@ import {
   retentionToWire,
   startFromWire,
   startToWire,
+  tokenFromWire,
   topicFromWire,
   topicInfoFromWire,
   topicInfoToWire,
   topicToWire,
   zeroIfUndefined,
 } from './wire-values.ts';
+
+/** What an empty level of a Tail stands for. */
+const TAIL_LEVEL = 'linearizable';
 
 export function requestToWire(body: RequestBody): Wire.Request {
   switch (body.kind) {
@@ -36,11 +40,15 @@ export function requestToWire(body: RequestBody): Wire.Request {
     case 'cluster':
       return { cluster: {} };
     case 'read': {
-      const { partition, start, bytesMax, waitMs, level } = body;
-      return { read: { ...topicToWire(body.topic), partition, start: startToWire(start), bytesMax, waitMs, level } };
+      const { partition, start, bytesMax, waitMs, level, token = null } = body;
+      const read = { ...topicToWire(body.topic), partition, start: startToWire(start), bytesMax, waitMs, level, token };
+      return { read };
     }
-    case 'tail':
-      return { tail: { ...topicToWire(body.topic), partition: body.partition } };
+    case 'tail': {
+      const { partition, level, token = null } = body;
+      const asked = level === TAIL_LEVEL ? '' : level;
+      return { tail: { ...topicToWire(body.topic), partition, level: asked, token } };
+    }
     case 'transfer-leader':
       return { transferLeader: { topic: body.topic, partition: body.partition, to: body.to } };
     case 'trim':
@@ -66,7 +74,13 @@ export function requestFromWire(wire: Wire.Request): RequestBody {
       return readFromWire(present(wire.read, 'body'));
     case 'tail': {
       const tail = present(wire.tail, 'body');
-      return { kind: 'tail', topic: topicFromWire(tail), partition: tail.partition ?? 0 };
+      return {
+        kind: 'tail',
+        topic: topicFromWire(tail),
+        partition: tail.partition ?? 0,
+        level: levelFromWire(tail.level, TAIL_LEVEL),
+        token: tokenFromWire(tail.token),
+      };
     }
     case 'transferLeader':
       return { kind: 'transfer-leader', ...partitionFromWire(wire.transferLeader), to: wire.transferLeader?.to ?? '' };
@@ -98,6 +112,7 @@ function readFromWire(wire: Wire.Read): RequestBody {
     bytesMax: wire.bytesMax ?? 0,
     waitMs: wire.waitMs ?? 0,
     level: levelFromWire(wire.level),
+    token: tokenFromWire(wire.token),
   };
 }
 
@@ -174,7 +189,6 @@ function readResultFromWire(wire: Wire.ReadResult): ResponseBody {
 }
 
 function tailResultFromWire(wire: Wire.TailResult): ResponseBody {
-  if (wire.level !== 'leader') throw new LogError('UNSUPPORTED', 'A tail is answered by the leader in this version.');
   return {
     kind: 'tail',
     topicId: wire.topicId ?? 0,
@@ -183,6 +197,6 @@ function tailResultFromWire(wire: Wire.TailResult): ResponseBody {
     node: wire.node ?? '',
     term: wire.term ?? 0,
     appliedOffset: wire.appliedOffset ?? 0,
-    level: 'leader',
+    level: levelFromWire(wire.level),
   };
 }

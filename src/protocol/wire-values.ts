@@ -9,11 +9,13 @@ import type {
   PartitionInfo,
   ProducerTuple,
   ReadLevel,
+  ReadToken,
   Retention,
   StartAt,
   TopicInfo,
   TopicRef,
 } from './messages.ts';
+import { parseReadLevel } from './read-token.ts';
 import type { Wire } from './schema.ts';
 
 const PRODUCER_ID = /^[0-9a-f]{32}$/;
@@ -86,10 +88,16 @@ export function startFromWire(wire: Wire.StartAt | null | undefined): StartAt {
   }
 }
 
-/** Absent is 'any': the level there was before there were levels. */
-export function levelFromWire(level: string | null | undefined): ReadLevel {
-  if (level === undefined || level === null || level === '' || level === 'any') return 'any';
-  throw new LogError('UNSUPPORTED', 'The message asks for a read level that this version does not know.');
+/** @param absent What an empty field stands for. */
+export function levelFromWire(level: string | null | undefined, absent: ReadLevel = 'any'): ReadLevel {
+  if (level === undefined || level === null || level === '') return absent;
+  return parseReadLevel(level);
+}
+
+export function tokenFromWire(wire: Wire.ReadToken | null | undefined): ReadToken | undefined {
+  if (wire === undefined || wire === null) return undefined;
+  const { topicId, partition, offset, term } = wire;
+  return { topicId: topicId ?? 0, partition: partition ?? 0, offset: offset ?? 0, term: term ?? 0 };
 }
 
 export function producerToWire(producer: ProducerTuple | undefined): Wire.Producer | undefined {

@@ -4,7 +4,7 @@
  */
 import type { Progress } from './progress.ts';
 import type { Inspectable } from './state.ts';
-import type { EntryId, EntryMeta, Membership, Message, Ready } from './types.ts';
+import type { EntryId, EntryMeta, HeartbeatReply, Membership, Message, Ready } from './types.ts';
 
 function entry({ index, term }: EntryId): string {
   return `${index}@${term}`;
@@ -42,7 +42,7 @@ function bodyOf(message: Message): string {
     case 'heartbeat':
       return ` commit=${message.commit} round=${message.round}${message.mayRest === true ? ' may-rest' : ''}`;
     case 'heartbeat-reply':
-      return ` round=${message.round}${message.isResting === true ? ' rests' : ''}`;
+      return ` round=${message.round}${promiseOf(message)}${message.isResting === true ? ' rests' : ''}`;
     case 'append':
       return ` previous=${entry(message.previous)} entries=${entriesOf(message.entries)} commit=${message.commit}`;
     case 'append-reply': {
@@ -58,6 +58,10 @@ function bodyOf(message: Message): string {
     case 'timeout-now':
       return '';
   }
+}
+
+function promiseOf({ promiseMs }: HeartbeatReply): string {
+  return promiseMs === undefined ? '' : ` promise=${promiseMs}ms`;
 }
 
 /** One line per duty, in the order they are to be done; empty for a Ready that asks for nothing. */

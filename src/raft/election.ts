@@ -29,7 +29,8 @@ const HASTE_HEARTBEATS = 2;
 /** Time passes for anybody but a leader. True: the wait is over. */
 export function tickElection(state: RaftState): boolean {
   state.electionElapsed += 1;
-  if (state.electionElapsed < state.electionTimeout) return false;
+  // A promise outlasts even a link that broke: the leader may live on, and hold a lease that rests on it (R8).
+  if (state.electionElapsed < state.electionTimeout || isBound(state)) return false;
   if (mayLead(state)) {
     becomePreCandidate(state);
     return true;
@@ -51,6 +52,16 @@ function drawElectionTimeout(state: RaftState): void {
   const { electionTicksMin, electionTicksMax } = state.options;
   state.electionElapsed = 0;
   state.electionTimeout = electionTicksMin + Math.floor(state.options.random() * (electionTicksMax - electionTicksMin));
+}
+
+/** Bound by a promise. A node that is a majority by itself promised nobody. */
+function isBound(state: RaftState): boolean {
+  return state.promisedTicks > 0 && !isAlone(state);
+}
+
+/** Helps no candidate now, unless the leader itself asked for it. */
+export function isHeld(state: RaftState): boolean {
+  return isSticky(state) || isBound(state);
 }
 
 /** Called once, when the core is made. A node that is a majority by itself need not wait for anybody. */
@@ -149,7 +160,7 @@ function isCampaign(state: RaftState, outcome: 'won' | 'lost'): boolean {
 
 /** At once instead of at the next timeout, with pre-vote. */
 export function campaignNow(state: RaftState): void {
-  if (state.role === 'follower' && mayLead(state)) becomePreCandidate(state);
+  if (state.role === 'follower' && mayLead(state) && !isBound(state)) becomePreCandidate(state);
 }
 
 /** The leader hands over to this node: no pre-vote, and voters that hear the leader may vote all the same. */
@@ -184,7 +195,7 @@ function mayBeVoter(state: RaftState, last: EntryId): boolean {
 }
 
 export function onPreVote(state: RaftState, request: PreVoteRequest): void {
-  if (isSticky(state)) return;
+  if (isHeld(state)) return;
   const granted =
     state.mayVote && mayBeVoter(state, request.last) && request.term > state.term && isUpToDate(state, request.last);
   // A refusal carries this node's own term, so that a candidate of an old term learns of the new one.
@@ -202,6 +213,7 @@ export function onVote(state: RaftState, request: VoteRequest): void {
     state.mayVote &&
     mayBeVoter(state, request.last) &&
     request.term === state.term &&
+    (request.isTransfer || !isBound(state)) &&
     (state.votedFor === request.from || (state.votedFor === undefined && state.leader === undefined)) &&
     isUpToDate(state, request.last);
   if (granted) {

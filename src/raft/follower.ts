@@ -14,12 +14,16 @@ export function onHeartbeat(state: RaftState, message: Heartbeat): void {
   // A flush may have ended while no leader was known.
   maybeAck(state);
   onHeartbeatRest(state, message);
+  const { promiseMs, electionTicksMin } = state.options;
+  // Kept from here on, before the leader can count on it.
+  if (promiseMs > 0) state.promisedTicks = electionTicksMin;
   sendDurably(state, {
     kind: 'heartbeat-reply',
     from: state.options.id,
     to: message.from,
     term: state.term,
     round: message.round,
+    ...(promiseMs > 0 ? { promiseMs } : {}),
     ...(state.isResting ? { isResting: true } : {}),
   });
 }

@@ -36,6 +36,9 @@ export interface RaftOptions {
   readonly learnerLagMax: number;
   /** Encoded size of the no-op a leader appends when its term begins. */
   readonly noopBytes: ByteCount;
+  /** What this node promises in its answers to heartbeats (HeartbeatReply.promiseMs): at most what electionTicksMin - 1
+   *  ticks last, since the first tick may follow at once. 0: no promises, and so no leases that rest on them. */
+  readonly promiseMs: number;
   /** The only chance in the core: a number in [0, 1), seeded in tests. Used for election timeouts alone. */
   random(): number;
 }
@@ -73,6 +76,10 @@ export function validateOptions(options: RaftOptions): void {
   }
   const { restTicks = 0 } = options;
   assert.ok(Number.isSafeInteger(restTicks) && restTicks >= 0, `raft option restTicks: ${restTicks} is no count`);
+  assert.ok(
+    Number.isSafeInteger(options.promiseMs) && options.promiseMs >= 0,
+    `raft option promiseMs: ${options.promiseMs} is not a whole number of ms`,
+  );
   assert.ok(
     electionTicksMin >= 5 * heartbeatTicks,
     `raft option electionTicksMin: ${electionTicksMin} is less than 5 heartbeats of ${heartbeatTicks} ticks`,

@@ -53,6 +53,8 @@ export class Progress {
   #ticksSilent = 0;
   /** Heartbeat round of the last sign of progress; an answer to a later round makes silence suspicious. */
   #quietSinceRound = 0;
+  /** Newest heartbeat round of this term that it answered; 0 before the first. */
+  #answeredRound = 0;
   /** In state snapshot: the state was sent, and this many ticks have passed since. */
   #snapshotTicks: number | undefined;
   /** Highest commit index this follower was told, counted as if no message were lost. */
@@ -82,6 +84,9 @@ export class Progress {
   }
   get ticksSilent(): number {
     return this.#ticksSilent;
+  }
+  get answeredRound(): number {
+    return this.#answeredRound;
   }
   get inflightBytes(): ByteCount {
     return this.#inflight.bytes;
@@ -116,6 +121,11 @@ export class Progress {
   heard(): void {
     this.#ticksSilent = 0;
     this.#isPaused = false;
+  }
+
+  /** It answered that heartbeat round. Answers may overtake each other; the newest counts. */
+  answered(round: number): void {
+    this.#answeredRound = Math.max(this.#answeredRound, round);
   }
 
   /** May the leader ask for entries to send, given that its log ends at `lastIndex`? */

@@ -12,6 +12,7 @@ import { assertCheapInvariants } from './invariants.ts';
 import { isMember, isVoter, type MembershipTarget } from './membership.ts';
 import type { RaftOptions, RaftStart } from './options.ts';
 import type { ProgressState } from './progress.ts';
+import * as readIndex from './read-index.ts';
 import { takeReady } from './ready.ts';
 import * as reconfiguration from './reconfiguration.ts';
 import * as replication from './replication.ts';
@@ -99,6 +100,7 @@ export class Raft {
   tick(): boolean {
     const state = this.#state;
     if (state.isResting) return false;
+    if (state.promisedTicks > 0) state.promisedTicks -= 1;
     if (state.role !== 'leader') return election.tickElection(state);
     transfer.tickTransfer(state);
     const { heartbeatElapsed } = state.leading!;
@@ -156,7 +158,7 @@ export class Raft {
     // A grant names the term the candidate would campaign in: nobody is there yet.
     if (message.kind === 'pre-vote-reply' && message.granted) return true;
     if (message.kind === 'vote') {
-      if (message.term > state.term && !message.isTransfer && election.isSticky(state)) return false;
+      if (message.term > state.term && !message.isTransfer && election.isHeld(state)) return false;
     }
     if (message.term > state.term) election.becomeFollower(state, message.term, undefined);
     if (message.term < state.term) return this.#onOldTerm(message);
@@ -362,6 +364,11 @@ export class Raft {
   stepDown(): void {
     const state = this.#state;
     if (state.role === 'leader') election.becomeFollower(state, state.term, undefined);
+  }
+
+  /** Leader: the newest round of this term that a quorum answered. */
+  get confirmedRound(): number {
+    return readIndex.confirmedRound(this.#state);
   }
 
   /** The entries up to `base` are no longer stored. */

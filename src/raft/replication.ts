@@ -125,6 +125,7 @@ export function onHeartbeatReply(state: RaftState, reply: HeartbeatReply): void 
   const progress = leading?.progress.get(reply.from);
   if (leading === undefined || progress === undefined) return;
   progress.heard();
+  progress.answered(reply.round);
   if (progress.needsCheck(reply.round, leading.round)) sendCheck(state, progress);
   onRestReply(state, reply);
   maybeTimeoutNow(state, reply.from);

@@ -122,6 +122,10 @@ export interface RaftState {
 
   /** No time passes for this group: see rest.ts. */
   isResting: boolean;
+  /** Ticks for which this node still helps nobody to lead, itself included, as it promised to a leader (R8). A change of
+   *  term does not end it: the leader it was given to may not have heard of that term. */
+  promisedTicks: number;
+
   mayVote: boolean;
   mayCampaign: boolean;
   campaign: Campaign | undefined;
@@ -175,6 +179,8 @@ export function createState(options: RaftOptions, start: RaftStart): RaftState {
     electionTimeout: options.electionTicksMax,
     isLeaderGone: false,
     isResting: false,
+    // What the process before this one may have promised is not on disk, so it is kept from the start anew.
+    promisedTicks: options.promiseMs > 0 && term > 0 ? options.electionTicksMin : 0,
     mayVote: true,
     mayCampaign: true,
     campaign: undefined,

@@ -94,6 +94,9 @@ export interface HeartbeatReply extends Envelope {
   readonly round: number;
   /** The sender rests, as that heartbeat offered. */
   readonly isResting?: boolean;
+  /** From the moment of this answer on, the sender helps no other node to lead for at least so long by its own clock,
+   *  except in a leadership transfer. Absent: it promises nothing (R8). */
+  readonly promiseMs?: number;
 }
 export interface Append extends Envelope {
   readonly kind: 'append';

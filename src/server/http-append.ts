@@ -7,6 +7,7 @@ import {
   BATCH_RECORDS_MAX,
   type Crc32c,
   encodeRecordBatch,
+  formatReadToken,
   LogError,
   type NewRecord,
   type ProducerTuple,
@@ -48,6 +49,8 @@ export interface Appended {
   readonly timestamp: number;
   readonly term: number;
   readonly duplicate: boolean;
+  /** For reads at level atLeast that must have the last record; null with an offset that is not remembered. */
+  readonly token: string | null;
 }
 
 export async function appendRaw(world: AppendWorld, target: AppendTarget, value: Uint8Array): Promise<Appended> {
@@ -168,14 +171,17 @@ function advanced(target: AppendTarget, count: number): AppendTarget {
 function appended(results: readonly AppendResult[]): Appended {
   const first = results[0] as AppendResult;
   const last = results.at(-1) as AppendResult;
+  const lastOffset = last.baseOffset === undefined ? null : last.baseOffset + last.recordCount - 1;
+  const { topicId, partition, term } = last;
   return {
     topic: first.topic,
     partition: first.partition,
     offset: first.baseOffset ?? null,
-    lastOffset: last.baseOffset === undefined ? null : last.baseOffset + last.recordCount - 1,
+    lastOffset,
     count: results.reduce((sum, result) => sum + result.recordCount, 0),
     timestamp: last.appendTimeMs,
     term: last.term,
     duplicate: results.every((result) => result.isDuplicate),
+    token: lastOffset === null ? null : formatReadToken({ topicId, partition, offset: lastOffset, term }),
   };
 }

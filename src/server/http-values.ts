@@ -4,8 +4,8 @@
  */
 import { createHash } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
-import type { StartAt } from '../broker/index.ts';
-import { LogError, NUMBER_MAX, type ProducerTuple } from '../protocol/index.ts';
+import type { StartAt, WantedLevel } from '../broker/index.ts';
+import { LogError, NUMBER_MAX, type ProducerTuple, parseReadLevel, parseReadToken } from '../protocol/index.ts';
 
 export type Fields = Readonly<Record<string, unknown>>;
 
@@ -44,6 +44,13 @@ export function startOf(value: unknown): StartAt {
   if (value === undefined || value === 'earliest') return { kind: 'earliest' };
   if (value === 'latest') return { kind: 'latest' };
   return { kind: 'offset', offset: numberOf(value, 'offset', 0) };
+}
+
+/** `level` and `token`; a token alone means atLeast. Whether the two fit is for the broker to say. */
+export function levelOf({ level, token }: Fields): WantedLevel {
+  const asked = level === undefined ? undefined : parseReadLevel(level);
+  if (token === undefined) return { level: asked ?? 'any' };
+  return { level: asked ?? 'atLeast', token: parseReadToken(token) };
 }
 
 /** The members of a JSON object body. */

@@ -28,7 +28,7 @@ export const SILENT_PINGS_MAX = 3;
 const METHODS: readonly PeerMethod[] = [
   'append',
   'read',
-  'tail',
+  'read-index',
   'catalog',
   'status',
   'transfer',

@@ -27,12 +27,14 @@ export async function answerRequest(broker: BrokerVerbs, request: RequestBody, s
     case 'cluster':
       return plain({ kind: 'cluster', ...broker.cluster() });
     case 'read': {
-      const { topic, partition, start, bytesMax, waitMs, level } = request;
-      const { batches, ...read } = await broker.read({ topic, partition, start, bytesMax, waitMs, level, signal });
+      const { kind: _, ...asked } = request;
+      const { batches, ...read } = await broker.read({ ...asked, signal });
       return { body: { kind: 'read', ...read }, payload: batches };
     }
-    case 'tail':
-      return plain({ kind: 'tail', ...(await broker.tail(request.topic, request.partition)) });
+    case 'tail': {
+      const { topic, partition, level, token } = request;
+      return plain({ kind: 'tail', ...(await broker.tail(topic, partition, { level, token })) });
+    }
     case 'transfer-leader':
       await broker.transferLeader(request.topic, request.partition, request.to);
       return DONE;

@@ -241,6 +241,7 @@ export class NodeServer {
         electionTicksMax: ticks(raft.electionMsMax),
         restTicks: raft.restMs === 0 ? 0 : ticks(raft.restMs),
       },
+      lease: raft.leaseReads ? { driftPercent: raft.leaseDriftPercent } : undefined,
       segmentBytes: wal.segmentBytes,
       batchBytesMax: limits.batchBytesMax,
       appendBytesMax: raft.appendBytesMax,

@@ -332,8 +332,8 @@ export class Session implements ClientSocketEvents, SubscriptionHost {
     }
     const subscription = new Subscription(this, channel, message.creditBytes);
     this.#subscriptions.set(channel, subscription);
-    const { topic, partition, start, level } = message;
-    void subscription.run({ topic, partition, start, level });
+    const { topic, partition, start, level, token } = message;
+    void subscription.run({ topic, partition, start, level, token });
   }
 
   #onBeat(): void {

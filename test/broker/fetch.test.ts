@@ -164,17 +164,13 @@ describe('an offset past the tail', () => {
     const old = partitions[0]!.leader!;
     const others = THREE.filter((id) => id !== old);
     for (const id of others) for (const link of [`${id}>${old}`, `${old}>${id}`]) cluster.cut.add(link);
-    await cluster.until(
-      () =>
-        others.some(
-          (id) =>
-            cluster
-              .broker(id)
-              .cluster()
-              .nodes.find((node) => node.id === id)!.partitionsLed > 1,
-        ),
-      'another leader',
-    );
+    const led = (id: string): number =>
+      cluster
+        .broker(id)
+        .cluster()
+        .nodes.find((node) => node.id === id)!.partitionsLed;
+    // The catalog and the topic.
+    await cluster.until(() => others.reduce((sum, id) => sum + led(id), 0) === 2, 'other leaders');
     expect((await append(cluster, others[0]!, 'b')).baseOffset).toBe(1);
     // A client that read offset 1 there comes here.
     const failure = failureOf(read(cluster, old, 2, 0));

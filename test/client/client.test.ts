@@ -184,9 +184,10 @@ describe('one-shot appends', () => {
       timestamp: 1_700_000_000_000,
       term: 1,
       duplicate: false,
+      token: expect.stringMatching(/^\d+\.0\.0\.1$/),
     });
     const batch = await world.run(topic.appendBatch([{ value: 'b' }, { value: 'c' }]));
-    expect(batch).toMatchObject({ offset: 1, lastOffset: 2, count: 2 });
+    expect(batch).toMatchObject({ offset: 1, lastOffset: 2, count: 2, token: expect.stringMatching(/^\d+\.0\.2\.1$/) });
     expect(partition.batches).toHaveLength(2);
   });
 
@@ -325,13 +326,13 @@ describe('reading once', () => {
     expect(await world.run(outcomeOf(topic.read()))).toBe('CRC none');
   });
 
-  test('tail is answered by the leader', async () => {
+  test('tail is linearizable, and asked of the leader first', async () => {
     const { world, client, partition } = await scene({ servers: ['n2', 'n1'] });
     fill(partition, [['a', 'b']]);
     expect(await world.run(client.topic('orders').tail())).toMatchObject({
       offset: 2,
       earliest: 0,
-      level: 'leader',
+      level: 'linearizable',
       node: 'n1',
     });
   });

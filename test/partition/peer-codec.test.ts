@@ -23,7 +23,7 @@ const plain = fc.oneof(
   message('vote', { last: id, isTransfer: fc.boolean() }),
   message('vote-reply', { granted: fc.boolean() }),
   message('heartbeat', { commit: u53, round: u53 }),
-  message('heartbeat-reply', { round: u53 }),
+  message('heartbeat-reply', { round: u53, promiseMs: fc.integer({ min: 1, max: 0xffff_ffff }) }),
   message('append-reply', { accepted: fc.boolean(), index: u53, hint: id, lastIndex: u53 }),
   message('snapshot-reply', { index: u53 }),
   message('timeout-now', {}),

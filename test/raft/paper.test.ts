@@ -37,7 +37,7 @@ describe('messages (R22)', () => {
 
 describe('leader election (5.2)', () => {
   test('a follower that hears nothing over an election timeout begins an election', () => {
-    // Mutant, election.ts: `if (state.electionElapsed < state.electionTimeout) return false;` -> `return false;`
+    // Mutant, election.ts: `if (state.electionElapsed < state.electionTimeout || isBound(state)) return false;` -> `return false;`
     const solo = new Solo().tick(29);
     expect(solo.raft.role).toBe('follower');
     expect(solo.tick().raft.role).toBe('pre-candidate');

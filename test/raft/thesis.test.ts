@@ -33,7 +33,7 @@ describe('disruptive servers (section 6, thesis 4.2.3 and 9.6)', () => {
   });
 
   test('a vote is not even looked at while a leader is heard', () => {
-    // Mutant, raft.ts: `if (message.term > state.term && !message.isTransfer && election.isSticky(state)) return false;` -> ``
+    // Mutant, raft.ts: `if (message.term > state.term && !message.isTransfer && election.isHeld(state)) return false;` -> ``
     const solo = new Solo().step({ kind: 'heartbeat', from: 'n3', term: 1, commit: 0, round: 1 }).tick(19);
     solo.step({ kind: 'vote', term: 9, last: at(9, 9), isTransfer: false });
     expect(solo.raft).toMatchObject({ term: 1, leader: 'n3' });
@@ -42,7 +42,7 @@ describe('disruptive servers (section 6, thesis 4.2.3 and 9.6)', () => {
   });
 
   test('a pre-vote is not answered while a leader is heard', () => {
-    // Mutant, election.ts: `if (isSticky(state)) return;` -> ``
+    // Mutant, election.ts: `if (isHeld(state)) return;` -> ``
     const solo = new Solo().step({ kind: 'heartbeat', from: 'n3', term: 1, commit: 0, round: 1 }).tick(19);
     solo.step({ kind: 'pre-vote', term: 2, last: at(9, 9) });
     expect(solo.sent('pre-vote-reply')).toEqual([]);

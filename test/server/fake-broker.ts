@@ -99,7 +99,7 @@ export class FakeBroker implements BrokerVerbs {
 
   async tail(ref: TopicRef, partition: number): Promise<TailResult> {
     const { id, earliest, tail } = this.find(ref, partition);
-    return { level: 'leader', topicId: id, earliest, tail, node: this.nodeId, appliedOffset: tail, term: 3 };
+    return { level: 'linearizable', topicId: id, earliest, tail, node: this.nodeId, appliedOffset: tail, term: 3 };
   }
 
   async createTopic(request: CreateTopicRequest): Promise<TopicDescription> {

@@ -85,6 +85,7 @@ describe('appending', () => {
       timestamp: 1_000,
       term: 3,
       duplicate: false,
+      token: '1.0.2.3',
     });
     const records = decodeRecords(door.broker.appends[1]?.batch as Uint8Array);
     expect(records.map(({ value }) => Buffer.from(value).toString('hex'))).toEqual(['61', 'ff']);
@@ -359,6 +360,7 @@ describe('reading', () => {
       node: 'n1',
       appliedOffset: 3,
       term: 3,
+      token: '1.0.2.3',
     });
   });
 
@@ -447,7 +449,10 @@ describe('reading', () => {
     ['limt=5', 'INVALID'],
     ['offset=0&offset=1', 'INVALID'],
     ['__proto__=1', 'INVALID'],
-    ['level=linearizable', 'UNSUPPORTED'],
+    ['level=quorum', 'UNSUPPORTED'],
+    ['level=', 'UNSUPPORTED'],
+    ['token=1.0.2', 'INVALID'],
+    ['token=1.0.2.03', 'INVALID'],
   ])('?%s is %s', async (query, code) => {
     expectProblem(await read(`?${query}`), 400, code);
   });

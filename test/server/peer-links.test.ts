@@ -166,7 +166,7 @@ describe('two nodes', () => {
     lonely.links.attach(lonely.handler);
     expect(lonely.links.send('n2', 'control', 1, [Buffer.from('x')])).toBe(false);
     expect(lonely.links.send('n9', 'control', 1, [Buffer.from('x')])).toBe(false);
-    await expect(lonely.links.call('n2', 'tail', [], { timeoutMs: 10 })).rejects.toMatchObject({
+    await expect(lonely.links.call('n2', 'read-index', [], { timeoutMs: 10 })).rejects.toMatchObject({
       code: 'CONNECTION',
       outcome: 'none',
     });
@@ -179,10 +179,10 @@ describe('questions', () => {
     second.handler.answer = async (method, body) => [Buffer.from(method), body];
     const large = Buffer.alloc(3 * 1024 * 1024, 5);
     const [small, big] = await Promise.all([
-      first.links.call('n2', 'tail', [Buffer.from('?'), Buffer.from('!')], { timeoutMs: 5_000 }),
+      first.links.call('n2', 'read-index', [Buffer.from('?'), Buffer.from('!')], { timeoutMs: 5_000 }),
       first.links.call('n2', 'append', [large], { timeoutMs: 5_000 }),
     ]);
-    expect(Buffer.from(small).toString()).toBe('tail?!');
+    expect(Buffer.from(small).toString()).toBe('read-index?!');
     expect(Buffer.concat([Buffer.from('append'), large]).equals(big)).toBe(true);
   });
 

@@ -374,7 +374,7 @@ describe('requests', () => {
       { kind: 'describe-topic', name: 'orders' },
       { kind: 'list-topics' },
       { kind: 'cluster' },
-      { kind: 'tail', ...at },
+      { kind: 'tail', ...at, level: 'linearizable' },
       { kind: 'read', ...at, start: { kind: 'earliest' }, bytesMax: 1_000, waitMs: 0, level: 'any' },
       { kind: 'take-snapshot', topic: 'orders', partition: 0 },
       { kind: 'transfer-leader', topic: 'orders', partition: 0, to: 'n2' },

@@ -1265,6 +1265,124 @@ const logdrive = $root.logdrive = (() => {
             return StartAt;
         })();
 
+        v1.ReadToken = (function() {
+
+            const ReadToken = function (properties) {
+                if (properties)
+                    for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
+                        if (properties[keys[i]] != null && keys[i] !== "__proto__")
+                            this[keys[i]] = properties[keys[i]];
+            };
+
+            ReadToken.prototype.topicId = 0;
+            ReadToken.prototype.partition = 0;
+            ReadToken.prototype.offset = 0;
+            ReadToken.prototype.term = 0;
+
+            ReadToken.encode = function (message, writer, _depth) {
+                if (!writer)
+                    writer = $Writer.create();
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $util.recursionLimit)
+                    throw $Error("max depth exceeded");
+                if (message.topicId != null && $Object.hasOwnProperty.call(message, "topicId") && (typeof message.topicId === "object" ? message.topicId.low || message.topicId.high : message.topicId !== 0))
+                    writer.uint32(8).uint64(message.topicId);
+                if (message.partition != null && $Object.hasOwnProperty.call(message, "partition") && message.partition !== 0)
+                    writer.uint32(16).uint32(message.partition);
+                if (message.offset != null && $Object.hasOwnProperty.call(message, "offset") && (typeof message.offset === "object" ? message.offset.low || message.offset.high : message.offset !== 0))
+                    writer.uint32(24).uint64(message.offset);
+                if (message.term != null && $Object.hasOwnProperty.call(message, "term") && (typeof message.term === "object" ? message.term.low || message.term.high : message.term !== 0))
+                    writer.uint32(32).uint64(message.term);
+                if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
+                    for (let i = 0; i < message.$unknowns.length; ++i)
+                        writer.raw(message.$unknowns[i]);
+                return writer;
+            };
+
+            ReadToken.decode = function (reader, length, _end, _depth, _target) {
+                if (!(reader instanceof $Reader))
+                    reader = $Reader.create(reader);
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $Reader.recursionLimit)
+                    throw $Error("max depth exceeded");
+                let end, message, value;
+                if (length === $undefined)
+                    end = reader.len;
+                else {
+                    end = reader.pos + length;
+                    if (end > reader.len)
+                        throw $RangeError("index out of range");
+                    length = reader.len;
+                    reader.len = end;
+                }
+                message = _target || new $root.logdrive.v1.ReadToken();
+                while (reader.pos < end) {
+                    let start = reader.pos;
+                    let tag = reader.tag();
+                    if (tag === _end) {
+                        _end = $undefined;
+                        break;
+                    }
+                    let wireType = tag & 7;
+                    switch (tag >>>= 3) {
+                    case 1: {
+                            if (wireType !== 0)
+                                break;
+                            if (typeof (value = reader.uint64()) === "object" ? value.low || value.high : value !== 0)
+                                message.topicId = value;
+                            else
+                                delete message.topicId;
+                            continue;
+                        }
+                    case 2: {
+                            if (wireType !== 0)
+                                break;
+                            if (value = reader.uint32())
+                                message.partition = value;
+                            else
+                                delete message.partition;
+                            continue;
+                        }
+                    case 3: {
+                            if (wireType !== 0)
+                                break;
+                            if (typeof (value = reader.uint64()) === "object" ? value.low || value.high : value !== 0)
+                                message.offset = value;
+                            else
+                                delete message.offset;
+                            continue;
+                        }
+                    case 4: {
+                            if (wireType !== 0)
+                                break;
+                            if (typeof (value = reader.uint64()) === "object" ? value.low || value.high : value !== 0)
+                                message.term = value;
+                            else
+                                delete message.term;
+                            continue;
+                        }
+                    }
+                    reader.skipType(wireType, _depth, tag);
+                    if (!reader.discardUnknown) {
+                        $util.makeProp(message, "$unknowns", false);
+                        (message.$unknowns || (message.$unknowns = [])).push(reader.raw(start, reader.pos));
+                    }
+                }
+                if (length !== $undefined) {
+                    if (reader.pos !== end)
+                        throw $RangeError("index out of range");
+                    reader.len = length;
+                }
+                if (_end !== $undefined)
+                    throw $Error("missing end group");
+                return message;
+            };
+
+            return ReadToken;
+        })();
+
         v1.Subscribe = (function() {
 
             const Subscribe = function (properties) {
@@ -1280,6 +1398,7 @@ const logdrive = $root.logdrive = (() => {
             Subscribe.prototype.start = null;
             Subscribe.prototype.creditBytes = 0;
             Subscribe.prototype.level = "";
+            Subscribe.prototype.token = null;
 
             Subscribe.encode = function (message, writer, _depth) {
                 if (!writer)
@@ -1300,6 +1419,8 @@ const logdrive = $root.logdrive = (() => {
                     writer.uint32(40).uint64(message.creditBytes);
                 if (message.level != null && $Object.hasOwnProperty.call(message, "level") && message.level !== "")
                     writer.uint32(50).string(message.level);
+                if (message.token != null && $Object.hasOwnProperty.call(message, "token"))
+                    $root.logdrive.v1.ReadToken.encode(message.token, writer.uint32(58).fork(), _depth + 1).ldelim();
                 if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                     for (let i = 0; i < message.$unknowns.length; ++i)
                         writer.raw(message.$unknowns[i]);
@@ -1382,6 +1503,12 @@ const logdrive = $root.logdrive = (() => {
                                 message.level = value;
                             else
                                 delete message.level;
+                            continue;
+                        }
+                    case 7: {
+                            if (wireType !== 2)
+                                break;
+                            message.token = $root.logdrive.v1.ReadToken.decode(reader, reader.size(), $undefined, _depth + 1, message.token);
                             continue;
                         }
                     }
@@ -2808,6 +2935,7 @@ const logdrive = $root.logdrive = (() => {
             Read.prototype.bytesMax = 0;
             Read.prototype.waitMs = 0;
             Read.prototype.level = "";
+            Read.prototype.token = null;
 
             Read.encode = function (message, writer, _depth) {
                 if (!writer)
@@ -2830,6 +2958,8 @@ const logdrive = $root.logdrive = (() => {
                     writer.uint32(48).uint32(message.waitMs);
                 if (message.level != null && $Object.hasOwnProperty.call(message, "level") && message.level !== "")
                     writer.uint32(58).string(message.level);
+                if (message.token != null && $Object.hasOwnProperty.call(message, "token"))
+                    $root.logdrive.v1.ReadToken.encode(message.token, writer.uint32(66).fork(), _depth + 1).ldelim();
                 if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                     for (let i = 0; i < message.$unknowns.length; ++i)
                         writer.raw(message.$unknowns[i]);
@@ -2921,6 +3051,12 @@ const logdrive = $root.logdrive = (() => {
                                 message.level = value;
                             else
                                 delete message.level;
+                            continue;
+                        }
+                    case 8: {
+                            if (wireType !== 2)
+                                break;
+                            message.token = $root.logdrive.v1.ReadToken.decode(reader, reader.size(), $undefined, _depth + 1, message.token);
                             continue;
                         }
                     }
@@ -3133,6 +3269,8 @@ const logdrive = $root.logdrive = (() => {
             Tail.prototype.topic = "";
             Tail.prototype.partition = 0;
             Tail.prototype.topicId = 0;
+            Tail.prototype.level = "";
+            Tail.prototype.token = null;
 
             Tail.encode = function (message, writer, _depth) {
                 if (!writer)
@@ -3147,6 +3285,10 @@ const logdrive = $root.logdrive = (() => {
                     writer.uint32(16).uint32(message.partition);
                 if (message.topicId != null && $Object.hasOwnProperty.call(message, "topicId") && (typeof message.topicId === "object" ? message.topicId.low || message.topicId.high : message.topicId !== 0))
                     writer.uint32(24).uint64(message.topicId);
+                if (message.level != null && $Object.hasOwnProperty.call(message, "level") && message.level !== "")
+                    writer.uint32(34).string(message.level);
+                if (message.token != null && $Object.hasOwnProperty.call(message, "token"))
+                    $root.logdrive.v1.ReadToken.encode(message.token, writer.uint32(42).fork(), _depth + 1).ldelim();
                 if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                     for (let i = 0; i < message.$unknowns.length; ++i)
                         writer.raw(message.$unknowns[i]);
@@ -3205,6 +3347,21 @@ const logdrive = $root.logdrive = (() => {
                                 message.topicId = value;
                             else
                                 delete message.topicId;
+                            continue;
+                        }
+                    case 4: {
+                            if (wireType !== 2)
+                                break;
+                            if ((value = reader.stringVerify()).length)
+                                message.level = value;
+                            else
+                                delete message.level;
+                            continue;
+                        }
+                    case 5: {
+                            if (wireType !== 2)
+                                break;
+                            message.token = $root.logdrive.v1.ReadToken.decode(reader, reader.size(), $undefined, _depth + 1, message.token);
                             continue;
                         }
                     }
@@ -4577,6 +4734,13 @@ export interface StartAt {
   readonly at?: 'offset' | 'earliest' | 'latest' | 'timestampMs' | 'last' | undefined;
 }
 
+export interface ReadToken {
+  readonly topicId?: number | null;
+  readonly partition?: number | null;
+  readonly offset?: number | null;
+  readonly term?: number | null;
+}
+
 export interface Subscribe {
   readonly topic?: string | null;
   readonly topicId?: number | null;
@@ -4584,6 +4748,7 @@ export interface Subscribe {
   readonly start?: StartAt | null;
   readonly creditBytes?: number | null;
   readonly level?: string | null;
+  readonly token?: ReadToken | null;
 }
 
 export interface Data {
@@ -4674,6 +4839,7 @@ export interface Read {
   readonly bytesMax?: number | null;
   readonly waitMs?: number | null;
   readonly level?: string | null;
+  readonly token?: ReadToken | null;
 }
 
 export interface ReadResult {
@@ -4692,6 +4858,8 @@ export interface Tail {
   readonly topic?: string | null;
   readonly partition?: number | null;
   readonly topicId?: number | null;
+  readonly level?: string | null;
+  readonly token?: ReadToken | null;
 }
 
 export interface TailResult {
@@ -4791,6 +4959,7 @@ export interface WireTypes {
   readonly Ack: WireType<Ack>;
   readonly Nack: WireType<Nack>;
   readonly StartAt: WireType<StartAt>;
+  readonly ReadToken: WireType<ReadToken>;
   readonly Subscribe: WireType<Subscribe>;
   readonly Data: WireType<Data>;
   readonly Credit: WireType<Credit>;

@@ -426,7 +426,7 @@ export class FakeCluster {
           session.send(0, {
             kind: 'response',
             requestId,
-            body: { kind: 'tail', topicId: topic.id, earliest, tail, level: 'leader', ...stamp },
+            body: { kind: 'tail', topicId: topic.id, earliest, tail, level: body.level, ...stamp },
           });
         } else if (body.kind === 'trim') {
           partition.earliest = body.before;

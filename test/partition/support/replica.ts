@@ -2,7 +2,7 @@
  * One partition by itself, on simulated time and a disk of memory, among peers that are played by the test: what it
  * sends is recorded, what peers would answer is delivered by hand.
  */
-import type { PartitionStatus, StateMachine, SuppliedEntry } from '../../../src/partition/index.ts';
+import type { LeaseOptions, PartitionStatus, StateMachine, SuppliedEntry } from '../../../src/partition/index.ts';
 import { CacheBudget, Partition } from '../../../src/partition/index.ts';
 import { decodePeerMessage, encodePeerMessage, type PeerMessage } from '../../../src/partition/peer-codec.ts';
 import { readBatchHeader } from '../../../src/protocol/index.ts';
@@ -26,6 +26,7 @@ export interface ReplicaOptions {
   readonly cacheBytesMax?: number;
   readonly uncommittedBytesMax?: number;
   readonly createMachine?: () => StateMachine;
+  readonly lease?: LeaseOptions;
   fetchEntry?(index: number): Promise<SuppliedEntry | undefined>;
 }
 
@@ -79,6 +80,8 @@ export class Replica {
         clusterId: 'c'.repeat(32),
         membership: { voters, votersOutgoing: [], learners: [] },
         timing: { electionTicksMin: 20, electionTicksMax: 40, heartbeatTicks: 4 },
+        lease: options.lease,
+        promiseMs: 0,
         segmentBytes: options.segmentBytes ?? 1024 * 1024,
         appendBytesMax: 64 * 1024,
         inflightBytesMax: 1024 * 1024,

@@ -8,6 +8,7 @@ import {
   type Message,
   type NodeInfo,
   type ProducerTuple,
+  type ReadLevel,
   type RequestBody,
   type ResponseBody,
   type StartAt,
@@ -71,7 +72,8 @@ const topic: fc.Arbitrary<TopicInfo> = fc.record({
   ),
   retention,
 });
-const level = fc.constant('any' as const);
+const level = fc.constantFrom<ReadLevel>('any', 'atLeast', 'linearizable', 'lease');
+const token = maybe(fc.record({ topicId: number, partition: u32, offset: number, term: number }));
 const partitionOf = { topic: text, partition: u32 };
 
 const requestBody: fc.Arbitrary<RequestBody> = fc.oneof(
@@ -92,8 +94,9 @@ const requestBody: fc.Arbitrary<RequestBody> = fc.oneof(
     bytesMax: number,
     waitMs: u32,
     level,
+    token,
   }),
-  fc.record({ kind: fc.constant('tail' as const), topic: topicRef, partition: u32 }),
+  fc.record({ kind: fc.constant('tail' as const), topic: topicRef, partition: u32, level, token }),
   fc.record({ kind: fc.constant('transfer-leader' as const), ...partitionOf, to: text }),
   fc.record({ kind: fc.constant('trim' as const), ...partitionOf, before: number }),
   fc.record({ kind: fc.constant('take-snapshot' as const), ...partitionOf }),
@@ -119,7 +122,7 @@ const responseBody: fc.Arbitrary<ResponseBody> = fc.oneof(
     node: text,
     term: number,
     appliedOffset: number,
-    level: fc.constant('leader' as const),
+    level: level,
   }),
   fc.record({ kind: fc.constant('snapshot' as const), index: number, nextOffset: number }),
 );
@@ -178,6 +181,7 @@ const subscriptionMessage: fc.Arbitrary<Message> = fc.oneof(
     start,
     creditBytes: number,
     level,
+    token,
   }),
   fc.record({ kind: fc.constant('credit' as const), bytes: number }),
   fc.record({

@@ -201,7 +201,25 @@ const connection: readonly Omit<Sample, 'channel'>[] = [
   },
   {
     name: 'request tail',
-    message: { kind: 'request', requestId: 10, body: { kind: 'tail', topic: { id: 7 }, partition: 1 } },
+    message: {
+      kind: 'request',
+      requestId: 10,
+      body: { kind: 'tail', topic: { id: 7 }, partition: 1, level: 'linearizable' },
+    },
+  },
+  {
+    name: 'request tail with a token',
+    message: {
+      kind: 'request',
+      requestId: 13,
+      body: {
+        kind: 'tail',
+        topic: { id: 7 },
+        partition: 1,
+        level: 'atLeast',
+        token: { topicId: 7, partition: 1, offset: 300, term: 3 },
+      },
+    },
   },
   {
     name: 'request transfer-leader',
@@ -268,7 +286,7 @@ const connection: readonly Omit<Sample, 'channel'>[] = [
         node: 'n1',
         term: 3,
         appliedOffset: 20,
-        level: 'leader',
+        level: 'linearizable',
       },
     },
   },

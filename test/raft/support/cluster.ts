@@ -30,6 +30,7 @@ export function optionsFor(id: NodeId, ids: readonly NodeId[], changes: Partial<
     uncommittedBytesMax: 100_000,
     learnerLagMax: 5,
     noopBytes: 50,
+    promiseMs: 0,
     random: () => 0.5,
     ...changes,
   };
