@@ -6,8 +6,11 @@ import { configurationsOverlap } from './configurations-overlap.ts';
 import { coreInvariants } from './core-invariants.ts';
 import { hardStateNeverFalls } from './hard-state-never-falls.ts';
 import { leaderCompleteness } from './leader-completeness.ts';
+import { leaderHearsAMajority } from './leader-hears-a-majority.ts';
 import { logMatching } from './log-matching.ts';
+import { logWithinTerm } from './log-within-term.ts';
 import { oneLeaderPerTerm } from './one-leader-per-term.ts';
+import { termsBeginWithACandidate } from './terms-begin-with-a-candidate.ts';
 import type { Invariant } from './view.ts';
 
 /** Fresh ones: each remembers what it saw of one run. */
@@ -22,5 +25,8 @@ export function allInvariants(): readonly Invariant[] {
     appliedStateEqual(),
     configurationsOverlap(),
     coreInvariants(),
+    termsBeginWithACandidate(),
+    leaderHearsAMajority(),
+    logWithinTerm(),
   ];
 }

@@ -4,9 +4,8 @@
  *
  *   node victim.js <first seed> <seeds>     exit 0: all passed; 1: one failed; anything else: the process broke down
  */
-import { Chaos } from '../../broker/support/chaos.ts';
-
-const CHAOS_MS = 6_000;
+import { writeSync } from 'node:fs';
+import { runSeed } from '../run-seed.ts';
 
 /** One line about one seed; `failure` is the whole story. */
 export interface SeedReport {
@@ -14,8 +13,9 @@ export interface SeedReport {
   readonly failure?: string;
 }
 
+/** To the descriptor itself: what process.exit() would drop must be out before it (N11). */
 function report(line: SeedReport): void {
-  process.stdout.write(`${JSON.stringify(line)}\n`);
+  writeSync(1, `${JSON.stringify(line)}\n`);
 }
 
 /** The error and what it was caused by. */
@@ -26,24 +26,13 @@ function storyOf(error: unknown): string {
 }
 
 const [first, count] = process.argv.slice(2).map(Number) as [number, number];
-let seed = first;
-
-function fail(error: unknown): never {
-  report({ seed, failure: storyOf(error) });
-  process.exit(1);
-}
-
-// A broken invariant of a timer or a dropped promise ends a real process too (N9).
-process.on('uncaughtException', fail);
-process.on('unhandledRejection', fail);
-
-for (; seed < first + count; seed += 1) {
-  try {
-    await new Chaos(seed).run(CHAOS_MS);
-  } catch (error) {
-    fail(error);
+for (let seed = first; seed < first + count; seed += 1) {
+  const outcome = await runSeed({ seed });
+  if (outcome.kind !== 'ok') {
+    report({ seed, failure: `${outcome.kind}: ${storyOf(outcome.error)}` });
+    process.exit(1);
   }
   report({ seed });
 }
-// A run leaves timers of its own behind; they are no part of the next question.
+// A run may leave handles of its own behind; they are no part of the answer.
 process.exit(0);

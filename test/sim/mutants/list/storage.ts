@@ -77,10 +77,29 @@ export const STORAGE_MUTANTS: readonly Mutant[] = [
     ],
   },
   {
-    id: 'older-slot-believed',
-    sentence: 'Recovery takes the older of the two slots of the hard state.',
+    id: 'hard-state-in-one-slot',
+    sentence:
+      'Term and vote are written to one of the two slots only: when that write is torn, an older promise is back.',
     rule: 'W13',
-    edits: [{ file: HARD_STATE, from: 'b.sequence > a.sequence', to: 'b.sequence < a.sequence' }],
+    edits: [
+      {
+        file: HARD_STATE,
+        from: 'for (const position of SLOTS) await',
+        to: 'for (const position of SLOTS.slice(0, 1)) await',
+      },
+    ],
+  },
+  {
+    id: 'both-slots-at-once',
+    sentence: 'Both slots of the hard state are written at the same time.',
+    rule: 'W13',
+    edits: [
+      {
+        file: HARD_STATE,
+        from: 'for (const position of SLOTS) await this.#file.writeDurable(position, [block]);',
+        to: 'await this.#file.writeDurable(0, [block, block]);',
+      },
+    ],
   },
   {
     id: 'replace-without-flush',
