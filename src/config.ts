@@ -70,6 +70,12 @@ const schema = group({
     leaseDriftPercent: integer(10, 1, 50, 'How far apart the clocks of two nodes may run, for leases.'),
     appendBytesMax: integer(1 * MiB, 64 * KiB, 16 * MiB, 'Entries sent to a follower in one message, about.'),
     inflightBytesMax: integer(8 * MiB, 1 * MiB, 64 * MiB, 'Entries sent to one follower and not answered yet.'),
+    snapshotBytesPerSecond: integer(
+      64 * MiB,
+      1 * MiB,
+      65_536 * MiB,
+      'How fast snapshots leave this node, all together.',
+    ),
     uncommittedBytesMax: integer(32 * MiB, 8 * MiB, 256 * MiB, 'Entries of a partition that wait for a majority.'),
   }),
   wal: group({
@@ -132,6 +138,7 @@ export interface Config {
     readonly leaseDriftPercent: number;
     readonly appendBytesMax: number;
     readonly inflightBytesMax: number;
+    readonly snapshotBytesPerSecond: number;
     readonly uncommittedBytesMax: number;
   };
   readonly wal: { readonly segmentBytes: number };

@@ -8,6 +8,7 @@ export { type DiskStep, DryRunDisk } from './dry-run-disk.ts';
 export { isStorageError, StorageError, type StorageErrorCode, type StorageErrorDetails } from './errors.ts';
 export { type FileState, type FileVerdict, type Finding, isBad } from './file-verdict.ts';
 export { decodeEntries, ENTRY_HEADER_BYTES, encodeEntry, entryBytes, type NewEntry } from './format.ts';
+export { IncomingSnapshot, type SnapshotKey, sameSnapshot } from './incoming-snapshot.ts';
 export {
   type DirectoryReport,
   inspectDirectory,

@@ -13,6 +13,7 @@ import type { DamageList } from './damage.ts';
 import { isStorageError, StorageError } from './errors.ts';
 import { GroupCommit } from './group-commit.ts';
 import type { HardStateFile } from './hard-state.ts';
+import { IncomingSnapshot } from './incoming-snapshot.ts';
 import type { LogContext } from './log-context.ts';
 import type { LogPoint } from './log-point.ts';
 import { LogReader } from './log-reader.ts';
@@ -70,6 +71,7 @@ export class Log {
   readonly #commit: GroupCommit;
   readonly #reader: LogReader;
   readonly #snapshots: SnapshotFiles;
+  readonly #incoming: IncomingSnapshot;
   readonly #damage: DamageList;
   readonly #hardStateFile: HardStateFile;
   #hardState: HardState;
@@ -87,6 +89,7 @@ export class Log {
     this.#hardStateFile = recovered.hardState;
     this.#hardState = recovered.hardState.state;
     this.#state = new LogState(context.own.groupId, { ...recovered, base: recovered.segments.base });
+    this.#incoming = new IncomingSnapshot(context);
     this.#snapshots = new SnapshotFiles(context, recovered.latestSnapshot, recovered.snapshotIndexes);
     const files = new SegmentReader(context, (segment, marks) => {
       // Derived data, written anew between flushes; a failure to do so is a failed write like any other.
@@ -162,6 +165,11 @@ export class Log {
   /** A lower bound of the commit index: as recovered, or as last set. */
   get commitHint(): LogIndex {
     return this.#state.commitHint;
+  }
+
+  /** Where a snapshot is collected that comes in parts. */
+  get incomingSnapshot(): IncomingSnapshot {
+    return this.#incoming;
   }
 
   /** Found at open or by a read, and not repaired yet. */

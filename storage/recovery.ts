@@ -13,6 +13,7 @@ import { type File, joinPath } from './disk.ts';
 import { StorageError } from './errors.ts';
 import type { SegmentSummary } from './footer.ts';
 import { HardStateFile } from './hard-state.ts';
+import { INCOMING_NAME, readIncomingKey } from './incoming-snapshot.ts';
 import { IndexTable } from './index-table.ts';
 import type { LogContext } from './log-context.ts';
 import { type LogPoint, pointAfter, START_POINT, samePoint } from './log-point.ts';
@@ -143,6 +144,12 @@ async function attempt(context: LogContext): Promise<Recovered | { readonly mend
   }
 }
 
+/** Whether what was being collected when the process ended is of no use any more: the log holds as much by now. */
+async function isOutlived(context: LogContext, { sealed, active }: Manifest): Promise<boolean> {
+  const key = await readIncomingKey(context);
+  return key === undefined || key.index <= (sealed[0]?.before ?? active.before).index;
+}
+
 /** Files of changes that were never listed, or are no longer. A segment that cannot be one of them is an error (W15). */
 async function findResidue(context: LogContext, manifest: Manifest): Promise<string[]> {
   const listed = new Set([...manifest.sealed.map((summary) => summary.segmentId), manifest.active.segmentId]);
@@ -150,6 +157,7 @@ async function findResidue(context: LogContext, manifest: Manifest): Promise<str
   for (const { name } of await context.disk.list(context.directory)) {
     const id = segmentIdOf(name);
     if (isAside(name)) residue.push(name);
+    if (name === INCOMING_NAME && (await isOutlived(context, manifest))) residue.push(name);
     if (id === undefined || listed.has(id)) continue;
     if (id > manifest.nextSegmentId) {
       const file = joinPath(context.directory, name);

@@ -9,6 +9,7 @@ import {
   Partition,
   type PartitionOptions,
   type PartitionWorld,
+  SnapshotPace,
   type SuppliedEntry,
 } from '../partition/index.ts';
 import { LogError } from '../protocol/index.ts';
@@ -68,7 +69,9 @@ export class Host {
     this.#world = world;
     this.#events = events;
     const { env, metrics, directory, peers: transport } = world;
-    this.#partitionWorld = { env, metrics, directory, transport, cacheBudget, fetchEntry };
+    const { bytesPerSecond = Number.POSITIVE_INFINITY, chunkBytes } = options.snapshots ?? {};
+    const snapshotPace = new SnapshotPace(bytesPerSecond, env.clock, chunkBytes);
+    this.#partitionWorld = { env, metrics, directory, transport, cacheBudget, fetchEntry, snapshotPace };
   }
 
   get catalog(): Catalog {

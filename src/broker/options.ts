@@ -25,6 +25,8 @@ export interface BrokerOptions {
   readonly inflightBytesMax: number;
   readonly uncommittedBytesMax: number;
   readonly cacheBytesMax: number;
+  /** How snapshots leave this node. Absent: in chunks of the usual size, as fast as they are taken. */
+  readonly snapshots?: { readonly bytesPerSecond: number; readonly chunkBytes?: number };
 }
 
 export interface BrokerWorld {

@@ -5,17 +5,26 @@
  * Here the chain checksum of the leader is compared with this log's, the moment both know the entry before what is
  * sent: equal terms and indexes with different chains mean damage that no checksum caught (R27).
  */
-import { type Log, sameChain } from '../../storage/index.ts';
-import type { Append } from '../raft/index.ts';
+import { type Log, type Snapshot, sameChain } from '../../storage/index.ts';
+import type { Append, InstallSnapshot, NodeId, Raft } from '../raft/index.ts';
 import { decodePeerMessage, type PeerMessage } from './peer-codec.ts';
 import type { Rights } from './rights.ts';
+import { decodeTransfer, isTransferMessage, type SnapshotWanted, type TransferMessage } from './snapshot-codec.ts';
+import { SnapshotReceiver } from './snapshot-receiver.ts';
 import type { TailCache } from './tail-cache.ts';
+import type { Lane } from './transport.ts';
 
 export interface InboxParts {
   readonly nodeId: string;
   readonly log: Log;
   readonly cache: TailCache;
   readonly rights: Rights;
+  readonly raft: Raft;
+  send(peer: NodeId, lane: Lane, chunks: readonly Uint8Array[]): boolean;
+  /** A snapshot message whose state came in chunks. */
+  step(message: InstallSnapshot, snapshot: Snapshot | undefined): void;
+  /** A follower wants more of the state it was offered. */
+  onWanted(from: NodeId, wanted: SnapshotWanted): void;
   /** The log is being replaced: nothing may be appended until it is. */
   isInstalling(): boolean;
   onTrouble(what: string, error: unknown): void;
@@ -24,8 +33,28 @@ export interface InboxParts {
 export class Inbox {
   readonly #parts: InboxParts;
 
+  readonly #chunks: SnapshotReceiver;
+
   constructor(parts: InboxParts) {
     this.#parts = parts;
+    const { raft, log, onTrouble } = parts;
+    this.#chunks = new SnapshotReceiver({
+      raft,
+      incoming: log.incomingSnapshot,
+      send: (peer, _message, chunks) => parts.send(peer, 'control', chunks),
+      step: (message, snapshot) => parts.step(message, snapshot),
+      onTrouble: (what, error) => onTrouble(what, error),
+    });
+  }
+
+  /** The log was replaced by a snapshot. */
+  installed(): void {
+    this.#chunks.installed();
+  }
+
+  /** Resolves when no file of this room's is open. */
+  close(): Promise<void> {
+    return this.#chunks.close();
   }
 
   /** The message, when it is to be stepped now. Bytes are given. */
@@ -33,6 +62,10 @@ export class Inbox {
     const { nodeId, log, onTrouble } = this.#parts;
     let received: PeerMessage;
     try {
+      if (isTransferMessage(bytes)) {
+        this.#takeTransfer(from, decodeTransfer(bytes));
+        return undefined;
+      }
       received = decodePeerMessage(bytes, from, nodeId);
     } catch (error) {
       onTrouble(`dropped a message from ${from} that does not check`, error);
@@ -44,6 +77,13 @@ export class Inbox {
       return undefined;
     }
     return this.#mustWait(received) ? undefined : received;
+  }
+
+  #takeTransfer(from: NodeId, message: TransferMessage): void {
+    if (message.kind === 'wanted') this.#parts.onWanted(from, message);
+    else if (this.#parts.isInstalling()) return;
+    else if (message.kind === 'offer') this.#chunks.onOffer(from, message);
+    else this.#chunks.onChunk(from, message);
   }
 
   #mustWait({ message, entries, previousChain }: PeerMessage): boolean {

@@ -21,6 +21,7 @@ export type { PartitionEvents, PartitionOptions, PartitionWorld, RaftTiming } fr
 export { Partition } from './partition.ts';
 export type { ReadIndexOutcome } from './read-index.ts';
 export type { OffsetOutcome, ReadOutcome, TermOutcome, Unreadable } from './reads.ts';
+export { SnapshotPace } from './snapshot-pace.ts';
 export type { StateMachine } from './state.ts';
 export type { PartitionStatus } from './status.ts';
 export { CacheBudget } from './tail-cache.ts';

@@ -6,6 +6,7 @@ import type { Metrics } from '../metrics.ts';
 import type { Membership, NodeId, RaftStatus } from '../raft/index.ts';
 import type { SuppliedEntry } from './entry-supply.ts';
 import type { LeaseOptions } from './lease.ts';
+import type { SnapshotPace } from './snapshot-pace.ts';
 import type { StateMachine } from './state.ts';
 import type { CacheBudget } from './tail-cache.ts';
 import type { Transport } from './transport.ts';
@@ -49,6 +50,8 @@ export interface PartitionWorld {
   readonly transport: Transport;
   readonly directory: DataDirectory;
   readonly cacheBudget: CacheBudget;
+  /** Shared by all partitions of the node. Absent: snapshots leave as fast as followers take them. */
+  readonly snapshotPace?: SnapshotPace;
   /**
    * Asks the peers for an entry whose bytes are damaged here; undefined when none could supply it. Entries come
    * verified by their own checksums.

@@ -25,10 +25,12 @@ import { createRaft } from './core.ts';
 import { Drive } from './drive.ts';
 import { type SuppliedEntry, supplyEntry } from './entry-supply.ts';
 import { Inbox } from './inbox.ts';
+import { Installing } from './installing.ts';
 import { beginChange, type MembershipChange } from './membership-change.ts';
 import type { Mender } from './mender.ts';
 import { type Opened, openReplayed } from './opening.ts';
 import type { PartitionEvents, PartitionOptions, PartitionWorld } from './options.ts';
+import type { PeerMessage } from './peer-codec.ts';
 import type { PendingEntries } from './pending-entries.ts';
 import { ReadIndex, type ReadIndexOutcome } from './read-index.ts';
 import { type OffsetOutcome, type ReadOutcome, Reads, type TermOutcome } from './reads.ts';
@@ -49,6 +51,8 @@ export class Partition {
   readonly #cache: TailCache;
   readonly #drive: Drive;
   readonly #inbox: Inbox;
+  readonly #installing: Installing;
+  readonly #replicator: Replicator;
   readonly #queue: AppendQueue;
   readonly #reads: Reads;
   readonly #snapshots: Snapshots;
@@ -59,8 +63,6 @@ export class Partition {
   #closing: Promise<void> | undefined;
   /** The state that came with the snapshot message being stepped. */
   #received: Snapshot | undefined;
-  /** The log is being replaced: nothing may be appended until it is. */
-  #isInstalling = false;
   #isSealing = false;
 
   /**
@@ -95,7 +97,11 @@ export class Partition {
     const onReadFailure = (error: unknown): void => this.#readFailed(error);
     const membershipOf = (snapshot: Snapshot): Membership =>
       PartitionState.membershipIn(snapshot.state) ?? options.membership;
-    const replicator = new Replicator({ groupId, raft, log, cache, transport, membershipOf, run, onReadFailure });
+    const { snapshotPace: pace } = world;
+    const onTrouble = (what: string, error: unknown): void => events.onTrouble(what, error);
+    const parts = { groupId, raft, log, cache, transport, membershipOf, timers, pace, run, onReadFailure };
+    const replicator = new Replicator(parts);
+    this.#replicator = replicator;
     this.#drive = new Drive({
       raft,
       log,
@@ -133,8 +139,18 @@ export class Partition {
       log,
       cache,
       rights,
-      isInstalling: () => this.#isInstalling,
-      onTrouble: (what, error) => events.onTrouble(what, error),
+      raft,
+      send: (peer, lane, chunks) => transport.send(peer, lane, groupId, chunks),
+      step: (message, snapshot) => this.#stepReceived({ message, entries: [], previousChain: undefined, snapshot }),
+      onWanted: (from, wanted) => replicator.onWanted(from, wanted),
+      isInstalling: () => this.#installing.isRunning,
+      onTrouble,
+    });
+    this.#installing = new Installing({
+      ...{ raft, log, state, pending, cache, rights, drive: this.#drive, snapshots: this.#snapshots, onTrouble },
+      isClosed: () => this.#isClosed,
+      onInstalled: () => this.#inbox.installed(),
+      onApplied: () => this.#applied(),
     });
     if (opened.isFull) rights.setLogFull(true);
     opened.hearBy({
@@ -280,7 +296,10 @@ export class Partition {
   receive(from: string, bytes: Uint8Array): void {
     if (this.#isClosed) return;
     const received = this.#inbox.take(from, bytes);
-    if (received === undefined) return;
+    if (received !== undefined) this.#stepReceived(received);
+  }
+
+  #stepReceived(received: PeerMessage): void {
     this.#received = received.snapshot;
     this.#drive.step(received.message, received.entries);
     this.#received = undefined;
@@ -399,6 +418,7 @@ export class Partition {
     this.#readIndex.close();
     this.#reads.close();
     this.#snapshots.stop();
+    await this.#inbox.close();
     // The log before the end of the snapshots: work of theirs that waits for room on a full disk ends only with it.
     await this.#log.close();
     await this.#snapshots.settled();
@@ -426,13 +446,14 @@ export class Partition {
 
   #trimmed(): void {
     // While a snapshot replaces the log, its start is ahead of what the core was told; it will be told of both.
-    if (this.#isClosed || this.#isInstalling) return;
+    if (this.#isClosed || this.#installing.isRunning) return;
     this.#raft.logStartMoved(this.#log.base);
     this.#drive.run();
   }
 
   #statusChanged(status: RaftStatus): void {
     this.#readIndex.reset();
+    this.#replicator.reset();
     // A leader that lost its majority (same term, nobody known to lead) cannot tell its producers more (R10). One that
     // was succeeded keeps them waiting: the successor is likely to commit what they sent.
     if (status.role !== 'leader' && status.leader === undefined) this.#pending.loseWaiters();
@@ -448,32 +469,7 @@ export class Partition {
   #install(message: InstallSnapshot): void {
     const snapshot = this.#received;
     if (snapshot === undefined) return;
-    this.#isInstalling = true;
-    // Their entries go, and whether they are committed elsewhere is not known here. The entries themselves stay pending
-    // until the log is replaced: a heartbeat may still say that some of them are committed.
-    this.#pending.loseWaiters();
-    this.#log.installSnapshot(snapshot).then(
-      () => this.#installed(message, snapshot),
-      (error: unknown) => {
-        // Storage failed on the way and has ended the process (W4), or the log was closed meanwhile.
-        this.#drive.stop();
-        this.#events.onTrouble('installing a snapshot failed', error);
-      },
-    );
-  }
-
-  #installed(message: InstallSnapshot, snapshot: Snapshot): void {
-    this.#isInstalling = false;
-    if (this.#isClosed) return;
-    this.#pending.truncateSuffix(0);
-    this.#cache.clear();
-    this.#snapshots.truncated(0);
-    this.#state.restore(snapshot, snapshot.state);
-    // Whatever was wrong with the log, it is another one now; the core acks it only with the right to do so.
-    this.#rights.setDivergent(false);
-    this.#raft.installed(message.snapshot);
-    this.#applied();
-    this.#drive.run();
+    this.#installing.begin(message, snapshot);
   }
 
   #readFailed(error: unknown): void {

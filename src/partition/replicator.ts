@@ -12,8 +12,12 @@ import {
   type Snapshot,
   StorageError,
 } from '../../storage/index.ts';
-import type { LogIndex, Membership, Message, NodeId, Raft } from '../raft/index.ts';
+import type { Timers } from '../env.ts';
+import type { InstallSnapshot, LogIndex, Membership, Message, NodeId, Raft } from '../raft/index.ts';
 import { encodePeerMessage } from './peer-codec.ts';
+import type { SnapshotWanted } from './snapshot-codec.ts';
+import type { SnapshotPace } from './snapshot-pace.ts';
+import { SnapshotSender } from './snapshot-sender.ts';
 import type { TailCache } from './tail-cache.ts';
 import type { Lane, Transport } from './transport.ts';
 
@@ -23,6 +27,8 @@ export interface ReplicatorParts {
   readonly log: Log;
   readonly cache: TailCache;
   readonly transport: Transport;
+  readonly timers: Timers;
+  readonly pace: SnapshotPace | undefined;
   /** The last one committed at the index of that snapshot (R14). */
   membershipOf(snapshot: Snapshot): Membership;
   /** After the core was told something. */
@@ -49,8 +55,17 @@ const LANES: Readonly<Record<Message['kind'], Lane>> = {
 export class Replicator {
   readonly #parts: ReplicatorParts;
 
+  readonly #chunks: SnapshotSender;
+
   constructor(parts: ReplicatorParts) {
     this.#parts = parts;
+    const { raft, timers, pace, transport, groupId } = parts;
+    this.#chunks = new SnapshotSender({
+      raft,
+      timers,
+      pace,
+      send: (peer, { kind }, chunks) => transport.send(peer, kind === 'chunk' ? 'bulk' : 'control', groupId, chunks),
+    });
   }
 
   /** Messages without entries. Losing one is legal: the core sends again. */
@@ -104,16 +119,27 @@ export class Replicator {
     const { log, raft, run, membershipOf } = this.#parts;
     const snapshot = await log.snapshotAt(log.base.index);
     const message = snapshot === undefined ? undefined : raft.snapshotFor(peer, snapshot, membershipOf(snapshot));
-    if (
-      snapshot !== undefined &&
-      message !== undefined &&
-      this.#send(peer, message, encodePeerMessage(message, { snapshot }))
-    ) {
+    if (snapshot !== undefined && message !== undefined && this.#sendState(peer, message, snapshot)) {
       raft.snapshotSent(peer);
     } else {
       raft.sendFailed(peer);
     }
     run();
+  }
+
+  #sendState(peer: NodeId, message: InstallSnapshot, snapshot: Snapshot): boolean {
+    if (snapshot.state.length > this.#chunks.chunkBytes) return this.#chunks.offer(message, snapshot);
+    return this.#send(peer, message, encodePeerMessage(message, { snapshot }));
+  }
+
+  /** A follower says what it has of a state it was offered. */
+  onWanted(from: NodeId, wanted: SnapshotWanted): void {
+    this.#chunks.onWanted(from, wanted);
+  }
+
+  /** Role or term changed: what was offered is offered no more. */
+  reset(): void {
+    this.#chunks.reset();
   }
 
   #failed(peer: NodeId, error: unknown): void {

@@ -140,12 +140,16 @@ export function maybeAck(state: RaftState): void {
   });
 }
 
+export function needsSnapshot({ commit, log }: RaftState, snapshot: EntryId): boolean {
+  return snapshot.index > commit && !log.has(snapshot);
+}
+
 /** Figure 13 as R15 has it: never back, and not at all when the log already holds that entry. */
 export function onSnapshot(state: RaftState, message: InstallSnapshot): void {
-  const { log, following } = state;
+  const { following } = state;
   if (state.installing !== undefined) return;
   const { snapshot } = message;
-  if (snapshot.index > state.commit && !log.has(snapshot)) {
+  if (needsSnapshot(state, snapshot)) {
     state.installing = message;
     state.outbox.install = message;
     return;

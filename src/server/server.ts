@@ -248,6 +248,7 @@ export class NodeServer {
       inflightBytesMax: raft.inflightBytesMax,
       uncommittedBytesMax: raft.uncommittedBytesMax,
       cacheBytesMax: limits.cacheBytesMax,
+      snapshots: { bytesPerSecond: raft.snapshotBytesPerSecond },
     };
   }
 
