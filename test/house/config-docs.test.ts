@@ -18,7 +18,9 @@ describe('the configuration', () => {
 
   test('names the unit of every number', () => {
     const numbers = CONFIG_KEYS.filter(({ type }) => type === 'integer').map(({ key }) => key);
-    expect(numbers.filter((key) => !/(Ms|Bytes)(Min|Max)?$|Percent$|connectionsMax$/.test(key))).toEqual([]);
+    expect(numbers.filter((key) => !/(Ms|Bytes|BytesPerSecond)(Min|Max)?$|Percent$|connectionsMax$/.test(key))).toEqual(
+      [],
+    );
   });
 
   test('has one name on each face, and no two keys share one', () => {
