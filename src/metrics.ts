@@ -42,6 +42,8 @@ export type MetricName =
   | 'logdrive_wal_torn_ends_total'
   | 'logdrive_wal_damage_total'
   | 'logdrive_wal_repairs_total'
+  | 'logdrive_wal_lost_logs_total'
+  | 'logdrive_raft_lost_acks_total'
   | 'logdrive_disk_free_bytes'
   | 'logdrive_disk_total_bytes'
   | 'logdrive_append_seconds'
@@ -93,6 +95,8 @@ export const METRICS: Readonly<Record<MetricName, MetricRow>> = {
   logdrive_wal_torn_ends_total: { kind: 'counter', sentence: 'Torn ends cut when a log was opened.', labels: [] },
   logdrive_wal_damage_total: { kind: 'counter', sentence: 'Damaged places found in stored bytes.', labels: [] },
   logdrive_wal_repairs_total: { kind: 'counter', sentence: 'Damaged entries put right from a peer.', labels: [] },
+  logdrive_wal_lost_logs_total: { kind: 'counter', sentence: 'Logs on this node that could not be opened and were set aside to be made anew from the other replicas.', labels: [] },
+  logdrive_raft_lost_acks_total: { kind: 'counter', sentence: 'Times a leader on this node found that a follower had lost what it had acked.', labels: ['peer'] },
   logdrive_disk_free_bytes: { kind: 'gauge', sentence: 'Free space where the data directory lies.', labels: [] },
   logdrive_disk_total_bytes: { kind: 'gauge', sentence: 'Size of the disk where the data directory lies.', labels: [] },
   logdrive_append_seconds: { kind: 'histogram', sentence: 'From the arrival of an append to its answer.', labels: ['face'], buckets: LATENCY_BUCKETS },

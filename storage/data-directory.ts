@@ -4,11 +4,13 @@
  *   <path>/lock        who holds the directory (lock.ts)
  *   <path>/identity    node id, disk UUID, cluster id (identity.ts)
  *   <path>/reserve     bytes to give up when the disk is full (space-reserve.ts)
+ *   <path>/standing/<group id>   whether the log of a group was made here, and may be counted on (standing.ts)
  *   <path>/logs/<group id, 10 digits>/
  *       manifest, hard-state, <segment id, 16 digits>.segment, snapshot-<index, 16 digits>
  *
  * A log is made in '<group>.new' and renamed when it is whole; it is removed by renaming it to '<group>.removed' first.
- * So a log directory either is whole or does not count, and what does not count is cleared away at open.
+ * So a log directory either is whole or does not count, and what does not count is cleared away at open. A log that
+ * cannot be used is set aside as '<group>.lost' while its replica rejoins, and removed when that is done.
  */
 import assert from 'node:assert/strict';
 import { type Disk, type DiskLock, joinPath, parentPath } from './disk.ts';
@@ -21,7 +23,9 @@ import { Log } from './log.ts';
 import type { LogContext } from './log-context.ts';
 import { type LogOptions, limitsOf } from './options.ts';
 import { createLogFiles, recover } from './recovery.ts';
+import { isAside } from './small-file.ts';
 import { SpaceReserve } from './space-reserve.ts';
+import { loadStanding, type Marker, storeStanding } from './standing.ts';
 import type { GroupId } from './types.ts';
 
 export interface DataDirectoryOptions {
@@ -41,6 +45,8 @@ const OPEN_FILES_MAX = 128;
 const LOGS_NAME = 'logs';
 const NEW_SUFFIX = '.new';
 const REMOVED_SUFFIX = '.removed';
+const LOST_SUFFIX = '.lost';
+export const STANDING_NAME = 'standing';
 
 /** The directory name of a log. */
 export function groupName(groupId: GroupId): string {
@@ -49,6 +55,15 @@ export function groupName(groupId: GroupId): string {
 
 export function logsPath(dataPath: string): string {
   return joinPath(dataPath, LOGS_NAME);
+}
+
+export function standingPath(dataPath: string): string {
+  return joinPath(dataPath, STANDING_NAME);
+}
+
+/** The group whose lost log lies under this name, or undefined for any other name. */
+export function lostGroupIdOf(name: string): GroupId | undefined {
+  return name.endsWith(LOST_SUFFIX) ? groupIdOf(name.slice(0, -LOST_SUFFIX.length)) : undefined;
 }
 
 /** The group a log directory's name gives, or undefined for any other name. */
@@ -100,7 +115,8 @@ export class DataDirectory {
         });
       }
       if (found?.isWhole === false) await storeIdentity(disk, path, identity);
-      await removeLeftovers(disk, logsPath(path));
+      await openStandings(disk, path);
+      await removeLeftovers(disk, path);
       const directory = new DataDirectory(disk, path, options, lock, identity);
       await directory.#reserve.ensure();
       return directory;
@@ -144,14 +160,20 @@ export class DataDirectory {
     this.#identity = identity;
   }
 
-  /** Groups whose logs are here, ascending. */
+  /** Groups of which anything is here, ascending. */
   async groups(): Promise<GroupId[]> {
     this.#assertOpen();
-    const names = (await this.#disk.list(logsPath(this.#path))).map((item) => item.name);
-    return names.map(groupIdOf).filter((groupId) => groupId !== undefined);
+    const logs = await this.#disk.list(logsPath(this.#path));
+    const standings = await this.#disk.list(standingPath(this.#path));
+    const found = [...logs, ...standings].map(({ name }) => groupIdOf(name) ?? lostGroupIdOf(name));
+    return [...new Set(found.filter((groupId) => groupId !== undefined))].sort((a, b) => a - b);
   }
 
-  /** Opens a log, after recovery; makes an empty one when there is none. A log is open once. */
+  /**
+   * Opens a log, after recovery; makes an empty one when there never was one, or when its replica is rejoining. A log is
+   * open once. CORRUPT when it is gone, or cannot be read: a replica that lost its log must not start with an empty one
+   * as if it had promised nothing (F50).
+   */
   async openLog(groupId: GroupId, options: LogOptions): Promise<Log> {
     this.#assertOpen();
     limitsOf(options);
@@ -159,12 +181,21 @@ export class DataDirectory {
     this.#logs.set(groupId, 'opening');
     try {
       const context = this.#contextOf(groupId, options.clusterId);
-      if ((await this.#disk.stat(context.directory)) === undefined) await this.#createLog(context);
+      const standing = await this.#standing(groupId);
+      if ((await this.#disk.stat(context.directory)) === undefined) {
+        if (standing !== undefined && standing.marker === undefined) {
+          throw new StorageError('CORRUPT', 'the directory of a log that took part is missing', {
+            file: context.directory,
+          });
+        }
+        await this.#createLog(context);
+      }
       const recovered = await recover(context);
       const log = new Log(context, recovered, options, {
         onFatal: (error) => this.#options.onFatal(error),
         onClosed: () => this.#logs.delete(groupId),
       });
+      if (standing === undefined) await this.#firstOpened(log);
       this.#logs.set(groupId, log);
       return log;
     } catch (error) {
@@ -177,12 +208,84 @@ export class DataDirectory {
   async removeLog(groupId: GroupId): Promise<void> {
     this.#assertOpen();
     assert(!this.#logs.has(groupId), `log ${groupId} is open`);
+    const name = groupName(groupId);
+    const removed = await this.#renameAway([name, name + LOST_SUFFIX]);
+    // A log without a standing would be taken for a lost one: the standing goes once the log does not count any more,
+    // and while what is left of it still tells the next open that it was removed.
+    await removeStanding(this.#disk, this.#path, groupId);
+    for (const path of removed) await removeTree(this.#disk, path);
+  }
+
+  /** The rename is the moment these are gone, durably. @returns where they lie now. */
+  async #renameAway(names: readonly string[]): Promise<string[]> {
+    const logs = logsPath(this.#path);
+    const removed: string[] = [];
+    for (const name of names) {
+      if ((await this.#disk.stat(joinPath(logs, name))) === undefined) continue;
+      removed.push(joinPath(logs, name + REMOVED_SUFFIX));
+      await this.#disk.rename(joinPath(logs, name), joinPath(logs, name + REMOVED_SUFFIX));
+    }
+    if (removed.length > 0) await this.#disk.syncDirectory(logs);
+    return removed;
+  }
+
+  /** The marker of a replica that lost what it may have promised, and has not rejoined yet. */
+  async marker(groupId: GroupId): Promise<Marker | undefined> {
+    return (await this.#standing(groupId))?.marker;
+  }
+
+  /** Durable when it resolves: from here on this replica takes no part, whatever happens to its files (W26). */
+  async mark(groupId: GroupId, marker: Marker): Promise<void> {
+    await this.#storeStanding(groupId, marker);
+  }
+
+  /** The replica has rejoined: its log is whole and durable. What was set aside goes. */
+  async unmark(groupId: GroupId): Promise<void> {
+    await this.#storeStanding(groupId, undefined);
+    for (const path of await this.#renameAway([groupName(groupId) + LOST_SUFFIX])) await removeTree(this.#disk, path);
+  }
+
+  /** Puts the files of a log that cannot be opened out of the way, untouched, so that openLog() makes a new one. Only of
+   *  a marked group. What was set aside first is kept: later files are but a rejoining that went wrong. */
+  async setAside(groupId: GroupId): Promise<void> {
+    assert(!this.#logs.has(groupId), `log ${groupId} is open`);
+    assert((await this.marker(groupId)) !== undefined, `group ${groupId} is marked before its log is set aside`);
     const logs = logsPath(this.#path);
     const name = groupName(groupId);
     if ((await this.#disk.stat(joinPath(logs, name))) === undefined) return;
-    await this.#disk.rename(joinPath(logs, name), joinPath(logs, name + REMOVED_SUFFIX));
+    if ((await this.#disk.stat(joinPath(logs, name + LOST_SUFFIX))) !== undefined) {
+      // Not as '<group>.removed', which would tell the next open that the group, marker and all, was removed.
+      const removed = joinPath(logs, name + LOST_SUFFIX + REMOVED_SUFFIX);
+      await this.#disk.rename(joinPath(logs, name), removed);
+      await this.#disk.syncDirectory(logs);
+      await removeTree(this.#disk, removed);
+      return;
+    }
+    await this.#disk.rename(joinPath(logs, name), joinPath(logs, name + LOST_SUFFIX));
     await this.#disk.syncDirectory(logs);
-    await removeTree(this.#disk, joinPath(logs, name + REMOVED_SUFFIX));
+  }
+
+  #standing(groupId: GroupId): ReturnType<typeof loadStanding> {
+    this.#assertOpen();
+    const own = { diskUuid: this.diskUuid, groupId };
+    return loadStanding(this.#disk, standingPath(this.#path), groupName(groupId), own);
+  }
+
+  #storeStanding(groupId: GroupId, marker: Marker | undefined): Promise<void> {
+    this.#assertOpen();
+    const standing = { diskUuid: this.diskUuid, groupId, marker };
+    return storeStanding(this.#disk, standingPath(this.#path), groupName(groupId), standing);
+  }
+
+  /** A log without a standing is one whose making was cut short. It took no part: that begins with the standing. */
+  async #firstOpened(log: Log): Promise<void> {
+    if (log.hardState.term > 0 || log.lastIndex > 0) {
+      await log.close();
+      throw new StorageError('CORRUPT', 'the standing of a log that took part is missing', {
+        file: joinPath(standingPath(this.#path), groupName(log.groupId)),
+      });
+    }
+    await this.#storeStanding(log.groupId, undefined);
   }
 
   async space(): Promise<{ freeBytes: number; totalBytes: number }> {
@@ -240,11 +343,31 @@ async function createIdentity(disk: Disk, path: string, options: DataDirectoryOp
   return identity;
 }
 
+/** Without its directory, every standing is missing: each log that took part is named when it is opened. */
+async function openStandings(disk: Disk, path: string): Promise<void> {
+  const standings = standingPath(path);
+  await disk.makeDirectory(standings);
+  await disk.syncDirectory(path);
+  for (const { name } of await disk.list(standings)) if (isAside(name)) await disk.remove(joinPath(standings, name));
+}
+
 /** Logs that were being made or removed when the process stopped: they do not count. */
-export async function removeLeftovers(disk: Disk, logs: string): Promise<void> {
+export async function removeLeftovers(disk: Disk, path: string): Promise<void> {
+  const logs = logsPath(path);
   for (const { name } of await disk.list(logs)) {
-    if (isLeftover(name)) await removeTree(disk, joinPath(logs, name));
+    if (!isLeftover(name)) continue;
+    const groupId = name.endsWith(REMOVED_SUFFIX) ? groupIdOf(name.slice(0, -REMOVED_SUFFIX.length)) : undefined;
+    if (groupId !== undefined) await removeStanding(disk, path, groupId);
+    await removeTree(disk, joinPath(logs, name));
   }
+}
+
+async function removeStanding(disk: Disk, path: string, groupId: GroupId): Promise<void> {
+  const standings = standingPath(path);
+  const file = joinPath(standings, groupName(groupId));
+  if ((await disk.stat(file)) === undefined) return;
+  await disk.remove(file);
+  await disk.syncDirectory(standings);
 }
 
 /** Removes a directory of files. Nobody relies on its end being durable: leftovers are removed at the next open. */

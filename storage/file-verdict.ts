@@ -8,6 +8,7 @@ export type FileKind =
   | 'identity'
   | 'lock'
   | 'reserve'
+  | 'standing'
   | 'manifest'
   | 'hard state'
   | 'segment'
@@ -77,7 +78,8 @@ export function verdictOn(facts: FileFacts, findings: readonly Finding[]): FileV
 export const MENDED = 'a start writes it anew from the sound copy';
 export const REFUSES_NODE =
   'the node refuses to start; give the node a new data directory and let it rejoin under a new id';
-export const REFUSES_LOG = 'a node leaves this partition alone, by name; the other replicas have its records';
+export const REFUSES_LOG =
+  'a node sets the log aside and makes it anew from the other replicas; without any, it stops this partition, by name';
 
 /** A file that no log counts on. */
 export function strange(file: string, isLeft: boolean, groupId: GroupId | undefined, bytes: ByteCount): FileVerdict {
@@ -104,4 +106,22 @@ export function refusal(error: unknown, remedy: string): Finding {
   }
   if (error.code !== 'CORRUPT' && error.code !== 'FOREIGN') throw error;
   return { state: 'damaged', ...where, what, remedy };
+}
+
+/** A twin file: which copies are sound. */
+export function judgeTwin(
+  bytes: Uint8Array,
+  decode: (copies: Uint8Array) => { readonly isWhole: boolean } | undefined,
+  remedy: string,
+): Finding[] {
+  try {
+    const found = decode(bytes);
+    if (found === undefined) return [{ state: 'damaged', position: 0, what: 'both copies are damaged', remedy }];
+    if (found.isWhole) return [];
+    const half = Math.floor(bytes.length / 2);
+    const position = decode(bytes.subarray(0, half)) === undefined ? 0 : half;
+    return [{ state: 'mendable', position, what: 'one of its two copies is damaged', remedy: MENDED }];
+  } catch (error) {
+    return [refusal(error, remedy)];
+  }
 }

@@ -39,7 +39,7 @@ export async function repairDirectory(disk: Disk, path: string, only?: GroupId):
   const identity = await repairIdentity(disk, path, unmended);
   if (identity === undefined) return unmended;
   const logs = logsPath(path);
-  if (only === undefined) await removeLeftovers(disk, logs);
+  if (only === undefined) await removeLeftovers(disk, path);
   for (const { name } of await disk.list(logs)) {
     const groupId = groupIdOf(name);
     if (groupId === undefined || (only !== undefined && groupId !== only)) continue;

@@ -5,15 +5,14 @@
  * Of each log it also says whether a node would open it. That is not guessed: recovery itself is asked, on a disk that
  * changes nothing.
  */
-import { groupIdOf, groupName, isLeftover, logsPath } from './data-directory.ts';
+import { groupIdOf, groupName, isLeftover, logsPath, lostGroupIdOf, STANDING_NAME } from './data-directory.ts';
 import { type Disk, joinPath, PAGE_BYTES } from './disk.ts';
 import { DryRunDisk } from './dry-run-disk.ts';
 import { isStorageError } from './errors.ts';
 import {
   type FileFacts,
   type FileVerdict,
-  type Finding,
-  MENDED,
+  judgeTwin,
   missing,
   REFUSES_LOG,
   REFUSES_NODE,
@@ -31,6 +30,7 @@ import { RESERVE_NAME } from './space-reserve.ts';
 import { segmentIdOf, segmentPath } from './stored-segment.ts';
 import type { ByteCount, GroupId } from './types.ts';
 import { verifySegment } from './verify-segment.ts';
+import { lossOf, setAside, verifyStandings } from './verify-standing.ts';
 
 /** What a node's start would make of one log. */
 export interface LogVerdict {
@@ -45,6 +45,7 @@ export interface LogVerdict {
 export async function* verifyFiles(disk: Disk, path: string, only?: GroupId): AsyncGenerator<FileVerdict> {
   const identity = await identityOf(disk, path);
   if (only === undefined) yield* verifyTop(disk, path);
+  yield* verifyStandings(disk, path, identity, only);
   const logs = logsPath(path);
   if ((await disk.stat(logs)) === undefined) return;
   for (const { name, kind } of await disk.list(logs)) {
@@ -52,6 +53,7 @@ export async function* verifyFiles(disk: Disk, path: string, only?: GroupId): As
     if (only !== undefined && groupId !== only) continue;
     const file = joinPath(logs, name);
     if (groupId !== undefined && kind === 'directory') yield* verifyLog(disk, file, groupId, identity);
+    else if (lostGroupIdOf(name) !== undefined) yield setAside(file, lostGroupIdOf(name));
     else yield strange(file, isLeftover(name), undefined, (await disk.stat(file))?.bytes ?? 0);
   }
 }
@@ -60,7 +62,9 @@ export async function* verifyFiles(disk: Disk, path: string, only?: GroupId): As
 export async function verifyStart(disk: Disk, path: string, groupId: GroupId): Promise<LogVerdict | undefined> {
   const identity = await identityOf(disk, path);
   if (identity === undefined) return undefined;
-  const unmended = await repairLog(contextOf(new DryRunDisk(disk), path, identity, groupId));
+  const dryRun = new DryRunDisk(disk);
+  const lost = await lossOf(dryRun, path, identity, groupId);
+  const unmended = lost === undefined ? await repairLog(contextOf(dryRun, path, identity, groupId)) : [lost];
   const isRefused = unmended.some(({ needs }) => needs === 'replica');
   const start = isRefused ? 'refused' : unmended.length > 0 ? 'waits for peers' : 'opens';
   return { groupId, path: joinPath(logsPath(path), groupName(groupId)), start, unmended };
@@ -81,7 +85,7 @@ async function identityOf(disk: Disk, path: string): Promise<Identity | undefine
 async function* verifyTop(disk: Disk, path: string): AsyncGenerator<FileVerdict> {
   for (const { name, kind } of await disk.list(path)) {
     const file = joinPath(path, name);
-    if (name === 'logs' && kind === 'directory') continue;
+    if ((name === 'logs' || name === STANDING_NAME) && kind === 'directory') continue;
     const bytes = (await disk.stat(file))?.bytes ?? 0;
     const facts = { file, groupId: undefined, bytes };
     if (name === IDENTITY_NAME) {
@@ -94,24 +98,6 @@ async function* verifyTop(disk: Disk, path: string): AsyncGenerator<FileVerdict>
   }
   if ((await disk.stat(joinPath(path, IDENTITY_NAME))) === undefined) {
     yield missing(joinPath(path, IDENTITY_NAME), 'identity', undefined, REFUSES_NODE);
-  }
-}
-
-/** A twin file: which copies are sound. */
-function judgeTwin(
-  bytes: Uint8Array,
-  decode: (copies: Uint8Array) => { readonly isWhole: boolean } | undefined,
-  remedy: string,
-): Finding[] {
-  try {
-    const found = decode(bytes);
-    if (found === undefined) return [{ state: 'damaged', position: 0, what: 'both copies are damaged', remedy }];
-    if (found.isWhole) return [];
-    const half = Math.floor(bytes.length / 2);
-    const position = decode(bytes.subarray(0, half)) === undefined ? 0 : half;
-    return [{ state: 'mendable', position, what: 'one of its two copies is damaged', remedy: MENDED }];
-  } catch (error) {
-    return [refusal(error, remedy)];
   }
 }
 

@@ -8,6 +8,7 @@ import { Admission } from './admission.ts';
 import { Beats, NODE_GROUP } from './beats.ts';
 import { Birth } from './birth.ts';
 import { CATALOG_GROUP } from './catalog.ts';
+import { damageReport } from './damage-report.ts';
 import { DiskWatch } from './disk-watch.ts';
 import { Fetch } from './fetch.ts';
 import { Gossip } from './gossip.ts';
@@ -27,6 +28,7 @@ import type { PeerHandler, PeerMethod } from './peers.ts';
 import { Produce } from './produce.ts';
 import { Pulse } from './pulse.ts';
 import { ReadLevels } from './read-levels.ts';
+import { Rejoins } from './rejoins.ts';
 import { Routes } from './routes.ts';
 import { Topics } from './topics.ts';
 import { Upkeep } from './upkeep.ts';
@@ -63,6 +65,7 @@ export class Broker implements BrokerVerbs {
   readonly #upkeep: Upkeep;
   readonly #birth: Birth;
   readonly #gossip: Gossip;
+  readonly #rejoins: Rejoins;
   /** Members that have not been told of the cluster's birth since their link came up. */
   readonly #untold = new Set<string>();
   readonly #beats: Beats;
@@ -97,8 +100,11 @@ export class Broker implements BrokerVerbs {
       onStatus: (groupId, { term, leader }) => this.#statusChanged(groupId, term, leader),
       onApplied: (groupId) => this.#applied(groupId),
       onLogEvent: (groupId, event) => this.#logEvent(groupId, event),
+      onLostAcks: (groupId, lost) => this.#rejoins.found(groupId, lost),
+      onRejoining: (groupId, isRejoining) => this.#rejoins.changed(groupId, isRejoining),
     });
     const host = this.#host;
+    this.#rejoins = new Rejoins({ env, metrics, peers, host });
     this.#routes = new Routes(nodeId, host, this.#leaders, peers, env.timers);
     const routes = this.#routes;
     const admission = new Admission();
@@ -222,7 +228,7 @@ export class Broker implements BrokerVerbs {
         detail: `${leaderless.length} of ${groups.length} hosted partitions have no leader`,
       },
       // A damaged partition is named, and does not take the others out of service (design 6.1).
-      { name: 'partitions', isOk: true, detail: this.#damageReport() },
+      { name: 'partitions', isOk: true, detail: damageReport(this.#host) },
       { name: 'disk', isOk: !this.#isFull, detail: this.#isFull ? 'no room for appends; reads go on' : 'has room' },
       { name: 'flushes', isOk: !this.#diskWatch.isSlow, detail: this.#diskWatch.detail },
     ];
@@ -242,15 +248,6 @@ export class Broker implements BrokerVerbs {
     // Ends early, now that the host is closing; how it ends matters no more.
     await this.#joining?.catch(() => undefined);
     await closing;
-  }
-
-  #damageReport(): string {
-    const damaged = [...this.#host.open()]
-      .filter(({ status }) => status.damage.length > 0)
-      .map(({ groupId }) => groupId);
-    const { broken } = this.#host;
-    if (damaged.length === 0 && broken.length === 0) return 'no damage known';
-    return `damaged groups: ${damaged.join(', ') || 'none'}; stopped groups: ${broken.join(', ') || 'none'}`;
   }
 
   /** The catalog first: it tells which other logs there should be. A failure is named by the host. */
@@ -274,6 +271,7 @@ export class Broker implements BrokerVerbs {
     else this.#tellMembers();
     this.#upkeep.tick();
     this.#gossip.tick();
+    this.#rejoins.tick();
   }
 
   #found(): void {
@@ -451,6 +449,9 @@ export class Broker implements BrokerVerbs {
         return this.#onStatus(from, decodeCall<StatusCall>(body).head);
       case 'fetch-entry':
         return this.#onFetchEntry(decodeCall<FetchEntryCall>(body).head);
+      case 'rejoin':
+      case 'lost-acks':
+        return this.#rejoins.onAsked(from, method, body);
       case 'birth':
         return this.#onBirth(body);
       case 'catalog':

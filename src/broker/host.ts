@@ -5,7 +5,10 @@
 
 import {
   type CacheBudget,
+  isLogLost,
   type LogEvent,
+  type LostAcks,
+  newMarker,
   Partition,
   type PartitionOptions,
   type PartitionWorld,
@@ -28,6 +31,10 @@ export interface HostEvents {
   /** Entries were applied in a group. */
   onApplied(groupId: number): void;
   onLogEvent(groupId: number, event: LogEvent): void;
+  /** Leader: a follower's disk lost what it had acked (R21). */
+  onLostAcks(groupId: number, lost: LostAcks): void;
+  /** A replica on this node begins to rejoin, or takes part again. */
+  onRejoining(groupId: number, isRejoining: boolean): void;
 }
 
 /** One per opening: a group that is removed and meets its old opening again must be told apart. */
@@ -236,13 +243,17 @@ export class Host {
     const isGivenUp = (): boolean => this.#isClosed || this.#hosted.get(groupId) !== opening;
     return this.#enqueue(groupId, async () => {
       if (isGivenUp()) return;
-      const machine = groupId === CATALOG_GROUP ? new Catalog() : undefined;
+      const newMachine = (): Catalog | undefined => (groupId === CATALOG_GROUP ? new Catalog() : undefined);
+      let machine = newMachine();
       let partition: Partition;
       try {
         partition = await this.#openPartition(groupId, voters, machine, opening, isGivenUp);
       } catch (error) {
         if (isGivenUp()) return;
-        throw error;
+        if (!isLogLost(error) || this.#votersOf(voters).length === 1) throw error;
+        await this.#lose(groupId, error);
+        machine = newMachine();
+        partition = await this.#openPartition(groupId, voters, machine, opening, isGivenUp);
       }
       if (isGivenUp()) {
         await partition.close();
@@ -255,6 +266,23 @@ export class Host {
       this.#awake.add(partition);
       this.#welcome(partition, voters);
     });
+  }
+
+  /** The catalog's voters are an entry of its own log. Until that is there, whoever the node knows may send it. */
+  #votersOf(voters: readonly string[]): readonly string[] {
+    return voters.length === 0 ? this.#options.nodeIds : voters;
+  }
+
+  /** The marker first, then the log that cannot be used is set aside, untouched (W26): what is opened in its place is
+   *  empty, and knows that it promised things it does not know. */
+  async #lose(groupId: number, error: Error): Promise<void> {
+    const { directory, env } = this.#world;
+    env.logger.error({ group: groupId, err: error }, 'a log is lost: its replica takes no part until it has rejoined');
+    if ((await directory.marker(groupId).catch(() => undefined)) === undefined) {
+      await directory.mark(groupId, newMarker(env, error.message));
+    }
+    await directory.setAside(groupId);
+    this.#events.onRejoining(groupId, true);
   }
 
   #welcome(partition: Partition, voters: readonly string[]): void {
@@ -288,7 +316,7 @@ export class Host {
       groupId,
       nodeId,
       clusterId,
-      membership: { voters, votersOutgoing: [], learners: [] },
+      membership: { voters: this.#votersOf(voters), votersOutgoing: [], learners: [] },
       timing,
       heartbeatPhase: () => this.#ticks % timing.heartbeatTicks,
       lease: lease && { driftPercent: lease.driftPercent, stallMs: timing.heartbeatTicks * tickMs },
@@ -314,6 +342,8 @@ export class Host {
       isStopping,
       onLogEvent: (event) => this.#events.onLogEvent(groupId, event),
       onBroken: (error) => this.#stopped(groupId, error),
+      onLostAcks: (lost) => this.#events.onLostAcks(groupId, lost),
+      onRejoined: () => this.#events.onRejoining(groupId, false),
       onTrouble: (what, error) => logger.error({ group: groupId, err: error }, what),
     });
   }

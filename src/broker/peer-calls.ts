@@ -87,6 +87,21 @@ export interface FetchEntryAnswer {
   readonly isCommitted: boolean;
 }
 
+/** Of a replica that lost what it may have promised, to its leader: put this marker into the log. */
+export interface RejoinCall extends GroupCall {
+  readonly marker: string;
+}
+
+export interface RejoinAnswer {
+  /** Of the entry that names the marker. */
+  readonly index: number;
+}
+
+/** Of a leader to a follower: your log ends before what you had acked to me. */
+export interface LostAcksCall extends GroupCall {
+  readonly term: number;
+}
+
 /** What a node tells of itself: the groups it leads. The answer is the same of the other node. */
 export interface StatusCall {
   readonly leads: readonly { readonly groupId: number; readonly term: number }[];

@@ -27,6 +27,8 @@ export type PeerMethod =
   | 'trim'
   | 'snapshot'
   | 'fetch-entry'
+  | 'rejoin'
+  | 'lost-acks'
   | 'birth';
 
 export interface Peers extends Transport {

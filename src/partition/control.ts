@@ -1,9 +1,11 @@
 /**
  * Payloads of control and membership entries: JSON with a version, small and rare, so that `logdrive wal dump` shows them as they
- * are. `trim` belongs to every partition; anything else is a command for the state machine the partition was opened
- * with (the catalog's).
+ * are. `trim` and `rejoin` belong to every partition; anything else is a command for the state machine the partition was
+ * opened with (the catalog's). `rejoin` changes nothing: that it is committed tells the replica it names that it holds
+ * everything it may ever have acked (rejoining.ts).
  *
  *   {"v":1,"kind":"trim","before":1234}
+ *   {"v":1,"kind":"rejoin","node":"n2","marker":"9f..."}
  *   {"v":1,"kind":"machine","command":{...}}
  *
  * A membership entry holds the three lists of the configuration; the first entry of a cluster also says how the
@@ -17,6 +19,7 @@ import { parseMembership } from './membership.ts';
 
 export type Control =
   | { readonly kind: 'trim'; readonly before: number }
+  | { readonly kind: 'rejoin'; readonly node: string; readonly marker: string }
   | { readonly kind: 'machine'; readonly command: unknown };
 
 const VERSION = 1;
@@ -38,8 +41,9 @@ export function encodeControl(control: Control): Uint8Array {
 /** The bytes passed their checksum, so whatever they hold was written by a node: an unknown kind means a newer one,
  *  and the partition stops by name rather than guess (design 4, Entry). */
 export function decodeControl(payload: Uint8Array): Control {
-  const { kind, before, command } = fieldsOf(payload, 'a control entry');
+  const { kind, before, node, marker, command } = fieldsOf(payload, 'a control entry');
   if (kind === 'trim' && isOffset(before)) return { kind, before };
+  if (kind === 'rejoin' && typeof node === 'string' && typeof marker === 'string') return { kind, node, marker };
   if (kind === 'machine') return { kind, command };
   throw new UnsupportedEntry(`a control entry of kind ${String(kind)}`);
 }

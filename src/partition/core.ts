@@ -10,12 +10,18 @@ const INFLIGHT_MESSAGES_MAX = 256;
 /** A learner is in step when it lacks at most so many committed entries: what a leader sends within a few flushes. */
 const LEARNER_LAG_ENTRIES = 128;
 
+export interface Found {
+  readonly log: Log;
+  readonly state: PartitionState;
+  readonly pending: PendingEntries;
+  /** This replica lost what it may have promised (rejoining.ts). */
+  readonly isRejoining: boolean;
+}
+
 export function createRaft(
   options: PartitionOptions,
   world: PartitionWorld,
-  log: Log,
-  state: PartitionState,
-  pending: PendingEntries,
+  { log, state, pending, isRejoining }: Found,
 ): Raft {
   return new Raft(
     {
@@ -38,6 +44,7 @@ export function createRaft(
       termRuns: log.termRuns(),
       commit: state.appliedIndex,
       memberships: pending.memberships(),
+      isRejoining,
     },
   );
 }

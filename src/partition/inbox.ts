@@ -28,6 +28,8 @@ export interface InboxParts {
   /** The log is being replaced: nothing may be appended until it is. */
   isInstalling(): boolean;
   onTrouble(what: string, error: unknown): void;
+  /** This log and the leader's disagree where they cannot. */
+  onDivergence(what: string): void;
 }
 
 export class Inbox {
@@ -97,18 +99,16 @@ export class Inbox {
   }
 
   #differs({ from, previous }: Append, previousChain: { readonly high: number; readonly low: number }): boolean {
-    const { log, cache, rights, onTrouble } = this.#parts;
+    const { log, cache, rights, onDivergence } = this.#parts;
     const isLast = previous.index === log.lastIndex;
     const own = isLast ? log.lastChain : cache.get(previous.index)?.header.chain;
     if (own === undefined || log.termAt(previous.index) !== previous.term || sameChain(own, previousChain))
       return false;
     // Equal (index, term) means equal logs (log matching, paper 5.3); a replica with another chain must not vote, ack or
     // lead (R19, R27).
-    if (!rights.isDivergent) {
-      const where = `at entry ${previous.index}`;
-      onTrouble(`chain checksums differ from ${from} ${where}: this replica takes no part until restored`, undefined);
-    }
+    const isNews = !rights.isDivergent;
     rights.setDivergent(true);
+    if (isNews) onDivergence(`chain checksums differ from those of ${from} at entry ${previous.index}`);
     return true;
   }
 }

@@ -8,7 +8,14 @@ export {
   type LogEntry,
   type LogEvent,
 } from '../../storage/index.ts';
-export { isJoint, isMember, type Membership, type MembershipTarget, type NodeId } from '../raft/index.ts';
+export {
+  isJoint,
+  isMember,
+  type LostAcks,
+  type Membership,
+  type MembershipTarget,
+  type NodeId,
+} from '../raft/index.ts';
 export type { Appended, AppendOutcome, AppendRefusal } from './append-queue.ts';
 export { ByteReader, ByteWriter, MalformedBytes } from './bytes.ts';
 export type { FeedWaiter, WakeReason } from './commit-feed.ts';
@@ -21,6 +28,7 @@ export type { PartitionEvents, PartitionOptions, PartitionWorld, RaftTiming } fr
 export { Partition } from './partition.ts';
 export type { ReadIndexOutcome } from './read-index.ts';
 export type { OffsetOutcome, ReadOutcome, TermOutcome, Unreadable } from './reads.ts';
+export { isLogLost, newMarker } from './rejoining.ts';
 export { SnapshotPace } from './snapshot-pace.ts';
 export type { StateMachine } from './state.ts';
 export type { PartitionStatus } from './status.ts';

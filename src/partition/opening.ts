@@ -2,7 +2,7 @@
  * From a directory to a log whose state is as far as it is known committed: what Partition.open() does before there is
  * a partition. The log already talks meanwhile; what it says is kept for the partition, or does not matter yet.
  */
-import type { EntryId, Log } from '../../storage/index.ts';
+import type { EntryId, Log, Marker } from '../../storage/index.ts';
 import { supplyEntry } from './entry-supply.ts';
 import { Mender } from './mender.ts';
 import type { PartitionEvents, PartitionOptions, PartitionWorld } from './options.ts';
@@ -22,6 +22,8 @@ export interface Opened {
   readonly state: PartitionState;
   readonly pending: PendingEntries;
   readonly mender: Mender;
+  /** This replica lost what it may have promised, and has not rejoined. */
+  readonly marker: Marker | undefined;
   /** The log has found its disk full while it was replayed. */
   readonly isFull: boolean;
   /** From here on the log is heard by `listener`. */
@@ -54,6 +56,7 @@ export async function openReplayed(
     observe: (event) => events.onLogEvent(event),
   });
   try {
+    const marker = await world.directory.marker(groupId);
     const state = new PartitionState(createMachine?.());
     const snapshot = log.latestSnapshot;
     if (snapshot !== undefined) state.restore(snapshot, snapshot.state);
@@ -65,7 +68,7 @@ export async function openReplayed(
     const hearBy = (by: LogListener): void => {
       listener = by;
     };
-    return { log, state, pending, mender, isFull, hearBy };
+    return { log, state, pending, mender, marker, isFull, hearBy };
   } catch (error) {
     await log.close();
     throw error;

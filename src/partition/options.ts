@@ -3,7 +3,7 @@
 import type { DataDirectory, EntryId, GroupId, LogEvent } from '../../storage/index.ts';
 import type { Env } from '../env.ts';
 import type { Metrics } from '../metrics.ts';
-import type { Membership, NodeId, RaftStatus } from '../raft/index.ts';
+import type { LostAcks, Membership, NodeId, RaftStatus } from '../raft/index.ts';
 import type { SuppliedEntry } from './entry-supply.ts';
 import type { LeaseOptions } from './lease.ts';
 import type { SnapshotPace } from './snapshot-pace.ts';
@@ -73,6 +73,10 @@ export interface PartitionEvents {
   isStopping(): boolean;
   /** What the log did, for metrics and the log of the node. */
   onLogEvent(event: LogEvent): void;
+  /** Leader: a follower's disk lost entries it had acked; it is to be told (R21). */
+  onLostAcks(lost: LostAcks): void;
+  /** This replica takes part again. */
+  onRejoined(): void;
   /** The partition has stopped itself for good, for a reason that has a name; it is to be closed. */
   onBroken(error: Error): void;
   /** Something failed that the partition goes on without; to be logged. */

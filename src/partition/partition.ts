@@ -2,10 +2,8 @@
  * One topic partition: one Raft group and one log, and the only room where the two meet (house B1). Verbs: append,
  * propose, read, watch, transfer, close. It owns the objects of this room and lets one turn run at a time; nothing is
  * awaited between the first and the last write of one change.
- *
  * Expected outcomes are values. Only a broken invariant throws, and then the process ends.
  */
-
 import {
   type EntryId,
   type Log,
@@ -20,7 +18,7 @@ import type { BatchHeader } from '../protocol/index.ts';
 import type { InstallSnapshot, Membership, MembershipTarget, Raft, RaftStatus } from '../raft/index.ts';
 import { type AppendOutcome, AppendQueue } from './append-queue.ts';
 import type { FeedWaiter, WakeReason } from './commit-feed.ts';
-import { encodeControl, type UnsupportedEntry } from './control.ts';
+import { encodeControl } from './control.ts';
 import { createRaft } from './core.ts';
 import { Drive } from './drive.ts';
 import { type SuppliedEntry, supplyEntry } from './entry-supply.ts';
@@ -34,6 +32,7 @@ import type { PeerMessage } from './peer-codec.ts';
 import type { PendingEntries } from './pending-entries.ts';
 import { ReadIndex, type ReadIndexOutcome } from './read-index.ts';
 import { type OffsetOutcome, type ReadOutcome, Reads, type TermOutcome } from './reads.ts';
+import { Rejoining } from './rejoining.ts';
 import { Replicator } from './replicator.ts';
 import { Rights } from './rights.ts';
 import { Snapshots } from './snapshots.ts';
@@ -60,6 +59,7 @@ export class Partition {
   readonly #rights: Rights;
   readonly #readIndex: ReadIndex;
   readonly #clock: Clock;
+  readonly rejoining: Rejoining;
   #closing: Promise<void> | undefined;
   /** The state that came with the snapshot message being stepped. */
   #received: Snapshot | undefined;
@@ -75,11 +75,11 @@ export class Partition {
   }
 
   private constructor(options: PartitionOptions, world: PartitionWorld, events: PartitionEvents, opened: Opened) {
-    const { log, state, pending, mender } = opened;
+    const { log, state, pending, mender, marker } = opened;
     const { groupId, nodeId } = options;
     const { clock, timers } = world.env;
-    this.#clock = clock;
     const { transport } = world;
+    this.#clock = clock;
     this.#options = options;
     this.#events = events;
     this.#log = log;
@@ -88,7 +88,7 @@ export class Partition {
     this.#pending = pending;
     const cache = new TailCache(world.cacheBudget);
     this.#cache = cache;
-    const raft = createRaft(options, world, log, state, pending);
+    const raft = createRaft(options, world, { log, state, pending, isRejoining: marker !== undefined });
     this.#raft = raft;
     const rights = new Rights(log, raft);
     this.#rights = rights;
@@ -119,9 +119,11 @@ export class Partition {
       onTruncated: (from) => this.#snapshots.truncated(from),
       onStatus: (status) => this.#statusChanged(status),
       onRest: (isResting) => events.onRest(isResting),
-      onLostAcks: ({ peer, acked, lastIndex }) =>
-        events.onTrouble(`${peer} acked entries up to ${acked}, ends at ${lastIndex}: its disk lost them`, undefined),
-      onUnsupported: (error) => this.#unsupported(error),
+      onLostAcks: (lost) => events.onLostAcks(lost),
+      onUnsupported: (error) => {
+        pending.loseWaiters();
+        events.onBroken(error);
+      },
       nowMs: () => clock.nowMs(),
     });
     const mayTake = (isFreeing: boolean): boolean => rights.mayTake(isFreeing);
@@ -145,6 +147,7 @@ export class Partition {
       onWanted: (from, wanted) => replicator.onWanted(from, wanted),
       isInstalling: () => this.#installing.isRunning,
       onTrouble,
+      onDivergence: (what) => this.rejoining.lose(what),
     });
     this.#installing = new Installing({
       ...{ raft, log, state, pending, cache, rights, drive: this.#drive, snapshots: this.#snapshots, onTrouble },
@@ -152,6 +155,9 @@ export class Partition {
       onInstalled: () => this.#inbox.installed(),
       onApplied: () => this.#applied(),
     });
+    const isClosed = (): boolean => this.#isClosed;
+    const propose = (payload: Uint8Array): Promise<AppendOutcome> => this.#proposeControl(payload, true);
+    this.rejoining = new Rejoining({ nodeId, world, log, raft, rights, state, run, propose, isClosed, events }, marker);
     if (opened.isFull) rights.setLogFull(true);
     opened.hearBy({
       onFlushed: (at) => this.#step((raft) => raft.persisted(at)),
@@ -184,7 +190,7 @@ export class Partition {
 
   /** Everything at once, for status pages; single facts are cheaper by their getters. */
   get status(): PartitionStatus {
-    return statusOf(this.#raft, this.#log, this.#state);
+    return statusOf({ raft: this.#raft, state: this.#state, log: this.#log, rejoining: this.rejoining });
   }
 
   /** Leads, and its no-op is applied: everything committed in earlier terms is known here (R4). */
@@ -256,9 +262,8 @@ export class Partition {
    */
   changeMembership(target: MembershipTarget): MembershipChange {
     if (this.#isClosed) return { kind: 'refused', reason: 'not-leader' };
-    const change = beginChange({ raft: this.#raft, log: this.#log, drive: this.#drive }, target, () =>
-      this.#clock.nowMs(),
-    );
+    const parts = { raft: this.#raft, log: this.#log, drive: this.#drive };
+    const change = beginChange(parts, target, () => this.#clock.nowMs());
     this.#drive.run();
     return change;
   }
@@ -441,6 +446,7 @@ export class Partition {
     // A new leader's no-op may be among what was committed (R4).
     this.#readIndex.advance();
     this.#snapshots.applied();
+    this.rejoining.check();
     this.#events.onApplied();
   }
 
@@ -458,12 +464,6 @@ export class Partition {
     // was succeeded keeps them waiting: the successor is likely to commit what they sent.
     if (status.role !== 'leader' && status.leader === undefined) this.#pending.loseWaiters();
     this.#events.onStatus(status);
-  }
-
-  /** What comes behind an entry that cannot be understood cannot be applied either: the partition stops here. */
-  #unsupported(error: UnsupportedEntry): void {
-    this.#pending.loseWaiters();
-    this.#events.onBroken(error);
   }
 
   #install(message: InstallSnapshot): void {

@@ -8,13 +8,14 @@
  *   3 vote           u53 last.term   u53 last.index   u8 isTransfer
  *   4 vote-reply     u8 granted
  *   5 heartbeat      u53 commit   u53 round   u8 mayRest
- *   6 heartbeat-reply u53 round   u32 promiseMs   u8 isResting
+ *   6 heartbeat-reply u53 round   u32 promiseMs   u8 isResting   u8 isRejoining
  *   7 append         u53 previous.term   u53 previous.index   u8 hasChain   u32 x 2 chain up to previous (when it has)
  *                    u53 commit   entries ...
  *   8 append-reply   u8 accepted   u53 index   u53 hint.term   u53 hint.index   u53 lastIndex
+ *                    u8 isRejoining
  *   9 snapshot       u53 term, u53 index of the state   u53 commit   text membership (JSON)   u53 nextOffset
  *                    u53 appendTimeMs   u32 x 2 chain   u32 CRC-32C of the state   blob state
- *  10 snapshot-reply u53 index
+ *  10 snapshot-reply u53 index   u8 isRejoining
  *  11 timeout-now
  *
  * Entries in an append are exactly the bytes that lie on disk, header and payload, back to back: each carries its own
@@ -96,6 +97,7 @@ export function encodePeerMessage(message: Message, extras: MessageExtras = {}):
       writer.u53(message.round);
       writer.u32(message.promiseMs ?? 0);
       writer.u8(message.isResting === true ? 1 : 0);
+      writer.u8(message.isRejoining === true ? 1 : 0);
       break;
     case 'append':
       writeId(writer, message.previous);
@@ -109,6 +111,7 @@ export function encodePeerMessage(message: Message, extras: MessageExtras = {}):
       writer.u53(message.index);
       writeId(writer, message.hint);
       writer.u53(message.lastIndex);
+      writer.u8(message.isRejoining === true ? 1 : 0);
       break;
     case 'snapshot':
       writeSnapshot(
@@ -121,6 +124,7 @@ export function encodePeerMessage(message: Message, extras: MessageExtras = {}):
       break;
     case 'snapshot-reply':
       writer.u53(message.index);
+      writer.u8(message.isRejoining === true ? 1 : 0);
       break;
     case 'timeout-now':
       break;
@@ -159,6 +163,7 @@ export function decodePeerMessage(bytes: Uint8Array, from: NodeId, to: NodeId): 
         round: reader.u53(),
         ...promiseOf(reader.u32()),
         ...(reader.u8() === 1 ? { isResting: true } : {}),
+        ...readMark(reader),
       });
     case 'append':
       return decodeAppend(reader, envelope);
@@ -170,11 +175,12 @@ export function decodePeerMessage(bytes: Uint8Array, from: NodeId, to: NodeId): 
         index: reader.u53(),
         hint: readId(reader),
         lastIndex: reader.u53(),
+        ...readMark(reader),
       });
     case 'snapshot':
       return decodeSnapshot(reader, envelope);
     case 'snapshot-reply':
-      return plain(reader, { kind, ...envelope, index: reader.u53() });
+      return plain(reader, { kind, ...envelope, index: reader.u53(), ...readMark(reader) });
     case 'timeout-now':
       return plain(reader, { kind, ...envelope });
     case undefined:
@@ -267,6 +273,10 @@ function writeId(writer: ByteWriter, id: { readonly term: number; readonly index
 
 function readId(reader: ByteReader): { term: number; index: number } {
   return { term: reader.u53(), index: reader.u53() };
+}
+
+function readMark(reader: ByteReader): { readonly isRejoining?: true } {
+  return reader.u8() === 1 ? { isRejoining: true } : {};
 }
 
 function writeChain(writer: ByteWriter, chain: ChainSum): void {

@@ -37,6 +37,9 @@ export class PartitionState {
   #highWatermark: Offset = 0;
   #appliedIndex: LogIndex = 0;
   #membership: Membership | undefined;
+  /** Markers of rejoining replicas, by node, as applied since this replica was opened. No part of what replicas agree
+   *  on: a replica asks again when its own is not among them. At most one for each member. */
+  readonly #rejoins = new Map<string, string>();
 
   constructor(machine: StateMachine | undefined) {
     this.#machine = machine;
@@ -57,6 +60,11 @@ export class PartitionState {
   /** The last committed configuration that is an entry of this log; undefined: the one the partition was opened with. */
   get membership(): Membership | undefined {
     return this.#membership;
+  }
+
+  /** The marker with which `node` was last heard to rejoin. */
+  rejoinOf(node: string): string | undefined {
+    return this.#rejoins.get(node);
   }
 
   /** Applies the next entry; returns what the state machine made of it. */
@@ -85,6 +93,10 @@ export class PartitionState {
     if (control.kind === 'trim') {
       const before = Math.min(control.before, this.#highWatermark);
       this.#logStart = Math.max(this.#logStart, before);
+      return undefined;
+    }
+    if (control.kind === 'rejoin') {
+      this.#rejoins.set(control.node, control.marker);
       return undefined;
     }
     return this.#machine?.apply(control.command, header);

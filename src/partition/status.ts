@@ -1,6 +1,7 @@
-/** A partition at one moment, for status pages. */
+/** What a partition tells of itself at once: for status pages, readiness and tests. */
 import type { Damage, Log, LogIndex, Offset } from '../../storage/index.ts';
 import type { Raft, RaftStatus } from '../raft/index.ts';
+import type { Rejoining } from './rejoining.ts';
 import type { PartitionState } from './state.ts';
 
 export interface PartitionStatus extends RaftStatus {
@@ -12,12 +13,20 @@ export interface PartitionStatus extends RaftStatus {
   readonly lastIndex: LogIndex;
   readonly bytes: number;
   readonly damage: readonly Damage[];
+  /** Why this replica takes no part until it has rejoined; undefined when it does. */
+  readonly rejoining: string | undefined;
 }
 
-export function statusOf(raft: Raft, log: Log, state: PartitionState): PartitionStatus {
-  const { role, term, leader, commit } = raft;
-  const { logStart, highWatermark, appliedIndex } = state;
-  const { lastIndex, bytes, damage } = log;
+export function statusOf(parts: {
+  readonly raft: Raft;
+  readonly state: PartitionState;
+  readonly log: Log;
+  readonly rejoining: Rejoining;
+}): PartitionStatus {
+  const { role, term, leader, commit } = parts.raft;
+  const { logStart, highWatermark, appliedIndex } = parts.state;
+  const { lastIndex, bytes, damage } = parts.log;
+  const rejoining = parts.rejoining.reason;
   return {
     role,
     term,
@@ -29,5 +38,6 @@ export function statusOf(raft: Raft, log: Log, state: PartitionState): Partition
     lastIndex,
     bytes,
     damage,
+    rejoining,
   };
 }

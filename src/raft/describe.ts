@@ -27,7 +27,11 @@ function entriesOf(entries: readonly EntryMeta[]): string {
 }
 
 export function describeMessage(message: Message): string {
-  return `${message.from}>${message.to} ${message.kind} term=${message.term}${bodyOf(message)}`;
+  return `${message.from}>${message.to} ${message.kind} term=${message.term}${bodyOf(message)}${markOf(message)}`;
+}
+
+function markOf(message: Message): string {
+  return 'isRejoining' in message ? ' rejoining' : '';
 }
 
 function bodyOf(message: Message): string {
@@ -107,7 +111,7 @@ export function describeRaft(raft: Inspectable): string {
 }
 
 function describeProgress(progress: Progress): string {
-  const { peer, state, match, next, inflightMessages, isPaused, isSuspect } = progress;
-  const flags = `${isPaused ? ' paused' : ''}${isSuspect ? ' suspect' : ''}`;
+  const { peer, state, match, next, inflightMessages, isPaused, isSuspect, standing } = progress;
+  const flags = `${isPaused ? ' paused' : ''}${isSuspect ? ' suspect' : ''}${standing === 'sound' ? '' : ` ${standing}`}`;
   return `${peer} ${state} match=${match} next=${next} inflight=${inflightMessages}${flags}`;
 }

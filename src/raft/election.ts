@@ -44,7 +44,12 @@ export function tickElection(state: RaftState): boolean {
  *  log a new leader would start from. */
 function mayLead(state: RaftState): boolean {
   const { id } = state.options;
-  return state.mayVote && state.mayCampaign && state.installing === undefined && isVoter(state.membership, id);
+  return mayVote(state) && state.mayCampaign && state.installing === undefined && isVoter(state.membership, id);
+}
+
+/** A node that does not know what it promised must not promise anew (R19). */
+function mayVote(state: RaftState): boolean {
+  return state.mayVote && !state.isRejoining;
 }
 
 /** Starts the wait for a leader anew, with a timeout of its own (paper 5.2: random, against split votes). */
@@ -197,7 +202,7 @@ function mayBeVoter(state: RaftState, last: EntryId): boolean {
 export function onPreVote(state: RaftState, request: PreVoteRequest): void {
   if (isHeld(state)) return;
   const granted =
-    state.mayVote && mayBeVoter(state, request.last) && request.term > state.term && isUpToDate(state, request.last);
+    mayVote(state) && mayBeVoter(state, request.last) && request.term > state.term && isUpToDate(state, request.last);
   // A refusal carries this node's own term, so that a candidate of an old term learns of the new one.
   const term = granted ? request.term : state.term;
   send(state, { kind: 'pre-vote-reply', from: state.options.id, to: request.from, term, granted });
@@ -210,7 +215,7 @@ export function onPreVote(state: RaftState, request: PreVoteRequest): void {
 /** The term was dealt with: request.term is this node's term, or lower. */
 export function onVote(state: RaftState, request: VoteRequest): void {
   const granted =
-    state.mayVote &&
+    mayVote(state) &&
     mayBeVoter(state, request.last) &&
     request.term === state.term &&
     (request.isTransfer || !isBound(state)) &&
@@ -271,7 +276,7 @@ export function leaderLinkDown(state: RaftState): void {
 /** The right to vote or to campaign was taken away or given back. */
 export function rightsChanged(state: RaftState): void {
   const isCampaigning = state.campaign !== undefined;
-  if ((isCampaigning && !mayLead(state)) || (state.role === 'leader' && !state.mayVote)) {
+  if ((isCampaigning && !mayLead(state)) || (state.role === 'leader' && !mayVote(state))) {
     becomeFollower(state, state.term, undefined);
   }
 }

@@ -4,7 +4,7 @@
  */
 import { strict as assert } from 'node:assert';
 import { onHeartbeatRest } from './rest.ts';
-import { commitTo, type RaftState, send, sendDurably } from './state.ts';
+import { answerMark, commitTo, type RaftState, send, sendDurably } from './state.ts';
 import type { Append, EntryId, EntryMeta, Heartbeat, InstallSnapshot, LogIndex, SnapshotReply } from './types.ts';
 
 export function onHeartbeat(state: RaftState, message: Heartbeat): void {
@@ -23,8 +23,10 @@ export function onHeartbeat(state: RaftState, message: Heartbeat): void {
     to: message.from,
     term: state.term,
     round: message.round,
-    ...(promiseMs > 0 ? { promiseMs } : {}),
+    // What it promised before, it may have forgotten: it promises nothing until it has rejoined.
+    ...(promiseMs > 0 && !state.isRejoining ? { promiseMs } : {}),
     ...(state.isResting ? { isResting: true } : {}),
+    ...answerMark(state),
   });
 }
 
@@ -115,6 +117,7 @@ function refuse(state: RaftState, message: Append): void {
     index: previous.index,
     hint,
     lastIndex: log.lastIndex,
+    ...answerMark(state),
   });
 }
 
@@ -137,6 +140,7 @@ export function maybeAck(state: RaftState): void {
     index,
     hint: log.last,
     lastIndex: log.lastIndex,
+    ...answerMark(state),
   });
 }
 
@@ -186,6 +190,7 @@ export function onInstalled(state: RaftState, snapshot: EntryId): void {
     to: installing.from,
     term: state.term,
     index: snapshot.index,
+    ...answerMark(state),
   };
   send(state, reply);
 }

@@ -54,6 +54,8 @@ export interface RaftStart {
   readonly commit: LogIndex;
   /** Of the stored entries above `commit`, those that change the membership, in index order. */
   readonly memberships: readonly MembershipEntry[];
+  /** The node lost what it may have promised, and takes no part until endRejoining() (R19). */
+  readonly isRejoining?: boolean;
 }
 
 /** Refuses settings that contradict each other: a wrong relation shows up as elections without end, or as none. */

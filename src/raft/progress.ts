@@ -18,8 +18,11 @@
  */
 import { strict as assert } from 'node:assert';
 import { ByteWindow } from './byte-window.ts';
-import type { AppendReply, ByteCount, LogIndex, NodeId } from './types.ts';
+import type { AppendReply, ByteCount, LogIndex, NodeId, Rejoining } from './types.ts';
 
+/** 'lost': its disk lost what it had acked, and it does not know (R21). 'rejoining': it knows, and says so in each
+ *  answer. Only a 'sound' one counts. */
+export type PeerStanding = 'sound' | 'lost' | 'rejoining';
 export type ProgressState = 'probe' | 'replicate' | 'snapshot';
 
 export interface ProgressCaps {
@@ -45,6 +48,12 @@ export class Progress {
   #requestedFrom: LogIndex | undefined;
   /** The last send failed: nothing is asked for until the follower is heard again. */
   #isPaused = false;
+  /** Highest index acked by a follower that stands by it; what it acks while it rejoins moves `match` alone. */
+  #counted: LogIndex = 0;
+  /** Its disk lost what it had acked (R21). Until it says that it rejoins, its acks count for nothing. */
+  #hasLostAcks = false;
+  /** It says so itself: it takes no part until it has rejoined (R19). */
+  #isRejoining = false;
   /** A refusal says that acked entries may be gone; `match` does not count until that is settled (R21). */
   #isSuspect = false;
   /** The link broke since the last ack: the process at the other end may be another one, with less on its disk. */
@@ -97,7 +106,22 @@ export class Progress {
 
   /** What the commit rule may count for this follower. */
   get countedMatch(): LogIndex {
+    return this.#isSuspect ? 0 : Math.min(this.#match, this.#counted);
+  }
+
+  /** What it is known to hold, whether that counts or not. */
+  get heldMatch(): LogIndex {
     return this.#isSuspect ? 0 : this.#match;
+  }
+
+  get standing(): PeerStanding {
+    if (this.#isRejoining) return 'rejoining';
+    return this.#hasLostAcks ? 'lost' : 'sound';
+  }
+
+  /** Lost what it had promised, as this leader found or as it says itself; not yet back. */
+  get isLost(): boolean {
+    return this.standing !== 'sound';
   }
 
   tick(): void {
@@ -107,7 +131,7 @@ export class Progress {
 
   /** Holds everything up to `lastIndex` durably, and nothing is on its way or in doubt. */
   isSettled(lastIndex: LogIndex): boolean {
-    const isSure = !this.#isSuspect && !this.#isUnverified && !this.#isPaused;
+    const isSure = !this.#isSuspect && !this.#isUnverified && !this.#isPaused && !this.isLost;
     const isQuiet = this.#requestedFrom === undefined && this.#inflight.isEmpty;
     return this.#state === 'replicate' && this.#match === lastIndex && isSure && isQuiet;
   }
@@ -117,10 +141,23 @@ export class Progress {
     this.#ticksSilent = Math.max(this.#ticksSilent, ticks);
   }
 
-  /** Any message of this term arrived. */
-  heard(): void {
+  /** Any answer of this term arrived. Taken before what it says. */
+  heard(isRejoining?: Rejoining): void {
     this.#ticksSilent = 0;
     this.#isPaused = false;
+    // What it acks, or acked before, counts anew from the first answer without the mark: a check asks for it.
+    if ((isRejoining === true) !== this.#isRejoining) this.#isUnverified = true;
+    if (isRejoining === true && !this.#isRejoining) this.#forgetAcks();
+    this.#isRejoining = isRejoining === true;
+    if (isRejoining === true) this.#hasLostAcks = false;
+  }
+
+  /** Where the logs agree is to be found out anew, whatever was acked before. */
+  #forgetAcks(): void {
+    this.#match = 0;
+    this.#counted = 0;
+    this.#isSuspect = false;
+    if (this.#state === 'replicate') this.#becomeProbe(this.#next);
   }
 
   /** It answered that heartbeat round. Answers may overtake each other; the newest counts. */
@@ -185,6 +222,8 @@ export class Progress {
   /** Everything up to `index` matches and is durable there. Returns whether that is news. */
   accepted(index: LogIndex, logStart: LogIndex, round: number): boolean {
     const isNews = index > this.#match || (this.#isSuspect && index >= this.#match);
+    // Never more than this very ack says: an old one that comes late names what it was good for.
+    if (!this.isLost) this.#counted = Math.max(this.#counted, index);
     if (index > this.#match) {
       this.#match = index;
       this.#next = Math.max(this.#next, index + 1);
@@ -210,10 +249,10 @@ export class Progress {
   refused(reply: AppendReply, agreeAt: LogIndex | undefined): Refusal {
     if (this.#isSuspect) {
       if (reply.index !== this.#match) return 'stale';
-      // The check at `match` itself was refused: a durable ack was taken back (R21). It never counts again unless
-      // the follower acks those entries anew.
-      this.#isSuspect = false;
-      this.#match = 0;
+      // The check at `match` itself was refused: a durable ack was taken back (R21). Acking those entries anew is not
+      // enough, since its vote may be forgotten as well: it counts again once it has rejoined.
+      this.#forgetAcks();
+      this.#hasLostAcks = true;
       this.#backtrackTo(agreeAt);
       return 'lost-acks';
     }

@@ -11,13 +11,13 @@ import * as follower from './follower.ts';
 import { assertCheapInvariants } from './invariants.ts';
 import { isMember, isVoter, type MembershipTarget } from './membership.ts';
 import type { RaftOptions, RaftStart } from './options.ts';
-import type { ProgressState } from './progress.ts';
+import type { PeerStanding, ProgressState } from './progress.ts';
 import * as readIndex from './read-index.ts';
 import { takeReady } from './ready.ts';
 import * as reconfiguration from './reconfiguration.ts';
 import * as replication from './replication.ts';
 import * as rest from './rest.ts';
-import { createState, type RaftState, sendDurably } from './state.ts';
+import { answerMark, createState, type RaftState, sendDurably } from './state.ts';
 import * as transfer from './transfer.ts';
 import type {
   Append,
@@ -41,8 +41,9 @@ export interface PeerProgress {
   readonly match: LogIndex;
   readonly next: LogIndex;
   readonly state: ProgressState;
-  /** Heard within an election timeout. */
+  /** Heard within an election timeout, and not lost. */
   readonly isActive: boolean;
+  readonly standing: PeerStanding;
 }
 
 export class Raft {
@@ -177,12 +178,13 @@ export class Raft {
         return true;
       case 'heartbeat':
       case 'snapshot':
-        sendDurably(this.#state, { ...envelope, kind: 'heartbeat-reply', round: 0 });
+        sendDurably(this.#state, { ...envelope, kind: 'heartbeat-reply', round: 0, ...answerMark(this.#state) });
         return false;
       case 'append': {
         const { index } = message.previous;
         const { last, lastIndex } = log;
-        sendDurably(this.#state, { ...envelope, kind: 'append-reply', accepted: false, index, hint: last, lastIndex });
+        const refusal = { ...envelope, kind: 'append-reply', accepted: false, index, hint: last, lastIndex } as const;
+        sendDurably(this.#state, { ...refusal, ...answerMark(this.#state) });
         return false;
       }
       default:
@@ -322,6 +324,32 @@ export class Raft {
     election.rightsChanged(this.#state);
   }
 
+  get isRejoining(): boolean {
+    return this.#state.isRejoining;
+  }
+
+  /** This node is known to have lost what it acked (R21): from here on it takes no part until endRejoining(). */
+  beginRejoining(): void {
+    this.#state.isRejoining = true;
+    rest.wake(this.#state);
+    election.rightsChanged(this.#state);
+  }
+
+  /** Votes for the leader of this term, which is elected already, unless it voted: what this node may have promised in
+   *  this term and lost cannot have made another one its leader, and must not now. Durable with the next hard state. */
+  pledgeToLeader(): void {
+    const state = this.#state;
+    assert.ok(state.isRejoining && state.leader !== undefined, 'a pledge is given while rejoining, to a known leader');
+    state.votedFor ??= state.leader;
+  }
+
+  /** The partition has made sure that this node holds everything it may ever have acked (docs/raft.md, "Rejoining").
+   *  What it acked so far counts for nothing: the leader hears from it that this is over, and checks. */
+  endRejoining(): void {
+    this.#state.isRejoining = false;
+    rest.wake(this.#state);
+  }
+
   /** Campaigns at once, with pre-vote: the preferred leader of a new partition. */
   campaign(): void {
     election.campaignNow(this.#state);
@@ -393,7 +421,7 @@ export class Raft {
   progressOf(peer: NodeId): PeerProgress | undefined {
     const progress = this.#state.leading?.progress.get(peer);
     if (progress === undefined) return undefined;
-    const { match, next, state } = progress;
-    return { match, next, state, isActive: replication.isActive(this.#state, peer) };
+    const { match, next, state, standing } = progress;
+    return { match, next, state, standing, isActive: replication.isActive(this.#state, peer) };
   }
 }

@@ -88,11 +88,12 @@ export function tickLeader(state: RaftState): boolean {
   return true;
 }
 
-/** Heard within an election timeout. The leader always hears itself. */
+/** Heard within an election timeout. The leader always hears itself. One that forgot what it promised cannot say that
+ *  there is no later leader: it may have helped to elect one (R19). */
 export function isActive(state: RaftState, node: NodeId): boolean {
   if (node === state.options.id) return true;
   const progress = state.leading?.progress.get(node);
-  return progress !== undefined && progress.ticksSilent < state.options.electionTicksMax;
+  return progress !== undefined && !progress.isLost && progress.ticksSilent < state.options.electionTicksMax;
 }
 
 function broadcastHeartbeat(state: RaftState): void {
@@ -114,7 +115,7 @@ export function startRound(state: RaftState): number | undefined {
 /** Carries no more commit than the follower is known to hold: its log may differ past that. */
 function sendHeartbeat(state: RaftState, progress: Progress, round: number, mayRest: boolean): void {
   const { options, term } = state;
-  const commit = Math.min(state.commit, progress.countedMatch);
+  const commit = Math.min(state.commit, progress.heldMatch);
   progress.commitTold(commit);
   const message = { kind: 'heartbeat', from: options.id, to: progress.peer, term, commit, round } as const;
   send(state, mayRest ? { ...message, mayRest } : message);
@@ -124,8 +125,9 @@ export function onHeartbeatReply(state: RaftState, reply: HeartbeatReply): void 
   const { leading } = state;
   const progress = leading?.progress.get(reply.from);
   if (leading === undefined || progress === undefined) return;
-  progress.heard();
-  progress.answered(reply.round);
+  progress.heard(reply.isRejoining);
+  // One that forgot what it promised may have helped to elect a later leader (R19): its answer confirms no round.
+  if (reply.isRejoining === undefined) progress.answered(reply.round);
   if (progress.needsCheck(reply.round, leading.round)) sendCheck(state, progress);
   onRestReply(state, reply);
   maybeTimeoutNow(state, reply.from);
@@ -158,7 +160,7 @@ export function onAppendReply(state: RaftState, reply: AppendReply): void {
   const { leading, log } = state;
   const progress = leading?.progress.get(reply.from);
   if (leading === undefined || progress === undefined) return;
-  progress.heard();
+  progress.heard(reply.isRejoining);
   if (reply.accepted) {
     assert.ok(
       reply.index <= log.lastIndex,
@@ -181,7 +183,7 @@ export function onSnapshotReply(state: RaftState, reply: SnapshotReply): void {
   const { leading, log } = state;
   const progress = leading?.progress.get(reply.from);
   if (leading === undefined || progress === undefined) return;
-  progress.heard();
+  progress.heard(reply.isRejoining);
   progress.snapshotAnswered(reply.index, log.base.index, leading.round);
   maybeCommit(state);
 }

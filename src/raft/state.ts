@@ -22,6 +22,7 @@ import type {
   NodeId,
   OwnEntry,
   RaftStatus,
+  Rejoining,
   Role,
   Term,
 } from './types.ts';
@@ -128,6 +129,8 @@ export interface RaftState {
 
   mayVote: boolean;
   mayCampaign: boolean;
+  /** No vote and no campaign; acks are marked, so that no leader counts them (R19, W26). */
+  isRejoining: boolean;
   campaign: Campaign | undefined;
   leading: Leading | undefined;
   following: Following;
@@ -183,6 +186,7 @@ export function createState(options: RaftOptions, start: RaftStart): RaftState {
     promisedTicks: options.promiseMs > 0 && term > 0 ? options.electionTicksMin : 0,
     mayVote: true,
     mayCampaign: true,
+    isRejoining: start.isRejoining ?? false,
     campaign: undefined,
     leading: undefined,
     following: { matched: 0, acked: 0, owesAck: false },
@@ -192,6 +196,11 @@ export function createState(options: RaftOptions, start: RaftStart): RaftState {
 
 export function isHardStateDurable(state: RaftState): boolean {
   return state.durable.term === state.term && state.durable.votedFor === state.votedFor;
+}
+
+/** What an answer of this node carries beside its content. */
+export function answerMark(state: RaftState): { readonly isRejoining?: Rejoining } {
+  return state.isRejoining ? { isRejoining: true } : {};
 }
 
 /** Leaves as soon as the partition gets to it. For messages that promise nothing about this node's disk. */

@@ -10,7 +10,7 @@ export function transferTo(state: RaftState, peer: NodeId): boolean {
   const { leading, options } = state;
   const progress = leading?.progress.get(peer);
   if (leading === undefined || progress === undefined || !state.membership.voters.includes(peer)) return false;
-  if (progress.ticksSilent >= options.electionTicksMax) return false;
+  if (progress.ticksSilent >= options.electionTicksMax || progress.isLost) return false;
   if (leading.transfer?.to === peer) return true;
   leading.transfer = { to: peer, ticks: 0 };
   maybeTimeoutNow(state, peer);

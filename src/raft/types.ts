@@ -80,6 +80,10 @@ export interface VoteReply extends Envelope {
   readonly kind: 'vote-reply';
   readonly granted: boolean;
 }
+/** The sender lost what it may have promised and has not rejoined yet (R19): the answer moves its progress, and counts
+ *  for nothing: not for a commit, a quorum check or a read. Absent from everybody else's. */
+export type Rejoining = true;
+
 /** Never waits for a disk. Carries no entries; `commit` is capped by what the follower is known to hold. */
 export interface Heartbeat extends Envelope {
   readonly kind: 'heartbeat';
@@ -97,6 +101,7 @@ export interface HeartbeatReply extends Envelope {
   /** From the moment of this answer on, the sender helps no other node to lead for at least so long by its own clock,
    *  except in a leadership transfer. Absent: it promises nothing (R8). */
   readonly promiseMs?: number;
+  readonly isRejoining?: Rejoining;
 }
 export interface Append extends Envelope {
   readonly kind: 'append';
@@ -116,6 +121,7 @@ export interface AppendReply extends Envelope {
   readonly hint: EntryId;
   /** The follower's last index, so that a leader can tell a short log from a conflicting one, and see it shrink (R21). */
   readonly lastIndex: LogIndex;
+  readonly isRejoining?: Rejoining;
 }
 /** The follower is behind the leader's first stored entry. The state travels beside this message, not in it. */
 export interface InstallSnapshot extends Envelope {
@@ -128,6 +134,7 @@ export interface SnapshotReply extends Envelope {
   readonly kind: 'snapshot-reply';
   /** Last flushed index after the install (or the follower's commit when it did not need it). */
   readonly index: LogIndex;
+  readonly isRejoining?: Rejoining;
 }
 /** The leader asks `to` to campaign at once (thesis 3.10). */
 export interface TimeoutNow extends Envelope {
@@ -156,7 +163,7 @@ export interface SendRequest {
 }
 
 /** A follower no longer holds entries it had acked as durable: its disk lost them (R21). The leader stops counting it
- *  until it has acked them anew. To be reported; replication goes on. */
+ *  until it has rejoined. To be reported, and told to the follower; replication goes on. */
 export interface LostAcks {
   readonly peer: NodeId;
   /** Last index it had acked. */

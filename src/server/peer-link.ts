@@ -36,6 +36,8 @@ const METHODS: readonly PeerMethod[] = [
   'snapshot',
   'fetch-entry',
   'birth',
+  'rejoin',
+  'lost-acks',
 ];
 
 interface PendingCall {

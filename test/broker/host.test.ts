@@ -8,7 +8,13 @@ import { DataDirectory, type Disk, MemoryDisk } from '../../storage/index.ts';
 import { type LogLine, SimTime, simEnv } from './support/sim-env.ts';
 
 const CLUSTER = 'c'.repeat(32);
-const EVENTS: HostEvents = { onStatus: () => undefined, onApplied: () => undefined, onLogEvent: () => undefined };
+const EVENTS: HostEvents = {
+  onStatus: () => undefined,
+  onApplied: () => undefined,
+  onLogEvent: () => undefined,
+  onLostAcks: () => undefined,
+  onRejoining: () => undefined,
+};
 const opened: Bench[] = [];
 
 afterEach(async () => {

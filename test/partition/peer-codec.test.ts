@@ -24,8 +24,17 @@ const plain = fc.oneof(
   message('vote-reply', { granted: fc.boolean() }),
   message('heartbeat', { commit: u53, round: u53 }),
   message('heartbeat-reply', { round: u53, promiseMs: fc.integer({ min: 1, max: 0xffff_ffff }) }),
+  message('heartbeat-reply', { round: u53, isRejoining: fc.constant(true) }),
   message('append-reply', { accepted: fc.boolean(), index: u53, hint: id, lastIndex: u53 }),
+  message('append-reply', {
+    accepted: fc.boolean(),
+    index: u53,
+    hint: id,
+    lastIndex: u53,
+    isRejoining: fc.constant(true),
+  }),
   message('snapshot-reply', { index: u53 }),
+  message('snapshot-reply', { index: u53, isRejoining: fc.constant(true) }),
   message('timeout-now', {}),
 );
 

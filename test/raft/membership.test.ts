@@ -322,7 +322,7 @@ describe('a leader that is removed', () => {
 
 describe('a node that was removed', () => {
   test('does not campaign, when it knows', () => {
-    // Mutant, election.ts: `return state.mayVote && state.mayCampaign && state.installing === undefined && isVoter(state.membership, id);` -> `return state.mayVote && state.mayCampaign && state.installing === undefined;`
+    // Mutant, election.ts: `return mayVote(state) && state.mayCampaign && state.installing === undefined && isVoter(state.membership, id);` -> `return mayVote(state) && state.mayCampaign && state.installing === undefined;`
     const { cluster, leader } = three();
     leader.proposeMembership(voters('n2', 'n3'));
     cluster.settle();

@@ -212,7 +212,7 @@ describe('log replication (5.3)', () => {
   });
 
   test('heartbeats carry the commit index, up to what the follower is known to hold', () => {
-    // Mutant, replication.ts: `const commit = Math.min(state.commit, progress.countedMatch);` -> `const { commit } = state;`
+    // Mutant, replication.ts: `const commit = Math.min(state.commit, progress.heldMatch);` -> `const { commit } = state;`
     const solo = new Solo().lead();
     solo.do((raft) => raft.propose([100]));
     solo.flush().step({ kind: 'append-reply', term: 1, accepted: true, index: 2, hint: at(0, 0), lastIndex: 2 });

@@ -71,7 +71,7 @@ describe('disruptive servers (section 6, thesis 4.2.3 and 9.6)', () => {
   });
 
   test('a leader of an old term is told so by whoever hears it', () => {
-    // Mutant, raft.ts: `sendDurably(this.#state, { ...envelope, kind: 'heartbeat-reply', round: 0 });` -> ``
+    // Mutant, raft.ts: `sendDurably(this.#state, { ...envelope, kind: 'heartbeat-reply', round: 0, ...answerMark(this.#state) });` -> ``
     const solo = new Solo({ hardState: { term: 4, votedFor: undefined } });
     solo.step({ kind: 'heartbeat', term: 3, commit: 0, round: 6 });
     expect(solo.sent('heartbeat-reply')).toMatchObject([{ term: 4 }]);

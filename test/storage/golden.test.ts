@@ -17,6 +17,7 @@ import type { LogPoint } from '../../storage/log-point.ts';
 import { decodeManifest, encodeManifest, type Manifest } from '../../storage/manifest.ts';
 import { decodeSegmentHeader, encodeSegmentHeader } from '../../storage/segment-header.ts';
 import { decodeSnapshot, encodeSnapshot } from '../../storage/snapshot.ts';
+import { decodeStanding, encodeStanding } from '../../storage/standing.ts';
 import { asBatch, bytesOf } from '../support/storage-fixture.ts';
 
 const own = { clusterId: 'cluster-1', groupId: 7, diskUuid: '000102030405060708090a0b0c0d0e0f' };
@@ -56,6 +57,11 @@ const manifest: Manifest = {
 };
 const hardState = { sequence: 5, state: { term: 9, votedFor: 'n2' } };
 const identity = { nodeId: 'n1', diskUuid: own.diskUuid, clusterId: own.clusterId };
+const standing = {
+  diskUuid: own.diskUuid,
+  groupId: own.groupId,
+  marker: { id: 'f0e1d2c3b4a5968778695a4b3c2d1e0f', reason: 'the manifest is missing' },
+};
 const snapshot = { ...before, state: bytesOf('state', 40) };
 const seed = frameSeed(own.diskUuid, 12);
 const frame = {
@@ -120,6 +126,7 @@ const formats: Record<string, { bytes: Uint8Array; read(bytes: Uint8Array): unkn
     read: (bytes) => decodeHardStateSlot(bytes, own, 'golden'),
   },
   identity: { bytes: trimmed(encodeIdentity(identity)), read: (bytes) => decodeIdentity(bytes, 'golden')?.identity },
+  standing: { bytes: trimmed(encodeStanding(standing)), read: (bytes) => decodeStanding(bytes, 'golden')?.standing },
   snapshot: { bytes: encodeSnapshot(snapshot, own), read: (bytes) => decodeSnapshot(bytes, own, 'golden') },
 };
 
@@ -131,6 +138,7 @@ const expected: Record<string, unknown> = {
   manifest,
   'hard-state': hardState,
   identity,
+  standing,
   snapshot,
 };
 

@@ -95,7 +95,7 @@ describe('verify', () => {
   test('finds one sound file of every kind in a sound directory', async () => {
     const verdicts = await verdictsOf(pristine);
     expect(new Set(verdicts.map(({ kind }) => kind))).toEqual(
-      new Set(['identity', 'reserve', 'manifest', 'hard state', 'segment', 'snapshot']),
+      new Set(['identity', 'reserve', 'standing', 'manifest', 'hard state', 'segment', 'snapshot']),
     );
     expect(findingsOf(verdicts)).toEqual([]);
     expect(verdicts.reduce((sum, { entries }) => sum + entries, 0)).toBe(3);

@@ -39,6 +39,9 @@ export class Replica {
   readonly events: LogEvent[] = [];
   readonly troubles: string[] = [];
   readonly broken: Error[] = [];
+  /** Peers found to have lost what they acked. */
+  readonly lost: string[] = [];
+  rejoined = 0;
   readonly statuses: Pick<PartitionStatus, 'role' | 'term' | 'leader'>[] = [];
   /** False: the transport takes nothing. */
   isLinkUp = true;
@@ -111,6 +114,10 @@ export class Replica {
         onLogEvent: (event) => this.events.push(event),
         onRest: () => undefined,
         onBroken: (error) => this.broken.push(error),
+        onLostAcks: ({ peer }) => this.lost.push(peer),
+        onRejoined: () => {
+          this.rejoined += 1;
+        },
         onTrouble: (what) => this.troubles.push(what),
       },
     );
