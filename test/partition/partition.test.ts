@@ -228,7 +228,7 @@ describe('a replica whose chain differs from the leader although terms and index
 
   /** Holds two entries; the leader holds two others in their place. */
   async function divergent(): Promise<Replica> {
-    const made = await replica();
+    const made = await replica({ disk: new MemoryDisk() });
     made.feed(own);
     await made.settle(5);
     made.take('append-reply');
@@ -248,11 +248,30 @@ describe('a replica whose chain differs from the leader although terms and index
     expect(made.troubles.filter((what) => what.includes('chain'))).toHaveLength(1);
   });
 
-  test('takes part again once a snapshot has replaced its log', async () => {
+  test('stays out over a restart', async () => {
     const made = await divergent();
-    install(made, snapshotOf(entries(...rows(6, 2))));
+    await made.close();
+    await made.open();
+    expect(made.partition.status.rejoining).toContain('chain checksums differ');
+    made.deliver({ kind: 'vote', from: 'n3', term: 9, last: { term: 8, index: 99 }, isTransfer: true });
+    await made.settle(20);
+    expect(made.take('vote-reply').map(({ message }) => message.message.granted)).toEqual([false]);
+  });
+
+  test('takes part again once a snapshot has replaced its log and its marker is committed behind it', async () => {
+    const made = await divergent();
+    expect(made.partition.rejoining.wanted).toBeUndefined();
+    const theirLog = entries(...rows(6, 2));
+    install(made, snapshotOf(theirLog));
     await made.settle(20);
     expect(made.take('snapshot-reply')).toHaveLength(1);
+    const marker = made.partition.rejoining.wanted;
+    const payload = encodeControl({ kind: 'rejoin', node: 'n1', marker: marker! });
+    const behind = entriesAfter(follow(theirLog.at(-1)), { kind: 'control', term: 2, payload });
+    made.feed(behind, { previous: theirLog.at(-1)!, commit: 7 });
+    await made.settle(20);
+    expect(made.rejoined).toBe(1);
+    expect(made.partition.status.rejoining).toBeUndefined();
     made.deliver({ kind: 'vote', from: 'n3', term: 9, last: { term: 8, index: 99 }, isTransfer: true });
     await made.settle(20);
     expect(made.take('vote-reply').map(({ message }) => message.message.granted)).toEqual([true]);
