@@ -45,9 +45,9 @@ export function httpVerbs(node: string, url: string): Verbs {
     },
     append: (topic, record, partition = 0) => post(topic, partition, [record]),
     appendBatch: (topic, records) => post(topic, 0, records),
-    async read(topic, { from, partition, waitMs, limit }) {
+    async read(topic, { from, ...rest }) {
       const query = new URLSearchParams({ offset: startOf(from) });
-      for (const [name, value] of Object.entries({ partition, waitMs, limit })) {
+      for (const [name, value] of Object.entries(rest)) {
         if (value !== undefined) query.set(name, String(value));
       }
       const page = await call('GET', at(topic, `/records?${query}`));

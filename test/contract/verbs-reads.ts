@@ -163,6 +163,36 @@ export const READ_CASES: readonly VerbCase[] = [
     },
   },
   {
+    title: 'a read at a level holds what was acknowledged, and refuses what it cannot hold',
+    run: async (verbs, topic) => {
+      await verbs.create({ name: topic });
+      await verbs.append(topic, { value: bytes('0') });
+      const { token } = await verbs.append(topic, { value: bytes('1') });
+      const levelOf = async (request: object): Promise<unknown> => {
+        const page = await verbs.read(topic, { from: 'earliest', ...request });
+        return [page.level, values(page.records).join(''), page.token];
+      };
+      expect(await levelOf({ level: 'linearizable' })).toEqual(['linearizable', '01', token]);
+      expect(await levelOf({ token: token! })).toEqual(['atLeast', '01', token]);
+      expect(await levelOf({ level: 'atLeast', token: token! })).toEqual(['atLeast', '01', token]);
+      const [topicId, partition, offset, term] = token!.split('.').map(Number);
+      const cases: readonly (readonly [object, string])[] = [
+        [{ level: 'lease' }, 'UNSUPPORTED none'],
+        [{ level: 'strong' }, 'UNSUPPORTED none'],
+        [{ level: 'atLeast' }, 'INVALID none'],
+        [{ level: 'any', token }, 'INVALID none'],
+        [{ token: 'x' }, 'INVALID none'],
+        [{ token: `${topicId}.${partition}.${offset}.${term! + 1}` }, 'STALE_TOKEN none'],
+        [{ token: `${topicId}.${partition}.${offset! + 1}.${term}` }, 'STALE_TOKEN none'],
+        [{ token: `${topicId! + 1}.${partition}.${offset}.${term}` }, 'STALE_TOKEN none'],
+      ];
+      for (const [request, expected] of cases) {
+        const read = (): Promise<unknown> => verbs.read(topic, { from: 'earliest', ...request });
+        expect([request, await fateOf(read)]).toEqual([request, expected]);
+      }
+    },
+  },
+  {
     title: 'a topic that other nodes hold is written, read and waited for through this node all the same',
     run: async (verbs, topic) => {
       const { name, replicas } = await topicElsewhere(verbs, topic);

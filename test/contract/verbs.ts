@@ -4,6 +4,8 @@
  * Failures are LogErrors on every face.
  */
 
+import type { ReadLevel } from '../../src/client/index.ts';
+
 export type Face = 'WebSocket' | 'embedded' | 'HTTP';
 
 export type Start =
@@ -37,6 +39,8 @@ export interface Appended {
   readonly timestamp: number;
   readonly term: number;
   readonly duplicate: boolean;
+  /** null or undefined with an offset that is not remembered. */
+  readonly token: string | null | undefined;
 }
 
 export interface Page {
@@ -48,6 +52,8 @@ export interface Page {
   readonly node: string;
   readonly appliedOffset: number;
   readonly term: number;
+  /** Absent without records. */
+  readonly token?: string | undefined;
 }
 
 export interface TopicFacts {
@@ -73,6 +79,8 @@ export interface ReadRequest {
   readonly partition?: number;
   readonly waitMs?: number;
   readonly limit?: number;
+  readonly level?: ReadLevel;
+  readonly token?: string;
 }
 
 /** Numbers its records from 0 within its epoch. */
