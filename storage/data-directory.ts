@@ -85,6 +85,9 @@ export class DataDirectory {
   readonly #handles: HandleCache;
   readonly #reserve: SpaceReserve;
   readonly #logs = new Map<GroupId, Log | 'opening'>();
+  /** Flushes of the directory of the logs: the last one begun or waiting, and the one that has not begun. */
+  #sync: Promise<void> = Promise.resolve();
+  #nextSync: Promise<void> | undefined;
   #identity: Identity;
   #isClosed = false;
 
@@ -320,7 +323,23 @@ export class DataDirectory {
     await createLogFiles({ ...context, directory: aside });
     // Everything in it is durable: the name makes it a log.
     await this.#disk.rename(aside, directory);
-    await this.#disk.syncDirectory(parentPath(directory));
+    await this.#syncLogs();
+  }
+
+  /**
+   * Makes the names of new logs durable. A topic makes hundreds at once: all that were named before a flush of the
+   * directory begins share it, and whoever is named while one is under way shares the next.
+   */
+  #syncLogs(): Promise<void> {
+    if (this.#nextSync !== undefined) return this.#nextSync;
+    const sync = this.#sync.then(() => {
+      this.#nextSync = undefined;
+      return this.#disk.syncDirectory(logsPath(this.#path));
+    });
+    this.#nextSync = sync;
+    // The next one waits for the end of this one, however it ends; a failure is for those who share it.
+    this.#sync = sync.catch(() => undefined);
+    return sync;
   }
 
   #assertOpen(): void {

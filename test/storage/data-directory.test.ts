@@ -82,6 +82,19 @@ describe('logs', () => {
     await expect(directory.groups()).rejects.toMatchObject({ code: 'CLOSED' });
   });
 
+  test('made together share the flushes of the directory that holds their names', async () => {
+    let syncs = 0;
+    const onCall = ({ kind, path }: Call): undefined => {
+      if (kind === 'syncDirectory' && path.endsWith('/logs')) syncs += 1;
+    };
+    const directory = await DataDirectory.open(new ModelDisk({ onCall }), '/d', options);
+    syncs = 0;
+    await Promise.all(Array.from({ length: 100 }, (_, at) => directory.openLog(at, logOptions)));
+    expect(syncs).toBeGreaterThan(0);
+    expect(syncs).toBeLessThan(20);
+    await directory.close();
+  });
+
   test('creation and removal stopped at any call leave a whole log or none', async () => {
     for (const isRemoval of [false, true]) {
       for (let n = 1; ; n++) {
