@@ -11,6 +11,7 @@ import { logMatching } from './log-matching.ts';
 import { logWithinTerm } from './log-within-term.ts';
 import { oneLeaderPerTerm } from './one-leader-per-term.ts';
 import { termsBeginWithACandidate } from './terms-begin-with-a-candidate.ts';
+import { toldAfterDurable } from './told-after-durable.ts';
 import type { Invariant } from './view.ts';
 
 /** Fresh ones: each remembers what it saw of one run. */
@@ -28,5 +29,6 @@ export function allInvariants(): readonly Invariant[] {
     termsBeginWithACandidate(),
     leaderHearsAMajority(),
     logWithinTerm(),
+    toldAfterDurable(),
   ];
 }

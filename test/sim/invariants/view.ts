@@ -3,7 +3,7 @@
  * have shown it. It grows by the events of the observer (test/sim/world/observer.ts) and judges nothing itself.
  */
 import type { PartitionState } from '../../../src/partition/state.ts';
-import type { Membership } from '../../../src/raft/index.ts';
+import type { Membership, Message } from '../../../src/raft/index.ts';
 import type { RaftState } from '../../../src/raft/state.ts';
 import type { EntryHeader, HardState, LogEntry } from '../../../storage/index.ts';
 import type { Observed, ObserverEvents } from '../world/observer.ts';
@@ -47,6 +47,8 @@ export interface Invariant {
   hardStateSaved?(group: GroupView, replica: ReplicaView, before: HardState): void;
   /** @param commitBefore What this replica took for committed until now. */
   stepped?(group: GroupView, replica: ReplicaView, state: Readonly<RaftState>, commitBefore: number): void;
+  /** A message without entries is handed to the transport. */
+  sending?(group: GroupView, replica: ReplicaView, message: Message): void;
   /** Something is committed that was not known to be: called once for each rise of the group's commit. */
   committed?(group: GroupView, replica: ReplicaView, state: Readonly<RaftState>): void;
   applied?(group: GroupView, header: EntryHeader, state: PartitionState): void;
@@ -141,6 +143,11 @@ export class View implements ObserverEvents {
     group.commit = state.commit;
     group.commitTerm = state.log.termAt(state.commit) ?? group.commitTerm;
     this.#tell((invariant) => invariant.committed?.(group, replica, state));
+  }
+
+  sending(observed: Observed, message: Message): void {
+    const [group, replica] = this.#find(observed);
+    if (replica !== undefined) this.#tell((invariant) => invariant.sending?.(group, replica, message));
   }
 
   applied(_node: string | undefined, groupId: number, header: EntryHeader, state: PartitionState): void {

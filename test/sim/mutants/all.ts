@@ -3,6 +3,7 @@ import { BROKER_MUTANTS } from './list/broker.ts';
 import { MEMBERSHIP_MUTANTS } from './list/membership.ts';
 import { PARTITION_MUTANTS } from './list/partition.ts';
 import { RAFT_MUTANTS } from './list/raft.ts';
+import { READ_MUTANTS } from './list/reads.ts';
 import { STORAGE_MUTANTS } from './list/storage.ts';
 import type { Mutant } from './mutant.ts';
 
@@ -10,6 +11,7 @@ export const MUTANTS: readonly Mutant[] = [
   ...STORAGE_MUTANTS,
   ...RAFT_MUTANTS,
   ...MEMBERSHIP_MUTANTS,
+  ...READ_MUTANTS,
   ...PARTITION_MUTANTS,
   ...BROKER_MUTANTS,
 ];

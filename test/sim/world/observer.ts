@@ -4,8 +4,9 @@
  * has no hooks for tests. Nothing is changed on the way.
  */
 
+import { Replicator } from '../../../src/partition/replicator.ts';
 import { PartitionState } from '../../../src/partition/state.ts';
-import { Raft } from '../../../src/raft/index.ts';
+import { type Message, Raft } from '../../../src/raft/index.ts';
 import type { RaftState } from '../../../src/raft/state.ts';
 import { DataDirectory, type EntryHeader, type HardState, Log, type LogEntry } from '../../../storage/index.ts';
 
@@ -30,6 +31,8 @@ export interface ObserverEvents {
   installed(replica: Observed, at: { readonly term: number; readonly index: number }): void;
   /** Something may have changed in this core. */
   stepped(replica: Observed, state: Readonly<RaftState>): void;
+  /** A message without entries is about to leave. */
+  sending(replica: Observed, message: Message): void;
   applied(node: string | undefined, group: number, header: EntryHeader, state: PartitionState): void;
 }
 
@@ -39,6 +42,8 @@ export function observed<T>(events: ObserverEvents, currentNode: () => string | 
   const cores = new WeakMap<Raft, Observed>();
   /** The log whose Raft core is being made: asked for its term runs just before. */
   let making: Log | undefined;
+  /** Whose core was driven last. What it has to say leaves in the same turn, before any other core is driven. */
+  let driven: Observed | undefined;
   const restores = [
     wrap(
       DataDirectory.prototype,
@@ -134,8 +139,27 @@ export function observed<T>(events: ObserverEvents, currentNode: () => string | 
         function (this: Raft) {
           const result = ready.call(this);
           const replica = cores.get(this);
+          driven = replica;
           if (replica !== undefined && result !== undefined) events.stepped(replica, this.inspect());
           return result;
+        },
+    ),
+    wrap(
+      Raft.prototype,
+      'hardStatePersisted',
+      (persisted) =>
+        function (this: Raft, hardState) {
+          driven = cores.get(this);
+          persisted.call(this, hardState);
+        },
+    ),
+    wrap(
+      Replicator.prototype,
+      'sendMessage',
+      (send) =>
+        function (this: Replicator, message) {
+          if (driven?.node === message.from) events.sending(driven, message);
+          send.call(this, message);
         },
     ),
     wrap(

@@ -62,7 +62,7 @@ export const RAFT_MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: REPLICATION,
-        from: 'const commit = Math.min(state.commit, progress.countedMatch);',
+        from: 'const commit = Math.min(state.commit, progress.heldMatch);',
         to: 'const commit = state.commit;',
       },
     ],
@@ -298,8 +298,8 @@ export const RAFT_MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: FOLLOWER,
-        from: 'if (snapshot.index > state.commit && !log.has(snapshot)) {',
-        to: 'if (snapshot.index > state.commit && snapshot.index > log.lastIndex) {',
+        from: 'return snapshot.index > commit && !log.has(snapshot);',
+        to: 'return snapshot.index > commit && snapshot.index > log.lastIndex;',
       },
     ],
   },
@@ -310,8 +310,8 @@ export const RAFT_MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: FOLLOWER,
-        from: 'if (snapshot.index > state.commit && !log.has(snapshot)) {',
-        to: 'if (snapshot.index > 0) {',
+        from: 'return snapshot.index > commit && !log.has(snapshot);',
+        to: 'return snapshot.index > 0 || log.has(snapshot) || commit > 0;',
       },
     ],
   },
