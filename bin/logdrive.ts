@@ -77,13 +77,43 @@ const COMMANDS: readonly LazyCommand[] = [
   {
     name: 'cluster',
     usage: 'cluster <command>',
-    sentence: 'Look at the cluster.',
+    sentence: 'Look at the cluster, and change who belongs to it.',
     children: [
       {
         name: 'info',
         usage: 'info',
         sentence: 'List the nodes and what they lead.',
         load: async () => (await import('./commands/cluster.ts')).clusterInfo,
+      },
+      {
+        name: 'add',
+        usage: 'add <node>',
+        sentence: 'Take a running node with an empty directory into the cluster.',
+        load: async () => (await import('./commands/cluster.ts')).clusterAdd,
+      },
+      {
+        name: 'remove',
+        usage: 'remove <node>',
+        sentence: 'Move the replicas of a node away and forget it.',
+        load: async () => (await import('./commands/cluster.ts')).clusterRemove,
+      },
+      {
+        name: 'replace',
+        usage: 'replace <node> <by>',
+        sentence: 'Have one node take the place of another.',
+        load: async () => (await import('./commands/cluster.ts')).clusterReplace,
+      },
+      {
+        name: 'drain',
+        usage: 'drain <node>',
+        sentence: 'Have a node lead nothing, or lead again.',
+        load: async () => (await import('./commands/cluster.ts')).clusterDrain,
+      },
+      {
+        name: 'transfer',
+        usage: 'transfer <topic> <node>',
+        sentence: 'Have a node lead a partition.',
+        load: async () => (await import('./commands/cluster.ts')).clusterTransfer,
       },
     ],
   },

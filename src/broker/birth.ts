@@ -30,6 +30,14 @@ interface AskCall {
   readonly nodeIds: readonly string[];
 }
 
+/** "You were added to the cluster", to a node with an empty directory. */
+export interface JoinCall {
+  /** Cluster id. */
+  readonly join: string;
+  /** Of the node that was added. */
+  readonly diskUuid: string;
+}
+
 interface AskAnswer {
   readonly diskUuid: string;
 }
@@ -102,9 +110,39 @@ export class Birth {
     }
   }
 
+  /** A member tells a node that was added. True: it belongs to the cluster now. */
+  async welcome(peer: string, call: JoinCall): Promise<boolean> {
+    try {
+      await this.#parts.peers.call(peer, 'birth', encodeCall(call), { timeoutMs: CALL_TIMEOUT_MS });
+      return true;
+    } catch (error) {
+      this.#parts.env.logger.debug({ peer, err: error }, 'telling a node that it was added failed; it is told again');
+      return false;
+    }
+  }
+
+  /** Nothing but the cluster's id is written: the catalog comes from its leader, from the first entry on. */
+  async #onAdded({ join, diskUuid }: JoinCall): Promise<boolean> {
+    const { directory, nodeId, env } = this.#parts;
+    if (directory.clusterId === join) return false;
+    if (directory.clusterId !== undefined || this.#isWriting || diskUuid !== directory.diskUuid) {
+      throw new LogError('INVALID', `Node ${nodeId} with this disk cannot join cluster ${join}.`);
+    }
+    this.#isWriting = true;
+    try {
+      await directory.removeLog(CATALOG_GROUP);
+      await directory.setClusterId(join);
+    } finally {
+      this.#isWriting = false;
+    }
+    env.logger.info({ clusterId: join }, 'joins a cluster');
+    return true;
+  }
+
   /** A peer asks whether it may found a cluster, or tells of one. */
   async onAsked(body: Uint8Array): Promise<{ readonly answer: object; readonly isNewMember: boolean }> {
-    const { head } = decodeCall<BirthCall | AskCall>(body);
+    const { head } = decodeCall<BirthCall | AskCall | JoinCall>(body);
+    if ('join' in head) return { answer: {}, isNewMember: await this.#onAdded(head) };
     if ('founder' in head) return { answer: this.#agree(head), isNewMember: false };
     return { answer: {}, isNewMember: await this.#onTold(head) };
   }

@@ -2,12 +2,12 @@
  * The node as clients see it: all verbs, over the partitions it hosts and the peers that host the rest. It owns the one
  * tick, the birth of the cluster, and who leads what. No sockets; doors call the verbs of verbs.ts and nothing else.
  */
-import { CacheBudget, decodeEntries, type LogEvent, type SuppliedEntry } from '../partition/index.ts';
+import { CacheBudget, decodeEntries, type SuppliedEntry } from '../partition/index.ts';
 import { LogError } from '../protocol/index.ts';
 import { Admission } from './admission.ts';
 import { Beats, NODE_GROUP } from './beats.ts';
 import { Birth } from './birth.ts';
-import { CATALOG_GROUP } from './catalog.ts';
+import { CATALOG_GROUP, type CatalogCommand, type CatalogNode, type CatalogOutcome } from './catalog.ts';
 import { damageReport } from './damage-report.ts';
 import { DiskWatch } from './disk-watch.ts';
 import { Fetch } from './fetch.ts';
@@ -15,6 +15,9 @@ import { Gossip } from './gossip.ts';
 import { HandOver } from './hand-over.ts';
 import { Host } from './host.ts';
 import { Leaders } from './leaders.ts';
+import { reportLogEvent } from './log-events.ts';
+import { Members } from './members.ts';
+import { Mover } from './mover.ts';
 import type { BrokerOptions, BrokerWorld } from './options.ts';
 import {
   decodeCall,
@@ -39,7 +42,7 @@ import type {
   ClusterDescription,
   CreateTopicRequest,
   HealthCheck,
-  NodeDescription,
+  NewNode,
   Reader,
   ReadRequest,
   ReadResult,
@@ -66,8 +69,12 @@ export class Broker implements BrokerVerbs {
   readonly #birth: Birth;
   readonly #gossip: Gossip;
   readonly #rejoins: Rejoins;
+  readonly #members: Members;
+  readonly #mover: Mover;
   /** Members that have not been told of the cluster's birth since their link came up. */
   readonly #untold = new Set<string>();
+  /** Those that have been told since then. */
+  readonly #told = new Set<string>();
   readonly #beats: Beats;
   readonly #pulse: Pulse;
   readonly #diskWatch: DiskWatch;
@@ -99,7 +106,7 @@ export class Broker implements BrokerVerbs {
     this.#host = new Host(options, world, budget, (groupId, wanted) => this.#fetchEntry(groupId, wanted), {
       onStatus: (groupId, { term, leader }) => this.#statusChanged(groupId, term, leader),
       onApplied: (groupId) => this.#applied(groupId),
-      onLogEvent: (groupId, event) => this.#logEvent(groupId, event),
+      onLogEvent: (groupId, event) => reportLogEvent({ env, metrics }, groupId, event),
       onLostAcks: (groupId, lost) => this.#rejoins.found(groupId, lost),
       onRejoining: (groupId, isRejoining) => this.#rejoins.changed(groupId, isRejoining),
     });
@@ -116,18 +123,25 @@ export class Broker implements BrokerVerbs {
       env,
       peers,
       leaders: this.#leaders,
-      mayLead: () => !this.#isDraining && !this.#isFull && !this.#diskWatch.isSlow,
+      mayLead: () => !this.#isDraining && !this.#isFull && !this.#diskWatch.isSlow && host.catalog.mayLead(nodeId),
       isDeleted: (groupId) => host.catalog.isDeleted(groupId),
     });
     const gossip = this.#gossip;
     this.#topics = new Topics({ nodeId, env, peers, host, leaders: this.#leaders, routes, gossip });
-    const mayLead = (peer: string): boolean => gossip.isWilling(peer);
+    const mayLead = (peer: string): boolean => gossip.isWilling(peer) && host.catalog.mayLead(peer);
     const onFull = (isFull: boolean): void => this.#setFull(isFull);
     this.#upkeep = new Upkeep({ nodeId, env, metrics, directory, host, mayLead, onFull });
+    const { peerAddress, clientUrl: url, version } = options;
+    const { diskUuid } = directory;
+    const change = (command: CatalogCommand): Promise<CatalogOutcome> => this.#topics.change(command);
+    const self = { id: nodeId, url, peerAddress, diskUuid, version };
+    const clusterId = (): string | undefined => directory.clusterId;
+    this.#members = new Members({ self, env, peers, host, leaders: this.#leaders, routes, clusterId, change });
     this.#birth = new Birth({ nodeId, nodeIds, segmentBytes, env, directory, peers });
     this.#beats = Beats.of(options, peers, host);
     this.#diskWatch = new DiskWatch(options, world, directory, () => gossip.hasNews());
     this.#handOver = new HandOver({ options, world, host, gossip });
+    this.#mover = new Mover({ nodeId, env, host, change, handOver: this.#handOver });
     this.#pulse = new Pulse(options, world, { onTick: () => this.#tick(), onStall: (ticks) => host.stalled(ticks) });
   }
 
@@ -184,31 +198,24 @@ export class Broker implements BrokerVerbs {
     return this.#topics.takeSnapshot(topic, partition);
   }
 
+  addNode(node: NewNode): Promise<void> {
+    return this.#members.add(node);
+  }
+
+  removeNode(id: string): Promise<void> {
+    return this.#members.remove(id);
+  }
+
+  replaceNode(id: string, by: string, peerAddress?: string): Promise<void> {
+    return this.#members.replace(id, by, peerAddress);
+  }
+
+  drainNode(id: string, isDrained: boolean): Promise<void> {
+    return this.#members.drain(id, isDrained);
+  }
+
   cluster(): ClusterDescription {
-    const { nodeId, clientUrl, version } = this.#options;
-    const { directory, peers } = this.#world;
-    const self: NodeDescription = {
-      id: nodeId,
-      url: clientUrl,
-      peerAddress: this.#options.peerAddress,
-      diskUuid: directory.diskUuid,
-      version,
-      isUp: true,
-      partitionsLed: this.#leaders.ledBy(nodeId).length,
-    };
-    const others = peers.list.map(
-      (peer): NodeDescription => ({
-        id: peer.id,
-        url: peer.clientUrl,
-        peerAddress: peer.peerAddress,
-        diskUuid: peer.diskUuid,
-        version: peer.version,
-        isUp: peer.isUp,
-        partitionsLed: peer.isUp ? this.#leaders.ledBy(peer.id).length : 0,
-      }),
-    );
-    const nodes = [self, ...others].sort((a, b) => (a.id < b.id ? -1 : 1));
-    return { clusterId: directory.clusterId, nodeId, nodes, catalogLeader: this.#routes.leader(CATALOG_GROUP) };
+    return this.#members.describe();
   }
 
   readiness(): readonly HealthCheck[] {
@@ -270,6 +277,7 @@ export class Broker implements BrokerVerbs {
     if (this.#world.directory.clusterId === undefined) this.#found();
     else this.#tellMembers();
     this.#upkeep.tick();
+    this.#mover.tick();
     this.#gossip.tick();
     this.#rejoins.tick();
   }
@@ -288,19 +296,25 @@ export class Broker implements BrokerVerbs {
       });
   }
 
-  /** Founding members without a first entry are told until they have it. */
+  /** Members without a cluster are told until they have it: founding ones the first entry, others whom they joined. */
   #tellMembers(): void {
     const { founding, nodes } = this.#host.catalog;
     if (founding === undefined) return;
     for (const id of this.#untold) {
       this.#untold.delete(id);
       const peer = this.#world.peers.list.find((candidate) => candidate.id === id);
-      const isMember = nodes.some((node) => node.id === id && node.diskUuid === peer?.diskUuid);
-      if (peer === undefined || peer.clusterId !== undefined || !isMember) continue;
-      void this.#birth.tell(id, founding).then((isTold) => {
-        if (!isTold) this.#world.env.timers.after(TELL_AGAIN_MS, () => this.#untold.add(id));
+      const isThis = (node: CatalogNode): boolean => node.id === id && node.diskUuid === peer?.diskUuid;
+      if (peer?.diskUuid === undefined || peer.clusterId !== undefined || !nodes.some(isThis)) continue;
+      const { clusterId: join, nodes: founders } = founding.birth;
+      const isFounder = founders.some(isThis);
+      const told = isFounder
+        ? this.#birth.tell(id, founding)
+        : this.#birth.welcome(id, { join, diskUuid: peer.diskUuid });
+      void told.then((isTold) => {
+        if (isTold) this.#told.add(id);
+        else this.#world.env.timers.after(TELL_AGAIN_MS, () => this.#untold.add(id));
         // The founder need not wait for a timeout to lead: whoever was told just now answers.
-        else if (this.#routes.leader(CATALOG_GROUP) === undefined) this.#host.get(CATALOG_GROUP)?.campaign();
+        if (isTold && this.#routes.leader(CATALOG_GROUP) === undefined) this.#host.get(CATALOG_GROUP)?.campaign();
       });
     }
   }
@@ -312,6 +326,10 @@ export class Broker implements BrokerVerbs {
     this.#catalogVersion = version;
     this.#leaders.forgetIf((id) => this.#host.catalog.isDeleted(id));
     this.#host.reconcile();
+    this.#members.reconcile();
+    for (const { id, isUp, clusterId } of this.#world.peers.list) {
+      if (isUp && clusterId === undefined && !this.#told.has(id)) this.#untold.add(id);
+    }
   }
 
   #statusChanged(groupId: number, term: number, leader: string | undefined): void {
@@ -327,32 +345,6 @@ export class Broker implements BrokerVerbs {
       );
     }
     if (leader === this.nodeId) this.#gossip.hasNews();
-  }
-
-  #logEvent(groupId: number, event: LogEvent): void {
-    const { metrics, env } = this.#world;
-    if (event.kind === 'flush') {
-      metrics.add('logdrive_wal_flushes_total');
-      metrics.add('logdrive_wal_flush_bytes_total', event.bytes);
-      metrics.observe('logdrive_wal_flush_entries', event.entries);
-      return;
-    }
-    const fields = { group: groupId, ...event };
-    switch (event.kind) {
-      case 'torn-end':
-        metrics.add('logdrive_wal_torn_ends_total');
-        env.logger.warn(fields, 'recovery cut a torn end: bytes that no flush had proven');
-        return;
-      case 'mended':
-        env.logger.warn(fields, 'a damaged copy was written anew from what is known elsewhere');
-        return;
-      case 'damage':
-        metrics.add('logdrive_wal_damage_total');
-        env.logger.error(fields, 'stored bytes are damaged: they are kept, and mended from a peer');
-        return;
-      default:
-        event satisfies never;
-    }
   }
 
   #setFull(isFull: boolean): void {
@@ -416,15 +408,22 @@ export class Broker implements BrokerVerbs {
       // given; it may have to supply entries of the catalog itself. Others try again.
       return peer.clusterId === clusterId ? true : 'this node is still recovering its catalog';
     }
-    const member = nodes.find(({ id }) => id === peer.nodeId);
-    if (member === undefined) return `node ${peer.nodeId} is not a member of cluster ${clusterId}`;
-    if (member.diskUuid === peer.diskUuid) return true;
-    return `node ${peer.nodeId} has a new disk (${peer.diskUuid}, not ${member.diskUuid}): a known name with an empty disk is a stranger`;
+    const member = this.#host.catalog.node(peer.nodeId);
+    if (member?.diskUuid === peer.diskUuid) return true;
+    if (this.#host.catalog.isGone(peer.nodeId)) {
+      return `node ${peer.nodeId} was removed from cluster ${clusterId}; its id is never used again`;
+    }
+    if (member === undefined) {
+      const isNew = peer.clusterId === undefined && this.#members.isInvited(peer.nodeId);
+      return isNew || `node ${peer.nodeId} is not a member of cluster ${clusterId}; logdrive cluster add makes it one`;
+    }
+    return `node ${peer.nodeId} has a new disk (${peer.diskUuid}, not ${member.diskUuid}): a known name with an empty disk is a stranger; start it under another id and let that replace it (logdrive cluster replace)`;
   }
 
   #peerUp(peer: string): void {
     this.#beats.peerUp(peer);
     this.#upkeep.peerUp(peer);
+    this.#told.delete(peer);
     this.#untold.add(peer);
     void this.#gossip.exchange(peer);
   }

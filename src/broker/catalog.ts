@@ -7,31 +7,22 @@
  */
 import { type StateMachine, UnsupportedEntry } from '../partition/index.ts';
 import { PARTITIONS_PER_TOPIC_MAX, TOPICS_MAX, topicNameProblem } from '../protocol/index.ts';
+import type { CatalogNode, CatalogOutcome, CatalogPartition, CatalogTopic } from './catalog-shapes.ts';
+import {
+  type CatalogMember,
+  foundingMember,
+  isRosterCommandSound,
+  performOnRoster,
+  placeable,
+  type Roster,
+  type RosterCommand,
+} from './roster.ts';
 import type { Retention } from './verbs.ts';
+
+export type { CatalogNode, CatalogOutcome, CatalogPartition, CatalogTopic };
 
 /** The catalog's own Raft group; topic partitions count from 1. */
 export const CATALOG_GROUP = 0;
-
-export interface CatalogNode {
-  readonly id: string;
-  /** With the id: who this is. An empty disk with a known id is a stranger (R18). */
-  readonly diskUuid: string;
-}
-
-export interface CatalogPartition {
-  readonly partition: number;
-  readonly groupId: number;
-  /** The first is the preferred leader. */
-  readonly replicas: readonly string[];
-}
-
-export interface CatalogTopic {
-  /** Index of the catalog entry that made it: never reused, so that a topic made anew is another topic (L5). */
-  readonly id: number;
-  readonly name: string;
-  readonly partitions: readonly CatalogPartition[];
-  readonly retention: Retention;
-}
 
 export interface BirthCommand {
   readonly kind: 'birth';
@@ -48,9 +39,8 @@ export type CatalogCommand =
       readonly replicas: number;
       readonly retention: Partial<Retention>;
     }
-  | { readonly kind: 'delete-topic'; readonly name: string };
-
-export type CatalogOutcome = 'done' | 'exists' | 'not-found' | 'too-many' | 'invalid';
+  | { readonly kind: 'delete-topic'; readonly name: string }
+  | RosterCommand;
 
 /** What a founding member that has nothing yet is told: enough to write the same first entry. */
 export interface BirthCall {
@@ -58,15 +48,14 @@ export interface BirthCall {
   readonly bornAtMs: number;
 }
 
-interface State {
+interface State extends Roster {
   /** The cluster's first entry; it names cluster and founding members. */
   founding: BirthCall | undefined;
   nextGroupId: number;
-  topics: CatalogTopic[];
 }
 
 export class Catalog implements StateMachine {
-  #state: State = { founding: undefined, nextGroupId: CATALOG_GROUP + 1, topics: [] };
+  #state: State = { founding: undefined, nextGroupId: CATALOG_GROUP + 1, topics: [], members: [], gone: [] };
   readonly #byName = new Map<string, CatalogTopic>();
   readonly #byId = new Map<number, CatalogTopic>();
   readonly #byGroup = new Map<number, CatalogTopic>();
@@ -81,8 +70,23 @@ export class Catalog implements StateMachine {
     return this.#state.founding;
   }
 
-  get nodes(): readonly CatalogNode[] {
-    return this.#state.founding?.birth.nodes ?? [];
+  get nodes(): readonly CatalogMember[] {
+    return this.#state.members;
+  }
+
+  node(id: string): CatalogMember | undefined {
+    return this.#state.members.find((member) => member.id === id);
+  }
+
+  /** Whether a node is to be given leaderships: not while it is drained, or on its way out. */
+  mayLead(id: string): boolean {
+    const member = this.node(id);
+    return member === undefined || (member.state !== 'leaving' && !member.isDrained);
+  }
+
+  /** Whether a node of that id was a member and is none any more. */
+  isGone(id: string): boolean {
+    return this.#state.gone.includes(id);
   }
 
   topics(): readonly CatalogTopic[] {
@@ -133,6 +137,7 @@ export class Catalog implements StateMachine {
       case 'birth':
         if (this.#state.founding !== undefined) return 'exists';
         this.#state.founding = { birth: command, bornAtMs: header.appendTimeMs };
+        this.#state.members = command.nodes.map(foundingMember);
         return 'done';
       case 'create-topic':
         return this.#createTopic(command, header.index);
@@ -145,14 +150,18 @@ export class Catalog implements StateMachine {
         for (const { groupId } of topic.partitions) this.#byGroup.delete(groupId);
         return 'done';
       }
-      default:
-        return command satisfies never;
+      default: {
+        const outcome = performOnRoster(this.#state, command);
+        // Partitions were replaced by others in other places.
+        this.#reindex();
+        return outcome;
+      }
     }
   }
 
   #createTopic(command: Extract<CatalogCommand, { kind: 'create-topic' }>, index: number): CatalogOutcome {
     const { name, partitions, replicas, retention } = command;
-    const { nodes } = this;
+    const nodes = placeable(this.#state.members, replicas);
     const isValid =
       topicNameProblem(name) === undefined &&
       Number.isSafeInteger(partitions) &&
@@ -185,7 +194,7 @@ export class Catalog implements StateMachine {
   restore(bytes: Uint8Array): void {
     const { v, ...state } = JSON.parse(Buffer.from(bytes).toString('utf8')) as State & { v: number };
     if (v !== 1) throw new Error(`catalog snapshot of version ${v}: written by a newer logdrive`);
-    this.#state = { ...state, founding: state.founding };
+    this.#state = { ...state, founding: state.founding, members: state.members.map(memberFromJson) };
     for (const [at, topic] of this.#state.topics.entries()) {
       this.#state.topics[at] = { ...topic, retention: boundsOf(topic.retention) };
     }
@@ -223,7 +232,19 @@ export function commandProblem(value: unknown): 'unknown' | 'malformed' | undefi
       return typeof name === 'string' && typeof retention === 'object' && retention !== null ? undefined : 'malformed';
     case 'delete-topic':
       return typeof name === 'string' ? undefined : 'malformed';
+    case 'add-node':
+    case 'node-joined':
+    case 'remove-node':
+    case 'moved':
+    case 'node-gone':
+    case 'drain-node':
+      return isRosterCommandSound(value as Record<string, unknown>) ? undefined : 'malformed';
     default:
       return 'unknown';
   }
+}
+
+/** JSON leaves out what is undefined. */
+function memberFromJson({ id, diskUuid, peerAddress, state, isDrained, replacedBy }: CatalogMember): CatalogMember {
+  return { id, diskUuid, peerAddress, state, isDrained, replacedBy };
 }

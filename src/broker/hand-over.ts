@@ -59,6 +59,15 @@ export class HandOver {
     }
   }
 
+  /** Called now and again while the catalog has this node drained. */
+  fromDrainedNode(elapsedMs: number): void {
+    const { gossip } = this.#parts;
+    for (const partition of this.#led()) {
+      const willing = this.#successors(partition).filter((node) => gossip.isWilling(node));
+      this.#offer(partition, willing, elapsedMs);
+    }
+  }
+
   #led(): Partition[] {
     return [...this.#parts.host.open()].filter(({ role, voters }) => role === 'leader' && voters.length > 1);
   }

@@ -19,6 +19,7 @@ import { LogError } from '../protocol/index.ts';
 import { CATALOG_GROUP, Catalog } from './catalog.ts';
 import { EarlyMessages } from './early-messages.ts';
 import type { BrokerOptions, BrokerWorld } from './options.ts';
+import { isPlacedOn } from './roster.ts';
 
 type ReadEntry = (wanted: { readonly index: number; readonly term: number }) => Promise<SuppliedEntry | undefined>;
 
@@ -194,10 +195,12 @@ export class Host {
     if (this.#isClosed) return;
     const wanted = new Set<number>([CATALOG_GROUP]);
     for (const topic of this.#catalog.topics()) {
-      for (const { groupId, replicas } of topic.partitions) {
-        if (!replicas.includes(this.#options.nodeId)) continue;
+      for (const placed of topic.partitions) {
+        if (!isPlacedOn(placed, this.#options.nodeId)) continue;
+        const { groupId, replicas, founders = replicas } = placed;
         wanted.add(groupId);
-        if (!this.#hosted.has(groupId)) void this.#open(groupId, replicas);
+        // The log begins with the replicas it was founded with, and tells of all that came after them.
+        if (!this.#hosted.has(groupId)) void this.#open(groupId, founders);
       }
     }
     for (const groupId of this.#hosted.keys()) if (!wanted.has(groupId)) void this.#remove(groupId);

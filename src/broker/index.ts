@@ -10,6 +10,7 @@ export type {
   ClusterDescription,
   CreateTopicRequest,
   HealthCheck,
+  NewNode,
   NodeDescription,
   PartitionDescription,
   Reader,

@@ -14,6 +14,8 @@ export interface PeerDescription {
   /** Where clients reach that node. */
   readonly clientUrl: string | undefined;
   readonly version: string | undefined;
+  /** Why there is no link, when that is known. */
+  readonly trouble?: string | undefined;
 }
 
 /** The questions nodes ask each other. Each has one body format, owned by the broker. */
@@ -32,7 +34,7 @@ export type PeerMethod =
   | 'birth';
 
 export interface Peers extends Transport {
-  /** All configured peers, this node left out. */
+  /** All configured and learnt peers, this node left out. */
   readonly list: readonly PeerDescription[];
   /**
    * Asks a peer and waits for its answer. Bodies are frozen. Rejects with LogError: CONNECTION 'none' when it was never
@@ -45,6 +47,10 @@ export interface Peers extends Transport {
     body: readonly Uint8Array[],
     options: { readonly timeoutMs: number },
   ): Promise<Uint8Array>;
+  /** A node that is not configured, or whose address is known better by now: it is linked from here on. */
+  learn(id: string, peerAddress: string): void;
+  /** The end of that: its link is closed, and none is made again. Configured or not. */
+  forget(id: string): void;
   /** The broker takes its place. Called once, before any link is made. */
   attach(handler: PeerHandler): void;
 }

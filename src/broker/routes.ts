@@ -64,8 +64,9 @@ export class Routes {
     return { topic, partition: found };
   }
 
-  isHosted({ replicas }: CatalogPartition): boolean {
-    return replicas.includes(this.#nodeId);
+  /** Has a replica here that is one of the voters: one that is about to become one may not have caught up yet. */
+  isHosted({ groupId, replicas }: CatalogPartition): boolean {
+    return replicas.includes(this.#nodeId) || this.#host.get(groupId)?.voters.includes(this.#nodeId) === true;
   }
 
   /** The known leader of a group. */

@@ -58,7 +58,7 @@ export class Topics {
     const { host, routes } = this.#parts;
     const { name, partitions, retention } = request;
     routes.expectMember();
-    const nodes = host.catalog.nodes.length;
+    const nodes = host.catalog.nodes.filter(({ state }) => state === 'member').length;
     const replicas = request.replicas ?? Math.min(REPLICAS_DEFAULT, nodes);
     const problem = topicNameProblem(name);
     if (problem !== undefined) throw invalid(problem);
@@ -72,7 +72,7 @@ export class Topics {
       throw invalid('Retention bounds are whole numbers above 0.');
     }
     const deadlineMs = this.#deadline();
-    const outcome = await this.#change({ kind: 'create-topic', name, partitions, replicas, retention }, deadlineMs);
+    const outcome = await this.change({ kind: 'create-topic', name, partitions, replicas, retention }, deadlineMs);
     if (outcome === 'exists')
       throw new LogError('TOPIC_EXISTS', `Topic "${name}" exists.`, { details: { topic: name } });
     if (outcome !== 'done') throw invalid(`The catalog refused topic "${name}": ${outcome}.`);
@@ -89,7 +89,7 @@ export class Topics {
 
   async delete(name: string): Promise<void> {
     this.#parts.routes.expectMember();
-    const outcome = await this.#change({ kind: 'delete-topic', name }, this.#deadline());
+    const outcome = await this.change({ kind: 'delete-topic', name }, this.#deadline());
     if (outcome === 'not-found') {
       throw new LogError('TOPIC_NOT_FOUND', `There is no topic "${name}".`, { details: { topic: name } });
     }
@@ -180,7 +180,8 @@ export class Topics {
     return appended.result as CatalogOutcome;
   }
 
-  async #change(command: CatalogCommand, deadlineMs: number): Promise<CatalogOutcome> {
+  /** Has the catalog's leader append a command; the outcome is that of applying it. */
+  async change(command: CatalogCommand, deadlineMs: number = this.#deadline()): Promise<CatalogOutcome> {
     const call: CatalogCall = { groupId: CATALOG_GROUP, command };
     const answer = await this.#askLeader(CATALOG_GROUP, 'catalog', call, deadlineMs);
     return decodeCall<{ readonly outcome: CatalogOutcome }>(answer).head.outcome;

@@ -130,6 +130,12 @@ export interface CreateTopicRequest {
   readonly retention: Retention;
 }
 
+export interface NewNode {
+  readonly id: string;
+  /** host:port at which its peers reach it. */
+  readonly peerAddress: string;
+}
+
 export interface TailResult extends ReadStamp {
   readonly topicId: number;
   readonly earliest: number;
@@ -156,6 +162,16 @@ export interface BrokerVerbs {
   listTopics(): Promise<readonly TopicDescription[]>;
   describeTopic(name: string): Promise<TopicDescription>;
   cluster(): ClusterDescription;
+  /** Resolves when the node is accepted; it is a full member once cluster() says so. NODE_EXISTS, NODE_DOWN,
+   *  CHANGE_IN_FLIGHT. */
+  addNode(node: NewNode): Promise<void>;
+  /** Resolves when the decision is committed; the node's replicas move away after that, and then it is gone for good:
+   *  its id is never used again. NODE_NOT_FOUND, NODE_DOWN, CHANGE_IN_FLIGHT, INVALID for the last one. */
+  removeNode(id: string): Promise<void>;
+  /** As removeNode(), with the replicas going to `by`, which is added first when it is no member. */
+  replaceNode(id: string, by: string, peerAddress?: string): Promise<void>;
+  /** While drained a node leads nothing and is given no new replicas. */
+  drainNode(id: string, isDrained: boolean): Promise<void>;
   /** Resolves when `to` leads. */
   transferLeader(topic: string, partition: number, to: string): Promise<void>;
   /** Rolls the active segment and takes a snapshot at its boundary. */

@@ -44,12 +44,25 @@ export interface Admin {
   /** Makes `before` the first offset that can be read; never goes back, never beyond the tail. */
   trim(topic: string, before: number, partition?: number, options?: AdminCallOptions): Promise<void>;
   cluster(options?: AdminCallOptions): Promise<ClusterInfo>;
+  /** Takes a running node with an empty directory into the cluster. Resolves when it is accepted; cluster() shows when it
+   *  has become a member. @throws LogError NODE_EXISTS, NODE_DOWN, CHANGE_IN_FLIGHT */
+  addNode(id: string, peerAddress: string, options?: AdminCallOptions): Promise<void>;
+  /** Has the node's replicas moved away, and then the node forgotten; its id is never used again. Resolves when that is
+   *  decided. @throws LogError NODE_NOT_FOUND, NODE_DOWN, CHANGE_IN_FLIGHT, INVALID for the last one */
+  removeNode(id: string, options?: AdminCallOptions): Promise<void>;
+  /** As removeNode(), with `by` in its place; with `peerAddress` it is added first. */
+  replaceNode(id: string, by: string, options?: { readonly peerAddress?: string } & AdminCallOptions): Promise<void>;
+  /** While drained a node leads nothing and is given no new replicas. */
+  drainNode(id: string, isDrained?: boolean, options?: AdminCallOptions): Promise<void>;
   /** Resolves when node `to` leads the partition. */
   transferLeader(topic: string, partition: number, to: string, options?: AdminCallOptions): Promise<void>;
   snapshot(topic: string, partition: number, options?: AdminCallOptions): Promise<SnapshotInfo>;
 }
 
 export type { ClusterInfo, PartitionInfo, TopicInfo };
+
+/** How long a node that replaces another may take to join, on top of a request's own time. */
+const JOIN_MS = 15_000;
 
 export class ClientAdmin implements Admin {
   readonly #requests: Requests;
@@ -124,6 +137,28 @@ export class ClientAdmin implements Admin {
     this.#pool.learnNodes(body.nodes);
     const { clusterId, nodeId, nodes, catalogLeader } = body;
     return { clusterId, nodeId, nodes, catalogLeader };
+  }
+
+  async addNode(id: string, peerAddress: string, options: AdminCallOptions = {}): Promise<void> {
+    await this.#requests.ask({ kind: 'add-node', id, peerAddress }, 'done', options);
+  }
+
+  async removeNode(id: string, options: AdminCallOptions = {}): Promise<void> {
+    await this.#requests.ask({ kind: 'remove-node', id }, 'done', options);
+  }
+
+  async replaceNode(
+    id: string,
+    by: string,
+    options: { readonly peerAddress?: string } & AdminCallOptions = {},
+  ): Promise<void> {
+    const { peerAddress } = options;
+    // The new node joins first, which the other side waits for.
+    await this.#requests.ask({ kind: 'replace-node', id, by, peerAddress }, 'done', { ...options, extraMs: JOIN_MS });
+  }
+
+  async drainNode(id: string, isDrained = true, options: AdminCallOptions = {}): Promise<void> {
+    await this.#requests.ask({ kind: 'drain-node', id, isDrained }, 'done', options);
   }
 
   async transferLeader(topic: string, partition: number, to: string, options: AdminCallOptions = {}): Promise<void> {

@@ -13,7 +13,13 @@ import type { Settings } from './options.ts';
 import type { Platform } from './platform.ts';
 
 /** Doing these twice is not the same as once, and the second answer would mislead. */
-const ONCE: ReadonlySet<RequestBody['kind']> = new Set(['create-topic', 'delete-topic']);
+const ONCE: ReadonlySet<RequestBody['kind']> = new Set([
+  'create-topic',
+  'delete-topic',
+  'add-node',
+  'remove-node',
+  'replace-node',
+]);
 
 export interface AskOptions {
   readonly wish?: Wish;
@@ -96,6 +102,10 @@ const ORDERS: ReadonlySet<RequestBody['kind']> = new Set([
   'trim',
   'transfer-leader',
   'take-snapshot',
+  'add-node',
+  'remove-node',
+  'replace-node',
+  'drain-node',
 ]);
 
 /** A question has no effect, answered or not. */

@@ -24,6 +24,10 @@ export type ErrorCode =
   | 'TOPIC_NOT_FOUND'
   | 'PARTITION_NOT_FOUND'
   | 'TOPIC_EXISTS'
+  | 'NODE_EXISTS'
+  | 'NODE_NOT_FOUND'
+  | 'NODE_DOWN'
+  | 'CHANGE_IN_FLIGHT'
   | 'PRODUCER_FENCED'
   | 'SEQUENCE_GAP'
   | 'TOO_LARGE'
@@ -77,6 +81,10 @@ export const ERROR_TABLE: Readonly<Record<ErrorCode, ErrorRow>> = {
   TOPIC_NOT_FOUND: row('There is no such topic.', 'Create it, or check the name.', false, 'none', 404, 7),
   PARTITION_NOT_FOUND: row('The topic has no such partition.', 'Partitions count from 0.', false, 'none', 404, 7),
   TOPIC_EXISTS: row('A topic of that name exists.', 'Use it, or choose another name.', false, 'none', 409, 8),
+  NODE_EXISTS: row('A node of that id is a member, or was one.', 'Start the new node under an id that was never used.', false, 'none', 409, 8),
+  NODE_NOT_FOUND: row('No member of the cluster has that id.', 'See the members in `logdrive cluster info`.', false, 'none', 404, 7),
+  NODE_DOWN: row('A node that is needed for this does not answer.', 'Start it, or check its address; the error names it.', false, 'none', 503, 5),
+  CHANGE_IN_FLIGHT: row('Another change of the cluster is not finished.', 'Try again when `logdrive cluster info` shows no node that is joining or leaving.', false, 'none', 409, 8),
   PRODUCER_FENCED: row('A newer epoch of this producer id has taken over.', 'Stop, or go on with a higher epoch.', false, 'unknown', 403, 8),
   SEQUENCE_GAP: row('The sequence number does not follow the last one of this producer.', 'Send the expected sequence, or raise the epoch and start at 0.', false, 'none', 409, 8),
   TOO_LARGE: row('The record, batch or message is over the limit.', 'Send less at once; the limit is named in the error.', false, 'none', 413, 2),

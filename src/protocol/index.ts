@@ -69,6 +69,7 @@ export type {
   MessageKind,
   NackMessage,
   NodeInfo,
+  NodeState,
   PartitionInfo,
   PingMessage,
   PongMessage,
@@ -88,7 +89,7 @@ export type {
   UnsubscribeMessage,
   WelcomeMessage,
 } from './messages.ts';
-export { topicNameProblem } from './names.ts';
+export { nodeIdProblem, topicNameProblem } from './names.ts';
 export { formatReadToken, isReadToken, parseReadLevel, parseReadToken } from './read-token.ts';
 export {
   BATCH_OVERHEAD_BYTES,

@@ -66,7 +66,12 @@ export interface NodeInfo {
   readonly isUp: boolean;
   /** u32 */
   readonly partitionsLed: number;
+  readonly state: NodeState;
 }
+
+/** 'joining': catching up. 'leaving': its replicas move to others. 'drained': leads nothing. 'unknown': no member, or the
+ *  node that is asked does not know the members yet. */
+export type NodeState = 'joining' | 'member' | 'drained' | 'leaving' | 'unknown';
 
 /** undefined: no bound. */
 export interface Retention {
@@ -288,7 +293,20 @@ export type RequestBody =
   /** Trim := topic partition:u32 before */
   | { readonly kind: 'trim'; readonly topic: string; readonly partition: number; readonly before: number }
   /** TakeSnapshot := topic partition:u32 */
-  | { readonly kind: 'take-snapshot'; readonly topic: string; readonly partition: number };
+  | { readonly kind: 'take-snapshot'; readonly topic: string; readonly partition: number }
+  /** AddNode := id peerAddress */
+  | { readonly kind: 'add-node'; readonly id: string; readonly peerAddress: string }
+  /** RemoveNode := id */
+  | { readonly kind: 'remove-node'; readonly id: string }
+  /** ReplaceNode := id by peerAddress? ; the address of `by` when it is to be added first */
+  | {
+      readonly kind: 'replace-node';
+      readonly id: string;
+      readonly by: string;
+      readonly peerAddress: string | undefined;
+    }
+  /** DrainNode := id isDrained */
+  | { readonly kind: 'drain-node'; readonly id: string; readonly isDrained: boolean };
 
 /** Request := requestId RequestBody . Client. */
 export interface RequestMessage {

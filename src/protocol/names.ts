@@ -18,3 +18,11 @@ export function topicNameProblem(name: string): string | undefined {
   if (!TOPIC_NAME.test(name)) return 'A topic name may hold only A-Z, a-z, 0-9, dot, underscore and hyphen.';
   return undefined;
 }
+
+const NODE_ID = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
+
+/** As topicNameProblem(), of a node's id. */
+export function nodeIdProblem(id: string): string | undefined {
+  if (typeof id === 'string' && NODE_ID.test(id)) return undefined;
+  return 'A node id has 1 to 64 characters of A-Z, a-z, 0-9, dot, underscore and hyphen, and begins with a letter or digit.';
+}

@@ -13,6 +13,7 @@ import {
   retentionToWire,
   startFromWire,
   startToWire,
+  textOrUndefined,
   tokenFromWire,
   topicFromWire,
   topicInfoFromWire,
@@ -55,6 +56,14 @@ export function requestToWire(body: RequestBody): Wire.Request {
       return { trim: { topic: body.topic, partition: body.partition, before: body.before } };
     case 'take-snapshot':
       return { takeSnapshot: { topic: body.topic, partition: body.partition } };
+    case 'add-node':
+      return { addNode: { id: body.id, peerAddress: body.peerAddress } };
+    case 'remove-node':
+      return { removeNode: { id: body.id } };
+    case 'replace-node':
+      return { replaceNode: { id: body.id, by: body.by, peerAddress: body.peerAddress ?? '' } };
+    case 'drain-node':
+      return { drainNode: { id: body.id, drained: body.isDrained } };
   }
 }
 
@@ -88,6 +97,16 @@ export function requestFromWire(wire: Wire.Request): RequestBody {
       return { kind: 'trim', ...partitionFromWire(wire.trim), before: wire.trim?.before ?? 0 };
     case 'takeSnapshot':
       return { kind: 'take-snapshot', ...partitionFromWire(wire.takeSnapshot) };
+    case 'addNode':
+      return { kind: 'add-node', id: wire.addNode?.id ?? '', peerAddress: wire.addNode?.peerAddress ?? '' };
+    case 'removeNode':
+      return { kind: 'remove-node', id: wire.removeNode?.id ?? '' };
+    case 'replaceNode': {
+      const { id, by, peerAddress } = present(wire.replaceNode, 'body');
+      return { kind: 'replace-node', id: id ?? '', by: by ?? '', peerAddress: textOrUndefined(peerAddress) };
+    }
+    case 'drainNode':
+      return { kind: 'drain-node', id: wire.drainNode?.id ?? '', isDrained: wire.drainNode?.drained ?? false };
     default:
       throw new LogError('UNSUPPORTED', 'The request asks for something that this version does not know.');
   }

@@ -6,6 +6,7 @@ import { LogError } from './errors.ts';
 import type {
   ClusterInfo,
   NodeInfo,
+  NodeState,
   PartitionInfo,
   ProducerTuple,
   ReadLevel,
@@ -140,6 +141,9 @@ export function retentionFromWire(wire: Wire.Retention | null | undefined): Rete
   };
 }
 
+/** A state of a later version is one that this version does not know. */
+const NODE_STATES: readonly NodeState[] = ['joining', 'member', 'drained', 'leaving', 'unknown'];
+
 export function nodeToWire(node: NodeInfo): Wire.Node {
   return {
     id: node.id,
@@ -149,6 +153,7 @@ export function nodeToWire(node: NodeInfo): Wire.Node {
     diskUuid: node.diskUuid ?? '',
     partitionsLed: node.partitionsLed,
     peerAddress: node.peerAddress,
+    state: node.state === 'unknown' ? '' : node.state,
   };
 }
 
@@ -161,6 +166,7 @@ export function nodeFromWire(wire: Wire.Node): NodeInfo {
     version: textOrUndefined(wire.version),
     isUp: wire.up ?? false,
     partitionsLed: wire.partitionsLed ?? 0,
+    state: NODE_STATES.find((state) => state === wire.state) ?? 'unknown',
   };
 }
 

@@ -17,6 +17,7 @@ import { type Crc32c, LogError } from '../protocol/index.ts';
 import { toldError } from './failures.ts';
 import { type AppendTarget, type AppendWorld, appendJson, appendNdjson, appendRaw } from './http-append.ts';
 import { addOperations, type OperationsWorld } from './http-health.ts';
+import * as nodes from './http-nodes.ts';
 import { sendProblem } from './http-problem.ts';
 import { readRecords } from './http-read.ts';
 import * as topics from './http-topics.ts';
@@ -184,6 +185,36 @@ export class HttpListener {
         run: (request, _, broker) => topics.trim(broker, params(request), request.body),
       },
       { method: 'GET', url: '/v1/cluster', run: (_request, _, broker) => topics.cluster(broker) },
+      ...this.#nodeRoutes(),
+    ];
+  }
+
+  #nodeRoutes(): Route[] {
+    const nodeOf = (request: FastifyRequest): string => (request.params as { readonly node: string }).node;
+    return [
+      {
+        method: 'POST',
+        url: '/v1/cluster/nodes',
+        status: 202,
+        run: (request, _, broker) => nodes.addNode(broker, request.body),
+      },
+      {
+        method: 'DELETE',
+        url: '/v1/cluster/nodes/:node',
+        status: 202,
+        run: (request, _, broker) => nodes.removeNode(broker, nodeOf(request)),
+      },
+      {
+        method: 'POST',
+        url: '/v1/cluster/nodes/:node/replace',
+        status: 202,
+        run: (request, _, broker) => nodes.replaceNode(broker, nodeOf(request), request.body),
+      },
+      {
+        method: 'POST',
+        url: '/v1/cluster/nodes/:node/drain',
+        run: (request, _, broker) => nodes.drainNode(broker, nodeOf(request), request.body),
+      },
     ];
   }
 

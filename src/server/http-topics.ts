@@ -61,7 +61,7 @@ export function cluster(broker: BrokerVerbs): unknown {
   return {
     clusterId: clusterId ?? null,
     node: nodeId,
-    nodes: nodes.map(({ id, url, peerAddress, diskUuid, version, isUp, partitionsLed }) => ({
+    nodes: nodes.map(({ id, url, peerAddress, diskUuid, version, isUp, partitionsLed, state }) => ({
       id,
       diskUuid: diskUuid ?? null,
       url: url ?? null,
@@ -69,6 +69,7 @@ export function cluster(broker: BrokerVerbs): unknown {
       up: isUp,
       version: version ?? null,
       partitionsLed,
+      state,
     })),
     catalogLeader: catalogLeader ?? null,
   };

@@ -83,12 +83,7 @@ export class PeerLinks implements Peers {
     this.#env = env;
     this.#metrics = metrics;
     this.#options = options;
-    for (const [id, address] of Object.entries(options.peers)) {
-      if (id === options.nodeId) continue;
-      const state = { id, address, link: undefined, hello: undefined, redialMs: REDIAL_MS_MIN, trouble: undefined };
-      this.#peers.set(id, state);
-      metrics.set('logdrive_raft_peer_up', 0, { peer: id });
-    }
+    for (const [id, address] of Object.entries(options.peers)) if (id !== options.nodeId) this.#know(id, address);
     this.#server = createServer((socket) => this.#onSocket(socket));
   }
 
@@ -98,7 +93,7 @@ export class PeerLinks implements Peers {
   }
 
   get list(): readonly PeerDescription[] {
-    return [...this.#peers.values()].map(({ id, address, link, hello }) => ({
+    return [...this.#peers.values()].map(({ id, address, link, hello, trouble }) => ({
       id,
       peerAddress: address,
       isUp: link !== undefined,
@@ -106,7 +101,32 @@ export class PeerLinks implements Peers {
       clusterId: hello?.clusterId,
       clientUrl: hello?.clientUrl,
       version: hello?.version,
+      trouble: link === undefined ? trouble : undefined,
     }));
+  }
+
+  #know(id: string, address: string): PeerState {
+    const peer = { id, address, link: undefined, hello: undefined, redialMs: REDIAL_MS_MIN, trouble: undefined };
+    this.#peers.set(id, peer);
+    this.#metrics.set('logdrive_raft_peer_up', 0, { peer: id });
+    return peer;
+  }
+
+  /** What --peers says stands: an address that works from here may work from nowhere else. */
+  learn(id: string, peerAddress: string): void {
+    if (this.#isClosed || id === this.#options.nodeId || this.#peers.has(id)) return;
+    const peer = this.#know(id, peerAddress);
+    if (this.#handler !== undefined && dials(this.#options.nodeId, id)) this.#dial(peer);
+  }
+
+  forget(id: string): void {
+    const peer = this.#peers.get(id);
+    if (peer === undefined) return;
+    this.#peers.delete(id);
+    for (const candidate of [...this.#candidates.values()]) {
+      if (candidate.peer === id) this.#abandon(candidate, 'the node is no member any more');
+    }
+    peer.link?.close('the node is no member any more');
   }
 
   attach(handler: PeerHandler): void {
@@ -154,7 +174,7 @@ export class PeerLinks implements Peers {
   // The side that dials.
 
   #dial(peer: PeerState): void {
-    if (this.#isClosed || peer.link !== undefined) return;
+    if (this.#isClosed || peer.link !== undefined || this.#peers.get(peer.id) !== peer) return;
     const handler = this.#handler as PeerHandler;
     const link = Buffer.from(this.#env.random.bytes(16)).toString('hex');
     const candidate = this.#candidate(link, peer.id);

@@ -41,6 +41,18 @@ export async function answerRequest(broker: BrokerVerbs, request: RequestBody, s
     case 'trim':
       await broker.trim(request.topic, request.partition, request.before);
       return DONE;
+    case 'add-node':
+      await broker.addNode({ id: request.id, peerAddress: request.peerAddress });
+      return DONE;
+    case 'remove-node':
+      await broker.removeNode(request.id);
+      return DONE;
+    case 'replace-node':
+      await broker.replaceNode(request.id, request.by, request.peerAddress);
+      return DONE;
+    case 'drain-node':
+      await broker.drainNode(request.id, request.isDrained);
+      return DONE;
     case 'take-snapshot':
       return plain({ kind: 'snapshot', ...(await broker.takeSnapshot(request.topic, request.partition)) });
   }

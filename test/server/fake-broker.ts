@@ -9,6 +9,7 @@ import type {
   ClusterDescription,
   CreateTopicRequest,
   HealthCheck,
+  NewNode,
   Reader,
   ReadRequest,
   ReadResult,
@@ -138,9 +139,27 @@ export class FakeBroker implements BrokerVerbs {
     return {
       clusterId: 'c1',
       nodeId: 'n1',
-      nodes: [{ ...node, isUp: true, partitionsLed: this.topics.size }],
+      nodes: [{ ...node, isUp: true, partitionsLed: this.topics.size, state: 'member' }],
       catalogLeader: 'n1',
     };
+  }
+
+  async addNode({ id, peerAddress }: NewNode): Promise<void> {
+    if (id === 'n1') throw new LogError('NODE_EXISTS');
+    this.calls.push(`add ${id} ${peerAddress}`);
+  }
+
+  async removeNode(id: string): Promise<void> {
+    if (id === 'n9') throw new LogError('NODE_NOT_FOUND');
+    this.calls.push(`remove ${id}`);
+  }
+
+  async replaceNode(id: string, by: string, peerAddress?: string): Promise<void> {
+    this.calls.push(`replace ${id} ${by} ${peerAddress ?? '-'}`);
+  }
+
+  async drainNode(id: string, isDrained: boolean): Promise<void> {
+    this.calls.push(`drain ${id} ${isDrained}`);
   }
 
   async transferLeader(topic: string, partition: number, to: string): Promise<void> {

@@ -524,6 +524,34 @@ describe('topics and the cluster', () => {
     expectProblem(await call('POST', '/v1/topics/orders/partitions/0/transfer', { body: {} }), 400, 'INVALID');
   });
 
+  test('nodes are added, removed, replaced and drained', async () => {
+    const node = { id: 'n4', peerAddress: '127.0.0.1:4468' };
+    const orders = [
+      await call('POST', '/v1/cluster/nodes', { body: node }),
+      await call('DELETE', '/v1/cluster/nodes/n4'),
+      await call('POST', '/v1/cluster/nodes/n3/replace', { body: { by: 'n4' } }),
+      await call('POST', '/v1/cluster/nodes/n3/replace', { body: { by: 'n4', peerAddress: node.peerAddress } }),
+      await call('POST', '/v1/cluster/nodes/n3/drain', { body: {} }),
+      await call('POST', '/v1/cluster/nodes/n3/drain', { body: { drained: false } }),
+    ];
+    expect(orders.map(({ status }) => status)).toEqual([202, 202, 202, 202, 200, 200]);
+    expect(door.broker.calls.slice(-6)).toEqual([
+      'add n4 127.0.0.1:4468',
+      'remove n4',
+      'replace n3 n4 -',
+      'replace n3 n4 127.0.0.1:4468',
+      'drain n3 true',
+      'drain n3 false',
+    ]);
+    expectProblem(await call('POST', '/v1/cluster/nodes', { body: { ...node, id: 'n1' } }), 409, 'NODE_EXISTS');
+    expectProblem(await call('DELETE', '/v1/cluster/nodes/n9'), 404, 'NODE_NOT_FOUND');
+    for (const body of [{}, { id: 'n4' }, { ...node, port: 1 }, { id: 4, peerAddress: 'x:1' }]) {
+      expectProblem(await call('POST', '/v1/cluster/nodes', { body }), 400, 'INVALID');
+    }
+    expectProblem(await call('POST', '/v1/cluster/nodes/n3/replace', { body: {} }), 400, 'INVALID');
+    expectProblem(await call('POST', '/v1/cluster/nodes/n3/drain', { body: { drained: 1 } }), 400, 'INVALID');
+  });
+
   test('the cluster names its nodes', async () => {
     expect((await call('GET', '/v1/cluster')).json).toMatchObject({
       clusterId: 'c1',

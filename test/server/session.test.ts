@@ -394,6 +394,10 @@ describe('requests', () => {
         retention: { maxBytes: 5, maxAgeMs: undefined, maxRecords: undefined },
       },
       { kind: 'delete-topic', name: 'new' },
+      { kind: 'add-node', id: 'n4', peerAddress: '127.0.0.1:4468' },
+      { kind: 'remove-node', id: 'n4' },
+      { kind: 'replace-node', id: 'n3', by: 'n4', peerAddress: undefined },
+      { kind: 'drain-node', id: 'n3', isDrained: true },
     ];
     for (const [i, body] of bodies.entries()) {
       client.send({ kind: 'request', requestId: i, body });
@@ -411,6 +415,16 @@ describe('requests', () => {
       [8, 'topic'],
       [9, 'failure'],
       [10, 'done'],
+      [11, 'done'],
+      [12, 'done'],
+      [13, 'done'],
+      [14, 'done'],
+    ]);
+    expect(door.broker.calls.slice(-4)).toEqual([
+      'add n4 127.0.0.1:4468',
+      'remove n4',
+      'replace n3 n4 -',
+      'drain n3 true',
     ]);
     const read = client.of('response')[4];
     expect(read?.body).toMatchObject({ fromOffset: 0, nextOffset: 2, tail: 2, level: 'any', node: 'n1' });

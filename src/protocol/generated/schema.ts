@@ -165,6 +165,7 @@ const logdrive = $root.logdrive = (() => {
             Node.prototype.diskUuid = "";
             Node.prototype.partitionsLed = 0;
             Node.prototype.peerAddress = "";
+            Node.prototype.state = "";
 
             Node.encode = function (message, writer, _depth) {
                 if (!writer)
@@ -187,6 +188,8 @@ const logdrive = $root.logdrive = (() => {
                     writer.uint32(48).uint32(message.partitionsLed);
                 if (message.peerAddress != null && $Object.hasOwnProperty.call(message, "peerAddress") && message.peerAddress !== "")
                     writer.uint32(58).string(message.peerAddress);
+                if (message.state != null && $Object.hasOwnProperty.call(message, "state") && message.state !== "")
+                    writer.uint32(66).string(message.state);
                 if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                     for (let i = 0; i < message.$unknowns.length; ++i)
                         writer.raw(message.$unknowns[i]);
@@ -281,6 +284,15 @@ const logdrive = $root.logdrive = (() => {
                                 message.peerAddress = value;
                             else
                                 delete message.peerAddress;
+                            continue;
+                        }
+                    case 8: {
+                            if (wireType !== 2)
+                                break;
+                            if ((value = reader.stringVerify()).length)
+                                message.state = value;
+                            else
+                                delete message.state;
                             continue;
                         }
                     }
@@ -3992,6 +4004,382 @@ const logdrive = $root.logdrive = (() => {
             return TakeSnapshot;
         })();
 
+        v1.AddNode = (function() {
+
+            const AddNode = function (properties) {
+                if (properties)
+                    for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
+                        if (properties[keys[i]] != null && keys[i] !== "__proto__")
+                            this[keys[i]] = properties[keys[i]];
+            };
+
+            AddNode.prototype.id = "";
+            AddNode.prototype.peerAddress = "";
+
+            AddNode.encode = function (message, writer, _depth) {
+                if (!writer)
+                    writer = $Writer.create();
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $util.recursionLimit)
+                    throw $Error("max depth exceeded");
+                if (message.id != null && $Object.hasOwnProperty.call(message, "id") && message.id !== "")
+                    writer.uint32(10).string(message.id);
+                if (message.peerAddress != null && $Object.hasOwnProperty.call(message, "peerAddress") && message.peerAddress !== "")
+                    writer.uint32(18).string(message.peerAddress);
+                if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
+                    for (let i = 0; i < message.$unknowns.length; ++i)
+                        writer.raw(message.$unknowns[i]);
+                return writer;
+            };
+
+            AddNode.decode = function (reader, length, _end, _depth, _target) {
+                if (!(reader instanceof $Reader))
+                    reader = $Reader.create(reader);
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $Reader.recursionLimit)
+                    throw $Error("max depth exceeded");
+                let end, message, value;
+                if (length === $undefined)
+                    end = reader.len;
+                else {
+                    end = reader.pos + length;
+                    if (end > reader.len)
+                        throw $RangeError("index out of range");
+                    length = reader.len;
+                    reader.len = end;
+                }
+                message = _target || new $root.logdrive.v1.AddNode();
+                while (reader.pos < end) {
+                    let start = reader.pos;
+                    let tag = reader.tag();
+                    if (tag === _end) {
+                        _end = $undefined;
+                        break;
+                    }
+                    let wireType = tag & 7;
+                    switch (tag >>>= 3) {
+                    case 1: {
+                            if (wireType !== 2)
+                                break;
+                            if ((value = reader.stringVerify()).length)
+                                message.id = value;
+                            else
+                                delete message.id;
+                            continue;
+                        }
+                    case 2: {
+                            if (wireType !== 2)
+                                break;
+                            if ((value = reader.stringVerify()).length)
+                                message.peerAddress = value;
+                            else
+                                delete message.peerAddress;
+                            continue;
+                        }
+                    }
+                    reader.skipType(wireType, _depth, tag);
+                    if (!reader.discardUnknown) {
+                        $util.makeProp(message, "$unknowns", false);
+                        (message.$unknowns || (message.$unknowns = [])).push(reader.raw(start, reader.pos));
+                    }
+                }
+                if (length !== $undefined) {
+                    if (reader.pos !== end)
+                        throw $RangeError("index out of range");
+                    reader.len = length;
+                }
+                if (_end !== $undefined)
+                    throw $Error("missing end group");
+                return message;
+            };
+
+            return AddNode;
+        })();
+
+        v1.RemoveNode = (function() {
+
+            const RemoveNode = function (properties) {
+                if (properties)
+                    for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
+                        if (properties[keys[i]] != null && keys[i] !== "__proto__")
+                            this[keys[i]] = properties[keys[i]];
+            };
+
+            RemoveNode.prototype.id = "";
+
+            RemoveNode.encode = function (message, writer, _depth) {
+                if (!writer)
+                    writer = $Writer.create();
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $util.recursionLimit)
+                    throw $Error("max depth exceeded");
+                if (message.id != null && $Object.hasOwnProperty.call(message, "id") && message.id !== "")
+                    writer.uint32(10).string(message.id);
+                if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
+                    for (let i = 0; i < message.$unknowns.length; ++i)
+                        writer.raw(message.$unknowns[i]);
+                return writer;
+            };
+
+            RemoveNode.decode = function (reader, length, _end, _depth, _target) {
+                if (!(reader instanceof $Reader))
+                    reader = $Reader.create(reader);
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $Reader.recursionLimit)
+                    throw $Error("max depth exceeded");
+                let end, message, value;
+                if (length === $undefined)
+                    end = reader.len;
+                else {
+                    end = reader.pos + length;
+                    if (end > reader.len)
+                        throw $RangeError("index out of range");
+                    length = reader.len;
+                    reader.len = end;
+                }
+                message = _target || new $root.logdrive.v1.RemoveNode();
+                while (reader.pos < end) {
+                    let start = reader.pos;
+                    let tag = reader.tag();
+                    if (tag === _end) {
+                        _end = $undefined;
+                        break;
+                    }
+                    let wireType = tag & 7;
+                    switch (tag >>>= 3) {
+                    case 1: {
+                            if (wireType !== 2)
+                                break;
+                            if ((value = reader.stringVerify()).length)
+                                message.id = value;
+                            else
+                                delete message.id;
+                            continue;
+                        }
+                    }
+                    reader.skipType(wireType, _depth, tag);
+                    if (!reader.discardUnknown) {
+                        $util.makeProp(message, "$unknowns", false);
+                        (message.$unknowns || (message.$unknowns = [])).push(reader.raw(start, reader.pos));
+                    }
+                }
+                if (length !== $undefined) {
+                    if (reader.pos !== end)
+                        throw $RangeError("index out of range");
+                    reader.len = length;
+                }
+                if (_end !== $undefined)
+                    throw $Error("missing end group");
+                return message;
+            };
+
+            return RemoveNode;
+        })();
+
+        v1.ReplaceNode = (function() {
+
+            const ReplaceNode = function (properties) {
+                if (properties)
+                    for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
+                        if (properties[keys[i]] != null && keys[i] !== "__proto__")
+                            this[keys[i]] = properties[keys[i]];
+            };
+
+            ReplaceNode.prototype.id = "";
+            ReplaceNode.prototype.by = "";
+            ReplaceNode.prototype.peerAddress = "";
+
+            ReplaceNode.encode = function (message, writer, _depth) {
+                if (!writer)
+                    writer = $Writer.create();
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $util.recursionLimit)
+                    throw $Error("max depth exceeded");
+                if (message.id != null && $Object.hasOwnProperty.call(message, "id") && message.id !== "")
+                    writer.uint32(10).string(message.id);
+                if (message.by != null && $Object.hasOwnProperty.call(message, "by") && message.by !== "")
+                    writer.uint32(18).string(message.by);
+                if (message.peerAddress != null && $Object.hasOwnProperty.call(message, "peerAddress") && message.peerAddress !== "")
+                    writer.uint32(26).string(message.peerAddress);
+                if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
+                    for (let i = 0; i < message.$unknowns.length; ++i)
+                        writer.raw(message.$unknowns[i]);
+                return writer;
+            };
+
+            ReplaceNode.decode = function (reader, length, _end, _depth, _target) {
+                if (!(reader instanceof $Reader))
+                    reader = $Reader.create(reader);
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $Reader.recursionLimit)
+                    throw $Error("max depth exceeded");
+                let end, message, value;
+                if (length === $undefined)
+                    end = reader.len;
+                else {
+                    end = reader.pos + length;
+                    if (end > reader.len)
+                        throw $RangeError("index out of range");
+                    length = reader.len;
+                    reader.len = end;
+                }
+                message = _target || new $root.logdrive.v1.ReplaceNode();
+                while (reader.pos < end) {
+                    let start = reader.pos;
+                    let tag = reader.tag();
+                    if (tag === _end) {
+                        _end = $undefined;
+                        break;
+                    }
+                    let wireType = tag & 7;
+                    switch (tag >>>= 3) {
+                    case 1: {
+                            if (wireType !== 2)
+                                break;
+                            if ((value = reader.stringVerify()).length)
+                                message.id = value;
+                            else
+                                delete message.id;
+                            continue;
+                        }
+                    case 2: {
+                            if (wireType !== 2)
+                                break;
+                            if ((value = reader.stringVerify()).length)
+                                message.by = value;
+                            else
+                                delete message.by;
+                            continue;
+                        }
+                    case 3: {
+                            if (wireType !== 2)
+                                break;
+                            if ((value = reader.stringVerify()).length)
+                                message.peerAddress = value;
+                            else
+                                delete message.peerAddress;
+                            continue;
+                        }
+                    }
+                    reader.skipType(wireType, _depth, tag);
+                    if (!reader.discardUnknown) {
+                        $util.makeProp(message, "$unknowns", false);
+                        (message.$unknowns || (message.$unknowns = [])).push(reader.raw(start, reader.pos));
+                    }
+                }
+                if (length !== $undefined) {
+                    if (reader.pos !== end)
+                        throw $RangeError("index out of range");
+                    reader.len = length;
+                }
+                if (_end !== $undefined)
+                    throw $Error("missing end group");
+                return message;
+            };
+
+            return ReplaceNode;
+        })();
+
+        v1.DrainNode = (function() {
+
+            const DrainNode = function (properties) {
+                if (properties)
+                    for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
+                        if (properties[keys[i]] != null && keys[i] !== "__proto__")
+                            this[keys[i]] = properties[keys[i]];
+            };
+
+            DrainNode.prototype.id = "";
+            DrainNode.prototype.drained = false;
+
+            DrainNode.encode = function (message, writer, _depth) {
+                if (!writer)
+                    writer = $Writer.create();
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $util.recursionLimit)
+                    throw $Error("max depth exceeded");
+                if (message.id != null && $Object.hasOwnProperty.call(message, "id") && message.id !== "")
+                    writer.uint32(10).string(message.id);
+                if (message.drained != null && $Object.hasOwnProperty.call(message, "drained") && message.drained !== false)
+                    writer.uint32(16).bool(message.drained);
+                if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
+                    for (let i = 0; i < message.$unknowns.length; ++i)
+                        writer.raw(message.$unknowns[i]);
+                return writer;
+            };
+
+            DrainNode.decode = function (reader, length, _end, _depth, _target) {
+                if (!(reader instanceof $Reader))
+                    reader = $Reader.create(reader);
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $Reader.recursionLimit)
+                    throw $Error("max depth exceeded");
+                let end, message, value;
+                if (length === $undefined)
+                    end = reader.len;
+                else {
+                    end = reader.pos + length;
+                    if (end > reader.len)
+                        throw $RangeError("index out of range");
+                    length = reader.len;
+                    reader.len = end;
+                }
+                message = _target || new $root.logdrive.v1.DrainNode();
+                while (reader.pos < end) {
+                    let start = reader.pos;
+                    let tag = reader.tag();
+                    if (tag === _end) {
+                        _end = $undefined;
+                        break;
+                    }
+                    let wireType = tag & 7;
+                    switch (tag >>>= 3) {
+                    case 1: {
+                            if (wireType !== 2)
+                                break;
+                            if ((value = reader.stringVerify()).length)
+                                message.id = value;
+                            else
+                                delete message.id;
+                            continue;
+                        }
+                    case 2: {
+                            if (wireType !== 0)
+                                break;
+                            if (value = reader.bool())
+                                message.drained = value;
+                            else
+                                delete message.drained;
+                            continue;
+                        }
+                    }
+                    reader.skipType(wireType, _depth, tag);
+                    if (!reader.discardUnknown) {
+                        $util.makeProp(message, "$unknowns", false);
+                        (message.$unknowns || (message.$unknowns = [])).push(reader.raw(start, reader.pos));
+                    }
+                }
+                if (length !== $undefined) {
+                    if (reader.pos !== end)
+                        throw $RangeError("index out of range");
+                    reader.len = length;
+                }
+                if (_end !== $undefined)
+                    throw $Error("missing end group");
+                return message;
+            };
+
+            return DrainNode;
+        })();
+
         v1.SnapshotTaken = (function() {
 
             const SnapshotTaken = function (properties) {
@@ -4106,11 +4494,15 @@ const logdrive = $root.logdrive = (() => {
             Request.prototype.transferLeader = null;
             Request.prototype.trim = null;
             Request.prototype.takeSnapshot = null;
+            Request.prototype.addNode = null;
+            Request.prototype.removeNode = null;
+            Request.prototype.replaceNode = null;
+            Request.prototype.drainNode = null;
 
             let $oneOfFields;
 
             $Object.defineProperty(Request.prototype, "body", {
-                get: $util.oneOfGetter($oneOfFields = ["describeTopic", "listTopics", "createTopic", "deleteTopic", "cluster", "read", "tail", "transferLeader", "trim", "takeSnapshot"]),
+                get: $util.oneOfGetter($oneOfFields = ["describeTopic", "listTopics", "createTopic", "deleteTopic", "cluster", "read", "tail", "transferLeader", "trim", "takeSnapshot", "addNode", "removeNode", "replaceNode", "drainNode"]),
                 set: $util.oneOfSetter($oneOfFields)
             });
 
@@ -4143,6 +4535,14 @@ const logdrive = $root.logdrive = (() => {
                     $root.logdrive.v1.Trim.encode(message.trim, writer.uint32(82).fork(), _depth + 1).ldelim();
                 if (message.takeSnapshot != null && $Object.hasOwnProperty.call(message, "takeSnapshot"))
                     $root.logdrive.v1.TakeSnapshot.encode(message.takeSnapshot, writer.uint32(90).fork(), _depth + 1).ldelim();
+                if (message.addNode != null && $Object.hasOwnProperty.call(message, "addNode"))
+                    $root.logdrive.v1.AddNode.encode(message.addNode, writer.uint32(98).fork(), _depth + 1).ldelim();
+                if (message.removeNode != null && $Object.hasOwnProperty.call(message, "removeNode"))
+                    $root.logdrive.v1.RemoveNode.encode(message.removeNode, writer.uint32(106).fork(), _depth + 1).ldelim();
+                if (message.replaceNode != null && $Object.hasOwnProperty.call(message, "replaceNode"))
+                    $root.logdrive.v1.ReplaceNode.encode(message.replaceNode, writer.uint32(114).fork(), _depth + 1).ldelim();
+                if (message.drainNode != null && $Object.hasOwnProperty.call(message, "drainNode"))
+                    $root.logdrive.v1.DrainNode.encode(message.drainNode, writer.uint32(122).fork(), _depth + 1).ldelim();
                 if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                     for (let i = 0; i < message.$unknowns.length; ++i)
                         writer.raw(message.$unknowns[i]);
@@ -4253,6 +4653,34 @@ const logdrive = $root.logdrive = (() => {
                                 break;
                             message.takeSnapshot = $root.logdrive.v1.TakeSnapshot.decode(reader, reader.size(), $undefined, _depth + 1, message.takeSnapshot);
                             message.body = "takeSnapshot";
+                            continue;
+                        }
+                    case 12: {
+                            if (wireType !== 2)
+                                break;
+                            message.addNode = $root.logdrive.v1.AddNode.decode(reader, reader.size(), $undefined, _depth + 1, message.addNode);
+                            message.body = "addNode";
+                            continue;
+                        }
+                    case 13: {
+                            if (wireType !== 2)
+                                break;
+                            message.removeNode = $root.logdrive.v1.RemoveNode.decode(reader, reader.size(), $undefined, _depth + 1, message.removeNode);
+                            message.body = "removeNode";
+                            continue;
+                        }
+                    case 14: {
+                            if (wireType !== 2)
+                                break;
+                            message.replaceNode = $root.logdrive.v1.ReplaceNode.decode(reader, reader.size(), $undefined, _depth + 1, message.replaceNode);
+                            message.body = "replaceNode";
+                            continue;
+                        }
+                    case 15: {
+                            if (wireType !== 2)
+                                break;
+                            message.drainNode = $root.logdrive.v1.DrainNode.decode(reader, reader.size(), $undefined, _depth + 1, message.drainNode);
+                            message.body = "drainNode";
                             continue;
                         }
                     }
@@ -4669,6 +5097,7 @@ export interface Node {
   readonly diskUuid?: string | null;
   readonly partitionsLed?: number | null;
   readonly peerAddress?: string | null;
+  readonly state?: string | null;
 }
 
 export interface Welcome {
@@ -4896,6 +5325,26 @@ export interface TakeSnapshot {
   readonly partition?: number | null;
 }
 
+export interface AddNode {
+  readonly id?: string | null;
+  readonly peerAddress?: string | null;
+}
+
+export interface RemoveNode {
+  readonly id?: string | null;
+}
+
+export interface ReplaceNode {
+  readonly id?: string | null;
+  readonly by?: string | null;
+  readonly peerAddress?: string | null;
+}
+
+export interface DrainNode {
+  readonly id?: string | null;
+  readonly drained?: boolean | null;
+}
+
 export interface SnapshotTaken {
   readonly index?: number | null;
   readonly nextOffset?: number | null;
@@ -4913,8 +5362,12 @@ export interface Request {
   readonly transferLeader?: TransferLeader | null;
   readonly trim?: Trim | null;
   readonly takeSnapshot?: TakeSnapshot | null;
+  readonly addNode?: AddNode | null;
+  readonly removeNode?: RemoveNode | null;
+  readonly replaceNode?: ReplaceNode | null;
+  readonly drainNode?: DrainNode | null;
   /** Which member is set; read only. */
-  readonly body?: 'describeTopic' | 'listTopics' | 'createTopic' | 'deleteTopic' | 'cluster' | 'read' | 'tail' | 'transferLeader' | 'trim' | 'takeSnapshot' | undefined;
+  readonly body?: 'describeTopic' | 'listTopics' | 'createTopic' | 'deleteTopic' | 'cluster' | 'read' | 'tail' | 'transferLeader' | 'trim' | 'takeSnapshot' | 'addNode' | 'removeNode' | 'replaceNode' | 'drainNode' | undefined;
 }
 
 export interface TopicList {
@@ -4983,6 +5436,10 @@ export interface WireTypes {
   readonly TransferLeader: WireType<TransferLeader>;
   readonly Trim: WireType<Trim>;
   readonly TakeSnapshot: WireType<TakeSnapshot>;
+  readonly AddNode: WireType<AddNode>;
+  readonly RemoveNode: WireType<RemoveNode>;
+  readonly ReplaceNode: WireType<ReplaceNode>;
+  readonly DrainNode: WireType<DrainNode>;
   readonly SnapshotTaken: WireType<SnapshotTaken>;
   readonly Request: WireType<Request>;
   readonly TopicList: WireType<TopicList>;

@@ -45,6 +45,12 @@ export class SimCluster {
     }
   }
 
+  /** A node with an empty disk that nobody knows yet; it knows those that were there before it. */
+  addMachine(id: string): void {
+    const life = { isOver: true, skewMs: 0 };
+    this.nodes.set(id, { id, disk: new MemoryDisk(), lines: [], broker: undefined, directory: undefined, life });
+  }
+
   /** Directed links that lose everything, as "from>to". */
   get cut(): Set<string> {
     return this.network.cut;

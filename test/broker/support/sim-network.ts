@@ -10,6 +10,8 @@ import type { SimTime } from './sim-env.ts';
 /** Larger questions travel on the bulk lane, as they do between real nodes. */
 const CONTROL_BODY_BYTES_MAX = 16 * 1024;
 
+const REDIAL_MS = 50;
+
 type LaneName = 'control' | 'bulk';
 
 interface PendingCall {
@@ -19,7 +21,8 @@ interface PendingCall {
 
 export class SimNetwork {
   readonly time: SimTime;
-  readonly ids: readonly string[];
+  /** Who there is to be linked with, for those that start from now on. */
+  readonly ids: string[];
   /** Directed links that lose everything, as "from>to". */
   readonly cut: Set<string> = new Set();
   /** Directed links that deliver nothing before this time. */
@@ -35,7 +38,7 @@ export class SimNetwork {
 
   constructor(time: SimTime, ids: readonly string[], latencyMs: () => number = () => 1) {
     this.time = time;
-    this.ids = ids;
+    this.ids = [...ids];
     this.#latencyMs = latencyMs;
   }
 
@@ -59,8 +62,11 @@ export class SimNetwork {
     const one = this.#nodes.get(a);
     const two = this.#nodes.get(b);
     if (one === undefined || two === undefined || this.isCut(a, b) || one.isUp(b)) return undefined;
+    if (!one.knows(b) || !two.knows(a)) return undefined;
     const answers = [one.handler.admits(two.handler.identity()), two.handler.admits(one.handler.identity())];
     const refused = answers.find((answer) => answer !== true);
+    one.troubles.set(b, refused === undefined ? undefined : String(refused));
+    two.troubles.set(a, refused === undefined ? undefined : String(refused));
     if (refused !== undefined) return String(refused);
     this.#links += 1;
     const id = this.#links;
@@ -116,12 +122,16 @@ export class SimPeers implements Peers {
   readonly #known = new Map<string, PeerDescription>();
   readonly #links = new Map<string, number>();
   readonly #pending = new Set<PendingCall>();
+  readonly #ids: Set<string>;
+  /** Why there was no link the last time one was tried. */
+  readonly troubles: Map<string, string | undefined> = new Map();
   #handler: PeerHandler | undefined;
   #isDead = false;
 
   constructor(network: SimNetwork, self: string) {
     this.#network = network;
     this.#self = self;
+    this.#ids = new Set(network.ids.filter((id) => id !== self));
   }
 
   get handler(): PeerHandler {
@@ -129,19 +139,42 @@ export class SimPeers implements Peers {
   }
 
   get list(): readonly PeerDescription[] {
-    return this.#network.ids.filter((id) => id !== this.#self).map((id) => this.#describe(id));
+    return [...this.#ids].map((id) => this.#describe(id));
   }
 
   #describe(id: string): PeerDescription {
     const known = this.#known.get(id);
     const isUp = this.#links.has(id);
-    if (known !== undefined) return { ...known, isUp };
+    const trouble = this.troubles.get(id);
+    if (known !== undefined) return { ...known, isUp, trouble };
     const unknown = { diskUuid: undefined, clusterId: undefined, clientUrl: undefined, version: undefined };
-    return { id, peerAddress: id, isUp, ...unknown };
+    return { id, peerAddress: id, isUp, trouble, ...unknown };
   }
 
   attach(handler: PeerHandler): void {
     this.#handler = handler;
+  }
+
+  knows(id: string): boolean {
+    return this.#ids.has(id);
+  }
+
+  learn(id: string): void {
+    if (id === this.#self || this.#ids.has(id)) return;
+    this.#ids.add(id);
+    this.#dial(id);
+  }
+
+  forget(id: string): void {
+    if (!this.#ids.delete(id)) return;
+    this.#network.disconnect(this.#self, id);
+  }
+
+  /** As real links do: again and again, until there is one or nobody wants it any more. */
+  #dial(id: string): void {
+    if (this.#isDead || !this.#ids.has(id) || this.#links.has(id)) return;
+    this.#network.connect(this.#self, id);
+    this.#network.time.add(REDIAL_MS, undefined, () => this.#dial(id));
   }
 
   linkTo(id: string): number | undefined {

@@ -305,6 +305,7 @@ export class FakeCluster {
     version: string;
     isUp: boolean;
     partitionsLed: number;
+    state: 'member';
   }[] {
     return this.nodes.map(({ id, url, state }) => ({
       id,
@@ -314,6 +315,7 @@ export class FakeCluster {
       version: '0',
       isUp: state === 'up',
       partitionsLed: 0,
+      state: 'member' as const,
     }));
   }
 

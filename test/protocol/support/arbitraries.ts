@@ -53,6 +53,13 @@ const node: fc.Arbitrary<NodeInfo> = fc.record({
   version: maybe(someText),
   isUp: flag,
   partitionsLed: u32,
+  state: fc.constantFrom(
+    'joining' as const,
+    'member' as const,
+    'drained' as const,
+    'leaving' as const,
+    'unknown' as const,
+  ),
 });
 const retention = fc.record({ maxBytes: maybe(positive), maxAgeMs: maybe(positive), maxRecords: maybe(positive) });
 const topic: fc.Arbitrary<TopicInfo> = fc.record({
@@ -100,6 +107,10 @@ const requestBody: fc.Arbitrary<RequestBody> = fc.oneof(
   fc.record({ kind: fc.constant('transfer-leader' as const), ...partitionOf, to: text }),
   fc.record({ kind: fc.constant('trim' as const), ...partitionOf, before: number }),
   fc.record({ kind: fc.constant('take-snapshot' as const), ...partitionOf }),
+  fc.record({ kind: fc.constant('add-node' as const), id: text, peerAddress: text }),
+  fc.record({ kind: fc.constant('remove-node' as const), id: text }),
+  fc.record({ kind: fc.constant('replace-node' as const), id: text, by: text, peerAddress: maybe(someText) }),
+  fc.record({ kind: fc.constant('drain-node' as const), id: text, isDrained: flag }),
 );
 
 const responseBody: fc.Arbitrary<ResponseBody> = fc.oneof(

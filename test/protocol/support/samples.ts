@@ -24,6 +24,7 @@ const node: NodeInfo = {
   version: '0.1.0',
   isUp: true,
   partitionsLed: 2,
+  state: 'member',
 };
 const strangerNode: NodeInfo = {
   id: 'n2',
@@ -33,6 +34,7 @@ const strangerNode: NodeInfo = {
   version: undefined,
   isUp: false,
   partitionsLed: 0,
+  state: 'unknown',
 };
 const topic: TopicInfo = {
   name: 'packages',
@@ -236,6 +238,23 @@ const connection: readonly Omit<Sample, 'channel'>[] = [
   {
     name: 'request take-snapshot',
     message: { kind: 'request', requestId: 13, body: { kind: 'take-snapshot', topic: 'packages', partition: 1 } },
+  },
+  {
+    name: 'request add-node',
+    message: { kind: 'request', requestId: 14, body: { kind: 'add-node', id: 'n4', peerAddress: '127.0.0.1:4468' } },
+  },
+  { name: 'request remove-node', message: { kind: 'request', requestId: 15, body: { kind: 'remove-node', id: 'n4' } } },
+  {
+    name: 'request replace-node',
+    message: {
+      kind: 'request',
+      requestId: 16,
+      body: { kind: 'replace-node', id: 'n3', by: 'n4', peerAddress: '127.0.0.1:4468' },
+    },
+  },
+  {
+    name: 'request drain-node',
+    message: { kind: 'request', requestId: 17, body: { kind: 'drain-node', id: 'n3', isDrained: true } },
   },
   { name: 'response failure', message: { kind: 'response', requestId: 3, body: { kind: 'failure', failure } } },
   { name: 'response topic', message: { kind: 'response', requestId: 3, body: { kind: 'topic', ...topic } } },

@@ -129,6 +129,7 @@ export class SimPeers implements Peers {
   /** Known peers, as of their last handshake. */
   readonly #known = new Map<string, PeerDescription>();
   readonly #links = new Map<string, LinkEnd>();
+  readonly #forgotten = new Set<string>();
   #handler: PeerHandler | undefined;
 
   constructor(network: PeerNetwork, process: SimProcess) {
@@ -141,7 +142,8 @@ export class SimPeers implements Peers {
   }
 
   get list(): readonly PeerDescription[] {
-    return this.#network.ids.filter((id) => id !== this.process.name).map((id) => this.#describe(id));
+    const others = this.#network.ids.filter((id) => id !== this.process.name && !this.#forgotten.has(id));
+    return others.map((id) => this.#describe(id));
   }
 
   #describe(id: string): PeerDescription {
@@ -156,7 +158,18 @@ export class SimPeers implements Peers {
     this.#handler = handler;
   }
 
+  /** Every machine can be dialed from the start, and is, now and again: who may link up is the brokers' to say. */
+  learn(id: string): void {
+    this.#forgotten.delete(id);
+  }
+
+  forget(id: string): void {
+    this.#forgotten.add(id);
+    this.#network.disconnect(this.process.name, id);
+  }
+
   admits(other: SimPeers): true | string {
+    if (this.#forgotten.has(other.process.name)) return 'that node is no member any more';
     if (this.#handler === undefined || other.#handler === undefined) return 'this node is still starting';
     return this.#handler.admits(other.#handler.identity());
   }
