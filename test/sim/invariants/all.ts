@@ -5,6 +5,7 @@ import { committedIsKept } from './committed-is-kept.ts';
 import { configurationsOverlap } from './configurations-overlap.ts';
 import { coreInvariants } from './core-invariants.ts';
 import { hardStateNeverFalls } from './hard-state-never-falls.ts';
+import { leaderCommitsOwnTerm } from './leader-commits-own-term.ts';
 import { leaderCompleteness } from './leader-completeness.ts';
 import { leaderHearsAMajority } from './leader-hears-a-majority.ts';
 import { logMatching } from './log-matching.ts';
@@ -13,6 +14,7 @@ import { oneLeaderPerTerm } from './one-leader-per-term.ts';
 import { termsBeginWithACandidate } from './terms-begin-with-a-candidate.ts';
 import { toldAfterDurable } from './told-after-durable.ts';
 import type { Invariant } from './view.ts';
+import { votesGoToLongerLogs } from './votes-go-to-longer-logs.ts';
 
 /** Fresh ones: each remembers what it saw of one run. */
 export function allInvariants(): readonly Invariant[] {
@@ -30,5 +32,7 @@ export function allInvariants(): readonly Invariant[] {
     leaderHearsAMajority(),
     logWithinTerm(),
     toldAfterDurable(),
+    votesGoToLongerLogs(),
+    leaderCommitsOwnTerm(),
   ];
 }

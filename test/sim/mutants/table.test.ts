@@ -1,7 +1,10 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { ROOT } from '../../house/sources.ts';
 import { MUTANTS } from './all.ts';
 import { patch } from './mutant.ts';
-import { parseTable, powerOf, type Row, renderTable, summaryOf } from './table.ts';
+import { parseTable, powerOf, type Row, renderTable, summaryOf, TABLE_FILE } from './table.ts';
 
 const rows: Row[] = MUTANTS.map(({ id }, at) => ({
   id,
@@ -49,4 +52,9 @@ describe('a patch', () => {
   test.each(['nothing of it', 'x(); x();'])('refuses a file that does not hold its text exactly once: %s', (text) => {
     expect(() => patch(text, 'src/a.ts', mutant)).toThrow(/^m: the text to change stands [02] times in src\/a\.ts/);
   });
+});
+
+test('docs/mutants.md lists the mutants there are, each in the words of its patch', () => {
+  const text = readFileSync(join(ROOT, TABLE_FILE), 'utf8');
+  expect(renderTable(parseTable(text))).toBe(text);
 });

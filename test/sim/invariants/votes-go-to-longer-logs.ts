@@ -1,0 +1,32 @@
+/**
+ * A vote goes to a candidate whose log is at least as up-to-date as the voter's at that moment: by the term of the last
+ * entry, then by its index. Looked at as the vote is given; most wrong votes never elect anybody. Source: Raft paper
+ * 5.4.1; R2.
+ */
+import type { EntryId } from '../../../src/raft/index.ts';
+import { type Invariant, Violation } from './view.ts';
+
+export function votesGoToLongerLogs(): Invariant {
+  /** The last entry each candidate names, by group, candidate and term. */
+  const claimed = new Map<string, EntryId>();
+  /** By group and voter: what it voted last, as term and candidate. */
+  const votes = new Map<string, string>();
+  return {
+    name: 'votes go to logs that are at least as up-to-date',
+    source: 'Raft paper 5.4.1, R2',
+    sending({ id }, { node }, message) {
+      if (message.kind === 'vote') claimed.set(`${id}/${node}/${message.term}`, message.last);
+    },
+    stepped({ id }, { node }, { term, votedFor, log }) {
+      const vote = `${term}/${votedFor}`;
+      const isNew = votes.get(`${id}/${node}`) !== vote;
+      votes.set(`${id}/${node}`, vote);
+      const last = claimed.get(`${id}/${votedFor}/${term}`);
+      if (!isNew || votedFor === undefined || votedFor === node || last === undefined) return;
+      const own = log.last;
+      if (last.term > own.term || (last.term === own.term && last.index >= own.index)) return;
+      const [theirs, ours] = [last, own].map(({ index, term: of }) => `${index}@${of}`);
+      throw new Violation(`group ${id}: ${node} ends at ${ours} and votes for ${votedFor}, which ends at ${theirs}`);
+    },
+  };
+}
