@@ -54,6 +54,8 @@ async function readSound({ log, mender, timers, isStopping }: ReplayParts, from:
       // An entry that fails again right after it was mended is given time like one that nobody could supply.
       const isNews = mended !== error.index && (await mender.mend(error.index));
       mended = isNews ? error.index : undefined;
+      // What was mended may have been cut away, with all behind it (mender.ts).
+      if (isNews && from > log.lastIndex) return [];
       if (isNews) continue;
       await new Promise<void>((resolve) => timers.after(RETRY_MS, resolve));
     }

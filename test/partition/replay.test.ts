@@ -75,8 +75,8 @@ describe('replay', () => {
 
   describe('of a damaged log', () => {
     /** Entry 3 cannot be read until it was mended. */
-    async function damaged(): Promise<{ log: Log; heal: () => void }> {
-      const log = await reopened(4);
+    async function damaged(commitHint = 4): Promise<{ log: Log; heal: () => void }> {
+      const log = await reopened(commitHint);
       let isBad = true;
       const read = log.read.bind(log);
       log.read = async (from, bytesMax) => {
@@ -142,6 +142,19 @@ describe('replay', () => {
       isStopping = true;
       await time.advance(1_000);
       await expect(done).rejects.toMatchObject({ code: 'CLOSED' });
+    });
+
+    test('ends where the log ends, once an entry in whose place another was committed is cut away', async () => {
+      const { log } = await damaged(2);
+      const mender = {
+        mend: async () => {
+          log.truncateSuffix(3);
+          return true;
+        },
+      } as unknown as Mender;
+      const parts = partsOf(log, { mender });
+      const pending = await replay(parts);
+      expect([parts.state.appliedIndex, [...pending.headers()].length, log.lastIndex]).toEqual([2, 0, 2]);
     });
   });
 });

@@ -124,6 +124,23 @@ describe('a leader', () => {
   });
 });
 
+describe('a leader that steps down by itself', () => {
+  test('leads no more in its term, which nobody else leads either, and waits as everybody does', () => {
+    const solo = new Solo().lead();
+    const { term } = solo.raft;
+    solo.do((raft) => raft.stepDown());
+    expect(solo.raft).toMatchObject({ role: 'follower', term, leader: undefined });
+    solo.step({ kind: 'pre-vote', from: 'n3', term: term + 1, last: solo.raft.flushed });
+    expect(solo.sent('pre-vote-reply')).toMatchObject([{ to: 'n3', granted: true }]);
+  });
+
+  test('is nothing to a follower', () => {
+    const solo = new Solo().step({ kind: 'heartbeat', term: 1, commit: 0, round: 1 });
+    solo.do((raft) => raft.stepDown());
+    expect(solo.raft).toMatchObject({ role: 'follower', leader: 'n2' });
+  });
+});
+
 describe('a node that may not campaign', () => {
   test('grants votes and follows, but never stands, not even when handed leadership', () => {
     const solo = new Solo({ terms: [1] });

@@ -6,6 +6,7 @@
 
 import type { BrokerOptions } from '../../src/broker/index.ts';
 import { LogError } from '../../src/protocol/index.ts';
+import { describeRaft } from '../../src/raft/index.ts';
 import { isStorageError } from '../../storage/index.ts';
 import { Prng } from '../raft/support/prng.ts';
 import { type ClientWorld, SimClient, type SimTopic } from './clients/client-world.ts';
@@ -407,6 +408,11 @@ class Simulation {
       );
       for (const { name, isOk, detail } of broker?.readiness() ?? []) if (!isOk) words.push(`  ${name}: ${detail}`);
       for (const line of process?.lines.slice(-6) ?? []) words.push(`  ${lineText(line)}`);
+    }
+    for (const { id, replicas } of this.view.groups.values()) {
+      for (const { node, core } of replicas.values()) {
+        if (core !== undefined) words.push(`group ${id} on ${node}: ${describeRaft({ inspect: () => core })}`);
+      }
     }
     return words.join('\n');
   }

@@ -19,6 +19,8 @@ export interface ReplicaView {
   /** Of this life of the process. */
   commit: number;
   membership: Membership | undefined;
+  /** The core itself, alive; for reports. */
+  core: Readonly<RaftState> | undefined;
 }
 
 export interface GroupView {
@@ -85,6 +87,7 @@ export class View implements ObserverEvents {
       hardState: log.hardState,
       commit: 0,
       membership: undefined,
+      core: undefined,
     };
     group.replicas.set(observed.node, replica);
     this.#tell((invariant) => invariant.opened?.(group, replica, before));
@@ -135,6 +138,7 @@ export class View implements ObserverEvents {
     replica.commit = state.commit;
     this.#tell((invariant) => invariant.stepped?.(group, replica, state, commitBefore));
     replica.membership = state.membership;
+    replica.core = state;
     if (state.commit <= group.commit) return;
     for (let index = group.commit + 1; index <= state.commit; index += 1) {
       const term = state.log.termAt(index);
