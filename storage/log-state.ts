@@ -10,7 +10,7 @@ import { isChained } from './format.ts';
 import { type LogPoint, pointAfter, whyNotAfter } from './log-point.ts';
 import { TailPoints } from './tail-points.ts';
 import { TermRuns } from './term-runs.ts';
-import type { GroupId, LogEntry, LogIndex, Term, TermRun } from './types.ts';
+import type { EntryHeader, GroupId, LogEntry, LogIndex, Term, TermRun } from './types.ts';
 
 export interface LogStart {
   readonly base: LogPoint;
@@ -78,6 +78,11 @@ export class LogState {
       this.#tail.push(point);
       this.#termRuns.add(point.term, point.index);
     }
+  }
+
+  /** A damaged entry is back in its place: the log may be cut behind it again. */
+  repaired(header: EntryHeader): void {
+    this.#tail.insert(pointAfter(header));
   }
 
   /** Moves the end back in front of `from`; the new end. */

@@ -390,6 +390,7 @@ export class Log {
     });
     this.#reader.layoutChanged();
     if (refused !== undefined) throw refused;
+    this.#state.repaired(entry.header);
   }
 
   /** Resolves when everything accepted so far is durable. */

@@ -32,6 +32,14 @@ export class TailPoints {
     this.#points.push(point);
   }
 
+  /** A point that damage had hidden is known again. */
+  insert(point: LogPoint): void {
+    if (point.index <= this.first.index || this.at(point.index) !== undefined) return;
+    const before = this.#points.findIndex(({ index }) => index > point.index);
+    assert(before > this.#head, `point ${point.index} is behind the last one, ${this.last.index}`);
+    this.#points.splice(before, 0, point);
+  }
+
   /** The point at `index`, when it is known. */
   at(index: LogIndex): LogPoint | undefined {
     if (index < this.first.index) return undefined;

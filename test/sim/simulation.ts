@@ -130,7 +130,7 @@ class Simulation {
     this.#operations = [...OPERATIONS, 'garden'].filter((name) => random.chance(0.6) && !without.includes(name));
     const chaosMs = random.pick([1_500, 3_000, 6_000]);
     this.#chaosMs = options.chaosMs ?? chaosMs;
-    this.#paceMs = random.pick([5, 20, 60]);
+    this.#paceMs = random.pick([15, 40, 120]);
     this.#cluster = new SimCluster(
       this.scheduler,
       random.below(2 ** 31),
@@ -444,8 +444,9 @@ class Simulation {
   /** A node goes on without one of its partitions, and says so: for an operator to see. */
   #partitionStopped({ name }: SimProcess, { group, err }: StoppedFields): void {
     const { weather } = this.#cluster.node(name);
-    if (isStorageError(err, 'IO') && weather.mayFail) {
-      // The disk failed while the log was opened. What an operator does then is to start the node again.
+    const isFull = isStorageError(err, 'FULL') && this.#effects['full-disk'] !== undefined;
+    if (isFull || (isStorageError(err, 'IO') && weather.mayFail)) {
+      // The disk failed, or was full, while the log was opened. What an operator does then is to start the node again.
       this.scheduler.in(OPERATOR_MS, 'world', undefined, () => void this.#cluster.bounce(name, 'kill', 10));
     } else if (isStorageError(err, 'CORRUPT') && (weather.isDamaged || weather.lostByLying)) {
       this.#stopped.add(`${name}/${group}`);
@@ -466,7 +467,7 @@ function lineText({ level, message, fields }: LogLine): string {
 
 function brokerOptions(random: Prng): Partial<BrokerOptions> {
   return {
-    segmentBytes: random.pick([8 * 1024, 16 * 1024, 256 * 1024]),
+    segmentBytes: random.pick([8 * 1024, 32 * 1024, 128 * 1024]),
     cacheBytesMax: random.pick([1, 4 * 1024, 1024 * 1024]),
     appendBytesMax: random.pick([1024, 8 * 1024]),
     inflightBytesMax: random.pick([8 * 1024, 64 * 1024]),

@@ -289,7 +289,8 @@ export class ModelDisk implements Disk {
   }
 
   async open(path: string, mode: OpenMode): Promise<File> {
-    await this.enter('open', path);
+    const halt = this.enter('open', path);
+    if (halt !== undefined) await halt;
     const parent = this.#directoryAt(parentPath(path), 'open');
     const node = parent.entries.get(baseName(path));
     if (node instanceof Directory) throw failure('EISDIR', 'open', path);
@@ -304,14 +305,16 @@ export class ModelDisk implements Disk {
   }
 
   async stat(path: string): Promise<{ kind: 'file' | 'directory'; bytes: number } | undefined> {
-    await this.enter('stat', path);
+    const halt = this.enter('stat', path);
+    if (halt !== undefined) await halt;
     const node = this.#nodeAt(path);
     if (node === undefined) return undefined;
     return node instanceof Directory ? { kind: 'directory', bytes: 0 } : { kind: 'file', bytes: node.bytes };
   }
 
   async list(path: string): Promise<DirectoryItem[]> {
-    await this.enter('list', path);
+    const halt = this.enter('list', path);
+    if (halt !== undefined) await halt;
     return [...this.#directoryAt(path, 'readdir').entries]
       .map(([name, node]) => ({
         name,
@@ -321,7 +324,8 @@ export class ModelDisk implements Disk {
   }
 
   async makeDirectory(path: string): Promise<void> {
-    await this.enter('makeDirectory', path);
+    const halt = this.enter('makeDirectory', path);
+    if (halt !== undefined) await halt;
     let directory = this.#root;
     for (const name of path.split('/').filter((part) => part !== '')) {
       let next = directory.entries.get(name);
@@ -335,20 +339,23 @@ export class ModelDisk implements Disk {
   }
 
   async removeDirectory(path: string): Promise<void> {
-    await this.enter('removeDirectory', path);
+    const halt = this.enter('removeDirectory', path);
+    if (halt !== undefined) await halt;
     if (this.#directoryAt(path, 'rmdir').entries.size > 0) throw failure('ENOTEMPTY', 'rmdir', path);
     this.#directoryAt(parentPath(path), 'rmdir').change([baseName(path), undefined]);
   }
 
   async remove(path: string): Promise<void> {
-    await this.enter('remove', path);
+    const halt = this.enter('remove', path);
+    if (halt !== undefined) await halt;
     const node = this.#nodeAt(path);
     if (!(node instanceof Inode)) throw failure(node === undefined ? 'ENOENT' : 'EISDIR', 'unlink', path);
     this.#directoryAt(parentPath(path), 'unlink').change([baseName(path), undefined]);
   }
 
   async rename(from: string, to: string): Promise<void> {
-    await this.enter('rename', from);
+    const halt = this.enter('rename', from);
+    if (halt !== undefined) await halt;
     assert(parentPath(from) === parentPath(to), `rename across directories: ${from} to ${to}`);
     const parent = this.#directoryAt(parentPath(from), 'rename');
     const node = parent.entries.get(baseName(from));
@@ -358,17 +365,20 @@ export class ModelDisk implements Disk {
   }
 
   async syncDirectory(path: string): Promise<void> {
-    await this.enter('syncDirectory', path);
+    const halt = this.enter('syncDirectory', path);
+    if (halt !== undefined) await halt;
     this.#directoryAt(path, 'fsync').flush();
   }
 
   async space(path: string): Promise<{ freeBytes: number; totalBytes: number }> {
-    await this.enter('space', path);
+    const halt = this.enter('space', path);
+    if (halt !== undefined) await halt;
     return { freeBytes: this.capacityBytes - this.usedBytes(), totalBytes: this.capacityBytes };
   }
 
   async lock(path: string): Promise<DiskLock> {
-    await this.enter('lock', path);
+    const halt = this.enter('lock', path);
+    if (halt !== undefined) await halt;
     if (this.#locks.has(path)) {
       throw new StorageError('LOCKED', `${path} is held by process ${process.pid}`, { file: path, pid: process.pid });
     }
@@ -387,18 +397,17 @@ export class ModelDisk implements Disk {
   }
 
   /**
-   * Counts a call; never returns once the power is cut. A call that is stopped or fails has begun: what `begin` changes
+   * Counts a call; undefined: nothing is in its way. Never resolves once the power is cut. A call that is stopped or fails has begun: what `begin` changes
    * is in the cache, and may or may not survive.
    */
-  async enter(kind: CallKind, path: string, begin: () => void = () => undefined): Promise<void> {
+  enter(kind: CallKind, path: string, begin: () => void = () => undefined): Promise<void> | undefined {
     if (this.#isStopped) return forever();
     this.#calls++;
     this.#counts.set(kind, this.count(kind) + 1);
     const outcome = this.#options.onCall?.({ number: this.#calls, kind, path });
-    if (outcome === undefined) return;
+    if (outcome === undefined) return undefined;
     begin();
-    if (outcome === 'stop') return this.stop();
-    throw failure(outcome, kind, path);
+    return outcome === 'stop' ? this.stop() : Promise.reject(failure(outcome, kind, path));
   }
 
   /** Cuts the power: nothing answers from here on. */
@@ -464,25 +473,29 @@ class ModelFile implements File {
   }
 
   async bytes(): Promise<number> {
-    await this.#disk.enter('bytes', this.#path);
+    const halt = this.#disk.enter('bytes', this.#path);
+    if (halt !== undefined) await halt;
     return this.#inode.bytes;
   }
 
   async read(position: number, into: Uint8Array): Promise<number> {
-    await this.#disk.enter('read', this.#path);
+    const halt = this.#disk.enter('read', this.#path);
+    if (halt !== undefined) await halt;
     return readPages(this.#inode, position, into);
   }
 
   async write(position: number, chunks: readonly Uint8Array[]): Promise<void> {
     const put = () => this.#put(position, chunks);
-    await this.#disk.enter('write', this.#path, put);
+    const halt = this.#disk.enter('write', this.#path, put);
+    if (halt !== undefined) await halt;
     put();
   }
 
   async writeDurable(position: number, chunks: readonly Uint8Array[]): Promise<void> {
     assert(chunks.length <= CHUNKS_MAX, `${chunks.length} chunks in one flush`);
     const put = () => this.#put(position, chunks);
-    await this.#disk.enter('writeDurable', this.#path, put);
+    const halt = this.#disk.enter('writeDurable', this.#path, put);
+    if (halt !== undefined) await halt;
     put();
     const end = position + chunks.reduce((sum, chunk) => sum + chunk.length, 0);
     if (end === position) return;
@@ -491,13 +504,15 @@ class ModelFile implements File {
 
   async setBytes(bytes: number): Promise<void> {
     const resize = () => this.#inode.resize(bytes);
-    await this.#disk.enter('setBytes', this.#path, resize);
+    const halt = this.#disk.enter('setBytes', this.#path, resize);
+    if (halt !== undefined) await halt;
     resize();
   }
 
   async flush(): Promise<void> {
     try {
-      await this.#disk.enter('flush', this.#path);
+      const halt = this.#disk.enter('flush', this.#path);
+      if (halt !== undefined) await halt;
     } catch (error) {
       // The kernel marks pages clean though they never reached the disk: the next flush will not write them (W4).
       this.#inode.forgetUnflushed();
@@ -507,7 +522,8 @@ class ModelFile implements File {
   }
 
   async close(): Promise<void> {
-    await this.#disk.enter('close', this.#path);
+    const halt = this.#disk.enter('close', this.#path);
+    if (halt !== undefined) await halt;
   }
 
   #put(position: number, chunks: readonly Uint8Array[]): void {

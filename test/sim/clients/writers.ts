@@ -4,7 +4,7 @@ import { failure, paddedValue, type SimClient } from './client-world.ts';
 
 /** Records sent and not answered, at most: more would only wait in the client. */
 const UNANSWERED_MAX = 24;
-const PADDINGS = [0, 1, 20, 100, 100, 400, 2_000] as const;
+const PADDINGS = [0, 1, 20, 20, 20, 100, 100, 100, 100, 400, 2_000] as const;
 
 /** Sends records one behind the other without waiting; the SDK makes batches and keeps their order. */
 export async function produce(it: SimClient, topic: string, paceMs: number): Promise<void> {

@@ -82,11 +82,14 @@ export class MachineDisk implements Disk {
     return this.#disk.lock(path);
   }
 
-  async read(file: File, path: string, position: number, into: Uint8Array): Promise<number> {
+  read(file: File, path: string, position: number, into: Uint8Array): Promise<number> {
     const ms = this.#weather.readMs();
-    if (ms > 0) await this.#after(ms);
-    if (this.#weather.failsRead(path)) throw ioError('read', path);
-    return file.read(position, into);
+    if (ms > 0) return this.#after(ms).then(() => this.#readNow(file, path, position, into));
+    return this.#readNow(file, path, position, into);
+  }
+
+  #readNow(file: File, path: string, position: number, into: Uint8Array): Promise<number> {
+    return this.#weather.failsRead(path) ? Promise.reject(ioError('read', path)) : file.read(position, into);
   }
 
   async writeDurable(file: File, path: string, position: number, chunks: readonly Uint8Array[]): Promise<void> {
