@@ -101,7 +101,8 @@ class Simulation {
   readonly #harm: Harm;
   readonly #world: ClientWorld;
   readonly #topics: readonly SimTopic[];
-  readonly #kinds: readonly Fault[];
+  /** With the number of the stream of chance each lives by. */
+  readonly #kinds: readonly { readonly fault: Fault; readonly number: number }[];
   readonly #operations: readonly string[];
   readonly #chaosMs: number;
   readonly #paceMs: number;
@@ -125,8 +126,10 @@ class Simulation {
       { name: 'u', replicas: Math.min(2, nodeIds.length) },
     ];
     const share = random.pick([0.15, 0.3, 0.5]);
-    // Drawn for every kind, also for those left out: the rest stays as the seed has it.
-    this.#kinds = ALL_FAULTS.filter(({ name }) => random.chance(share) && !without.includes(name));
+    // Drawn and numbered for every kind, also for those left out: the rest stays as the seed has it.
+    this.#kinds = ALL_FAULTS.filter(() => random.chance(share))
+      .map((fault, number) => ({ fault, number }))
+      .filter(({ fault }) => !without.includes(fault.name));
     this.#operations = [...OPERATIONS, 'garden'].filter((name) => random.chance(0.6) && !without.includes(name));
     const chaosMs = random.pick([1_500, 3_000, 6_000]);
     this.#chaosMs = options.chaosMs ?? chaosMs;
@@ -155,19 +158,21 @@ class Simulation {
   }
 
   get plan(): { readonly kinds: readonly string[]; readonly chaosMs: number } {
-    return { kinds: [...this.#kinds.map(({ name }) => name), ...this.#operations], chaosMs: this.#chaosMs };
+    return { kinds: [...this.#kinds.map(({ fault }) => fault.name), ...this.#operations], chaosMs: this.#chaosMs };
   }
 
   run(): Report {
     const { scheduler } = this;
     const ids = [...this.#cluster.nodes.keys()];
-    this.#trace(() => `seed ${this.#options.seed}: ${ids.length} nodes, faults ${this.#kinds.map(({ name }) => name)}`);
+    this.#trace(
+      () => `seed ${this.#options.seed}: ${ids.length} nodes, faults ${this.#kinds.map(({ fault }) => fault.name)}`,
+    );
     for (const id of ids) this.#cluster.boot(id);
     this.#until(() => this.#isReady(ids), 'the cluster is born', BORN_WITHIN_MS);
     this.#createTopics();
     this.#employ();
     this.#isChaos = true;
-    for (const [at, fault] of this.#kinds.entries()) this.#unleash(fault, new Prng(this.#options.seed * 64 + at));
+    for (const { fault, number } of this.#kinds) this.#unleash(fault, new Prng(this.#options.seed * 64 + number));
     this.#runFor(this.#chaosMs);
     this.#isChaos = false;
     this.#trace(() => 'the chaos is over');
@@ -332,13 +337,30 @@ class Simulation {
   #isReady(ids: readonly string[]): boolean {
     return ids.every((id) => {
       const { broker } = this.#cluster.node(id);
-      return broker?.readiness().every(({ isOk }) => isOk) === true;
+      const mayWait = id === this.#harm.unlucky && this.#lost().length > 0;
+      return broker?.readiness().every(({ isOk, name }) => isOk || (name === 'logs' && mayWait)) === true;
+    });
+  }
+
+  /** Groups that the unlucky machine cannot serve: stopped by name, or waiting for an entry that all others have trimmed
+   *  meanwhile, so that nobody can supply it any more. */
+  #lost(): readonly number[] {
+    const { unlucky } = this.#harm;
+    return [...this.view.groups.values()].flatMap(({ id, replicas }) => {
+      const others = [...replicas.values()].filter(({ node }) => node !== unlucky);
+      const damage = replicas.get(unlucky)?.observed.log.damage ?? [];
+      const isTrimmed = damage.some(({ firstIndex }) =>
+        others.every(({ observed: { log } }) => log.base.index >= firstIndex),
+      );
+      return isTrimmed || this.#stopped.has(`${unlucky}/${id}`) ? [id] : [];
     });
   }
 
   #isConverged(): boolean {
+    const { unlucky } = this.#harm;
+    const lost = this.#lost();
     for (const { id, replicas } of this.view.groups.values()) {
-      const [first, ...others] = [...replicas.values()].filter(({ node }) => !this.#stopped.has(`${node}/${id}`));
+      const [first, ...others] = [...replicas.values()].filter(({ node }) => node !== unlucky || !lost.includes(id));
       if (first === undefined) continue;
       const { log } = first.observed;
       const { high, low } = log.lastChain;
@@ -355,8 +377,8 @@ class Simulation {
 
   #judge(): void {
     let isDone = false;
-    const isStopped = (node: string): boolean => [...this.#stopped].some((where) => where.startsWith(`${node}/`));
-    compareReplicas(this.#cluster, this.#topics, this.#world.recorder, isStopped).then(
+    const isLost = (node: string): boolean => node === this.#harm.unlucky && this.#lost().length > 0;
+    compareReplicas(this.#cluster, this.#topics, this.#world.recorder, isLost).then(
       () => {
         isDone = true;
       },

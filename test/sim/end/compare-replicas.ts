@@ -11,12 +11,12 @@ export async function compareReplicas(
   cluster: SimCluster,
   topics: readonly SimTopic[],
   recorder: Recorder,
-  isStopped: (node: string) => boolean,
+  isLost: (node: string) => boolean,
 ): Promise<void> {
   for (const { name } of topics) {
     for (const { id, broker } of cluster.running()) {
       const description = await broker.describeTopic(name);
-      if (!description.partitions[0]!.replicas.includes(id) || isStopped(id)) continue;
+      if (!description.partitions[0]!.replicas.includes(id) || isLost(id)) continue;
       const records: Sighting[] = [];
       let offset: number | undefined;
       for (;;) {
