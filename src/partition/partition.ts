@@ -476,13 +476,8 @@ export class Partition {
     const index = error instanceof StorageError && error.code === 'CORRUPT' ? error.index : undefined;
     if (index === undefined) this.#events.onTrouble('reading entries for a follower failed', error);
     // Peers that cannot help are an answer; a rejection is a broken invariant, and the process ends by it (N9).
-    else void this.#mend(index).then((isMended) => this.#mendedForFollower(isMended));
-  }
-
-  /** A leader that cannot read on, while nobody has the entry, would hold its followers up for ever: perhaps nobody
-   *  ever had it, and then a majority goes on without it. */
-  #mendedForFollower(isMended: boolean): void {
-    if (!isMended && !this.#isClosed) this.#step((raft) => raft.stepDown());
+    // A leader that cannot read on steps down: perhaps nobody else ever had the entry, and a majority does without it.
+    else void this.#mend(index).then((isMended) => isMended || this.#step((raft) => raft.stepDown()));
   }
 
   async #mend(index: LogIndex): Promise<boolean> {
