@@ -4,6 +4,7 @@ import { commitIsDurable } from './commit-is-durable.ts';
 import { committedIsKept } from './committed-is-kept.ts';
 import { configurationsOverlap } from './configurations-overlap.ts';
 import { coreInvariants } from './core-invariants.ts';
+import { cutsOnlyOnConflict } from './cuts-only-on-conflict.ts';
 import { hardStateNeverFalls } from './hard-state-never-falls.ts';
 import { leaderCommitsOwnTerm } from './leader-commits-own-term.ts';
 import { leaderCompleteness } from './leader-completeness.ts';
@@ -34,5 +35,6 @@ export function allInvariants(): readonly Invariant[] {
     toldAfterDurable(),
     votesGoToLongerLogs(),
     leaderCommitsOwnTerm(),
+    cutsOnlyOnConflict(),
   ];
 }
