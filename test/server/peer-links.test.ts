@@ -306,6 +306,43 @@ describe('a link that ends', () => {
   });
 });
 
+describe('a node that is not in --peers', () => {
+  /** n2 knows n1; n1 knows nobody. */
+  async function strangers(): Promise<[Node, Node]> {
+    const second = await node('n2', { n1: '127.0.0.1:1' });
+    const first = await node('n1', {});
+    second.links.attach(second.handler);
+    first.links.attach(first.handler);
+    return [first, second];
+  }
+
+  test('is linked once it is learnt, and not a second time', async () => {
+    const [first, second] = await strangers();
+    first.links.learn('n2', `127.0.0.1:${second.links.port}`);
+    first.links.learn('n2', '127.0.0.1:1');
+    await until('the link is up', () => first.links.isUp('n2') && second.links.isUp('n1'));
+    expect(first.links.list).toMatchObject([{ id: 'n2', isUp: true, peerAddress: `127.0.0.1:${second.links.port}` }]);
+  });
+
+  test('is let go when it is forgotten, for good', async () => {
+    const [first, second] = await strangers();
+    first.links.learn('n2', `127.0.0.1:${second.links.port}`);
+    await until('the link is up', () => first.links.isUp('n2') && second.links.isUp('n1'));
+    first.links.forget('n2');
+    await until('both heard it', () => [first, second].every(({ handler }) => handler.events.length === 2));
+    expect(first.links.list).toEqual([]);
+    expect(first.links.send('n2', 'control', 1, [new Uint8Array(1)])).toBe(false);
+  });
+
+  test('that does not answer says why in the list of peers', async () => {
+    const [first, second] = await strangers();
+    Object.assign(second.handler, { clusterId: 'c2' });
+    first.links.learn('n2', `127.0.0.1:${second.links.port}`);
+    await until('the reason is known', () => first.links.list.some(({ trouble }) => trouble !== undefined));
+    expect(first.links.list[0]!.trouble).toMatch(/belongs to cluster/);
+  });
+});
+
 describe('who is let in', () => {
   test.each([
     ['another cluster', (_a: Handler, b: Handler) => Object.assign(b, { clusterId: 'c2' }), /belongs to cluster c/],
