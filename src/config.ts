@@ -81,6 +81,20 @@ const schema = group({
   wal: group({
     segmentBytes: integer(64 * MiB, 64 * KiB, 1024 * MiB, 'Size at which a segment file is sealed and the next begun.'),
   }),
+  compaction: group({
+    ioBytesPerSecond: integer(
+      32 * MiB,
+      64 * KiB,
+      4096 * MiB,
+      'Bytes a second that key compaction reads and writes, over all partitions of the node.',
+    ),
+    mapBytes: integer(
+      16 * MiB,
+      8 * MiB,
+      4096 * MiB,
+      'Table of keys of one pass of compaction: 32 to 64 bytes a key. More keys take more passes.',
+    ),
+  }),
   limits: group({
     recordBytesMax: integer(1 * MiB, 1 * KiB, 4 * MiB, 'Key, value and headers of one record.'),
     batchBytesMax: integer(4 * MiB, 4 * KiB, 4 * MiB, 'One encoded record batch.'),
@@ -142,6 +156,7 @@ export interface Config {
     readonly uncommittedBytesMax: number;
   };
   readonly wal: { readonly segmentBytes: number };
+  readonly compaction: { readonly ioBytesPerSecond: number; readonly mapBytes: number };
   readonly limits: {
     readonly recordBytesMax: number;
     readonly batchBytesMax: number;

@@ -44,6 +44,9 @@ export type MetricName =
   | 'logdrive_wal_repairs_total'
   | 'logdrive_wal_lost_logs_total'
   | 'logdrive_raft_lost_acks_total'
+  | 'logdrive_compaction_runs_total'
+  | 'logdrive_compaction_reclaimed_bytes_total'
+  | 'logdrive_compaction_opaque_batches_total'
   | 'logdrive_disk_free_bytes'
   | 'logdrive_disk_total_bytes'
   | 'logdrive_append_seconds'
@@ -97,6 +100,9 @@ export const METRICS: Readonly<Record<MetricName, MetricRow>> = {
   logdrive_wal_repairs_total: { kind: 'counter', sentence: 'Damaged entries put right from a peer.', labels: [] },
   logdrive_wal_lost_logs_total: { kind: 'counter', sentence: 'Logs on this node that could not be opened and were set aside to be made anew from the other replicas.', labels: [] },
   logdrive_raft_lost_acks_total: { kind: 'counter', sentence: 'Times a leader on this node found that a follower had lost what it had acked.', labels: ['peer'] },
+  logdrive_compaction_runs_total: { kind: 'counter', sentence: 'Passes of key compaction that ended, by how.', labels: ['result'] },
+  logdrive_compaction_reclaimed_bytes_total: { kind: 'counter', sentence: 'Bytes of segments that compaction gave back.', labels: [] },
+  logdrive_compaction_opaque_batches_total: { kind: 'counter', sentence: 'Batches a pass left alone because their records cannot be looked at.', labels: [] },
   logdrive_disk_free_bytes: { kind: 'gauge', sentence: 'Free space where the data directory lies.', labels: [] },
   logdrive_disk_total_bytes: { kind: 'gauge', sentence: 'Size of the disk where the data directory lies.', labels: [] },
   logdrive_append_seconds: { kind: 'histogram', sentence: 'From the arrival of an append to its answer.', labels: ['face'], buckets: LATENCY_BUCKETS },

@@ -8,7 +8,7 @@
 import assert from 'node:assert/strict';
 import { CHUNKS_MAX, type File, totalBytes } from './disk.ts';
 import { encodeFooter, type SegmentSummary } from './footer.ts';
-import { ENTRY_HEADER_BYTES, entryBytes } from './format.ts';
+import { entryBytes } from './format.ts';
 import { encodeFrameHeader, FRAME_HEADER_BYTES, frameSeed } from './frame.ts';
 import { IndexTable } from './index-table.ts';
 import { type LogPoint, pointAfter } from './log-point.ts';
@@ -217,7 +217,7 @@ export class ActiveSegment {
       this.marks.add(header, position, this.#frames + 1);
       this.#termRuns.add(header.term, header.index);
       this.#last = pointAfter(header);
-      position += ENTRY_HEADER_BYTES + header.payloadBytes;
+      position += entryBytes(entry);
     }
   }
 }

@@ -24,11 +24,13 @@
  *        88  u32  chain, high half   } over the previous chain and bytes 4..87, and so over the payload checksum;
  *        92  u32  chain, low half    } not over itself and the header CRC
  *
- * 64-bit fields hold safe integers; anything above is refused.
+ * 64-bit fields hold safe integers; anything above is refused. An entry that lost records to compaction has a prefix in
+ * front of the same header, and other bytes behind it: compacted-entry.ts.
  */
 import assert from 'node:assert/strict';
 import { chainAfter, sameChain } from './chain.ts';
 import { crc32c } from './checksum.ts';
+import { COMPACTED_PREFIX_BYTES, isCompactedAt, parseCompactedPrefix } from './compacted-entry.ts';
 import { StorageError } from './errors.ts';
 import { fromHex, getU64, putU64, toHex } from './fields.ts';
 import type {
@@ -47,8 +49,9 @@ import type {
 export const ENTRY_HEADER_BYTES = 96;
 /** Bytes of a batch that its own CRC leaves out and the header CRC takes over. */
 export const BATCH_UNCHECKED_BYTES = 21;
+const BATCH_PROBE_BYTES = ENTRY_HEADER_BYTES + BATCH_UNCHECKED_BYTES;
 /** The most that must be at hand to check any entry's header. */
-export const ENTRY_PROBE_BYTES: number = ENTRY_HEADER_BYTES + BATCH_UNCHECKED_BYTES;
+export const ENTRY_PROBE_BYTES: number = ENTRY_HEADER_BYTES + Math.max(BATCH_UNCHECKED_BYTES, COMPACTED_PREFIX_BYTES);
 /** Far above every limit upstairs; bounds what a reader allocates for one entry. */
 export const ENTRY_PAYLOAD_BYTES_MAX: number = 256 * 1024 * 1024;
 
@@ -78,7 +81,7 @@ export interface NewEntry {
 export type HeaderFault = 'short' | 'corrupt' | 'unsupported';
 
 // One scratch for header and the batch bytes its CRC covers: encoding is synchronous and never re-entered.
-const scratch = new Uint8Array(ENTRY_PROBE_BYTES);
+const scratch = new Uint8Array(BATCH_PROBE_BYTES);
 const scratchView = new DataView(scratch.buffer);
 
 /** Encodes an entry. The payload of a batch already carries its CRC, checked where the batch came in. */
@@ -112,7 +115,7 @@ export function encodeEntry(entry: NewEntry, previousChain: ChainSum): LogEntry 
   view.setUint32(88, chain.high, true);
   view.setUint32(92, chain.low, true);
   if (isBatch) scratch.set(payload.subarray(0, BATCH_UNCHECKED_BYTES), ENTRY_HEADER_BYTES);
-  view.setUint32(0, crc32c(scratch.subarray(4, isBatch ? ENTRY_PROBE_BYTES : ENTRY_HEADER_BYTES)), true);
+  view.setUint32(0, crc32c(scratch.subarray(4, isBatch ? BATCH_PROBE_BYTES : ENTRY_HEADER_BYTES)), true);
   const header: EntryHeader = {
     kind: entry.kind,
     flags: 0,
@@ -126,6 +129,7 @@ export function encodeEntry(entry: NewEntry, previousChain: ChainSum): LogEntry 
     payloadBytes: payload.length,
     payloadChecksum,
     chain,
+    compacted: undefined,
   };
   return { header, headerBytes: scratch.slice(0, ENTRY_HEADER_BYTES), payload };
 }
@@ -146,14 +150,36 @@ export function parseEntryHeader(
   end: number,
 ): EntryHeader | HeaderFault {
   if (at + ENTRY_HEADER_BYTES > end) return 'short';
+  if (isCompactedAt(view, at)) return parseCompactedHeader(bytes, view, at, end);
   const payloadBytes = view.getUint32(at + 4, true);
   const kindCode = bytes[at + 9]!;
   const isBatch = kindCode === BATCH_CODE;
   if (isBatch && payloadBytes < BATCH_UNCHECKED_BYTES) return 'corrupt';
-  const checkedEnd = at + (isBatch ? ENTRY_PROBE_BYTES : ENTRY_HEADER_BYTES);
+  const checkedEnd = at + (isBatch ? BATCH_PROBE_BYTES : ENTRY_HEADER_BYTES);
   if (checkedEnd > end) return 'short';
   if (crc32c(bytes.subarray(at + 4, checkedEnd)) !== view.getUint32(at, true)) return 'corrupt';
-  const kind = KINDS[kindCode];
+  const header = headerFields(bytes, view, at);
+  if (typeof header === 'string') return header;
+  if (isBatch && batchChecksum(bytes, at + ENTRY_HEADER_BYTES) !== header.payloadChecksum) return 'corrupt';
+  return header;
+}
+
+/** As parseEntryHeader, of an entry whose prefix says that it was compacted: the prefix's CRC covers the header too. */
+function parseCompactedHeader(bytes: Uint8Array, view: DataView, at: number, end: number): EntryHeader | HeaderFault {
+  if (at + COMPACTED_PREFIX_BYTES + ENTRY_HEADER_BYTES > end) return 'short';
+  const compacted = parseCompactedPrefix(bytes, view, at, ENTRY_HEADER_BYTES);
+  if (typeof compacted === 'string') return compacted;
+  const header = headerFields(bytes, view, at + COMPACTED_PREFIX_BYTES);
+  if (typeof header === 'string') return header;
+  // Only records can be superseded, and what is left of them is less than there was.
+  if (header.kind !== 'batch' || compacted.payloadBytes >= header.payloadBytes) return 'corrupt';
+  return { ...header, compacted };
+}
+
+/** The fields of a header whose bytes passed their check. */
+function headerFields(bytes: Uint8Array, view: DataView, at: number): EntryHeader | 'corrupt' | 'unsupported' {
+  const payloadBytes = view.getUint32(at + 4, true);
+  const kind = KINDS[bytes[at + 9]!];
   const hasProducer = bytes[at + 11]!;
   if (bytes[at + 8] !== ENTRY_VERSION || kind === undefined || bytes[at + 10] !== 0 || hasProducer > 1) {
     return 'unsupported';
@@ -166,7 +192,6 @@ export function parseEntryHeader(
   const payloadChecksum = view.getUint32(at + 12, true);
   if (index === undefined || term === undefined || baseOffset === undefined) return 'corrupt';
   if (appendTimeMs === undefined || sequence === undefined || payloadBytes > ENTRY_PAYLOAD_BYTES_MAX) return 'corrupt';
-  if (isBatch && batchChecksum(bytes, at + ENTRY_HEADER_BYTES) !== payloadChecksum) return 'corrupt';
   return {
     kind,
     flags: 0,
@@ -183,22 +208,38 @@ export function parseEntryHeader(
     payloadBytes,
     payloadChecksum,
     chain: { high: view.getUint32(at + 88, true), low: view.getUint32(at + 92, true) },
+    compacted: undefined,
   };
 }
 
 /** Whether the payload is the one its (checked) header names. */
 export function isPayloadSound(header: EntryHeader, payload: Uint8Array): boolean {
-  const covered = header.kind === 'batch' ? payload.subarray(BATCH_UNCHECKED_BYTES) : payload;
-  return crc32c(covered) === header.payloadChecksum;
+  const { payloadBytes, payloadChecksum } = header.compacted ?? header;
+  if (payload.length !== payloadBytes) return false;
+  // A compacted payload has a checksum over all of it; that of a whole batch is the batch's own.
+  const isWholeBatch = header.kind === 'batch' && header.compacted === undefined;
+  return crc32c(isWholeBatch ? payload.subarray(BATCH_UNCHECKED_BYTES) : payload) === payloadChecksum;
 }
 
 /** Whether the header's chain follows from the chain before it. */
 export function isChained(headerBytes: Uint8Array, header: EntryHeader, previousChain: ChainSum): boolean {
-  return sameChain(chainAfter(previousChain, headerBytes, CHAIN_START, CHAIN_END), header.chain);
+  // A compacted entry's header lies behind its prefix, unchanged: its chain is that of the entry as it was appended.
+  const at = headerBytes.length - ENTRY_HEADER_BYTES;
+  return sameChain(chainAfter(previousChain, headerBytes, at + CHAIN_START, at + CHAIN_END), header.chain);
+}
+
+/** Where the payload begins, from the entry's first byte on. */
+export function payloadStart({ compacted }: EntryHeader): number {
+  return compacted === undefined ? ENTRY_HEADER_BYTES : COMPACTED_PREFIX_BYTES + ENTRY_HEADER_BYTES;
+}
+
+/** Bytes the entry takes where it lies, header and payload. */
+export function storedBytes(header: EntryHeader): number {
+  return payloadStart(header) + (header.compacted ?? header).payloadBytes;
 }
 
 export function entryBytes(entry: LogEntry): number {
-  return ENTRY_HEADER_BYTES + entry.payload.length;
+  return entry.headerBytes.length + entry.payload.length;
 }
 
 /** A sentence about why `next` cannot follow `previous`, or undefined when it can. */
@@ -235,7 +276,7 @@ export function decodeEntries(bytes: Uint8Array, previousChain: ChainSum | undef
     if (disorder !== undefined) throw entryError(disorder, at, header);
     entries.push(entry);
     chain = header.chain;
-    at += ENTRY_HEADER_BYTES + header.payloadBytes;
+    at += storedBytes(header);
   }
   return entries;
 }
@@ -249,9 +290,10 @@ export function decodeEntryAt(
 ): LogEntry | HeaderFault | 'payload' {
   const header = parseEntryHeader(bytes, view, at, end);
   if (typeof header === 'string') return header;
-  const payloadAt = at + ENTRY_HEADER_BYTES;
-  if (payloadAt + header.payloadBytes > end) return 'short';
-  const payload = bytes.subarray(payloadAt, payloadAt + header.payloadBytes);
+  const payloadAt = at + payloadStart(header);
+  const payloadEnd = at + storedBytes(header);
+  if (payloadEnd > end) return 'short';
+  const payload = bytes.subarray(payloadAt, payloadEnd);
   if (!isPayloadSound(header, payload)) return 'payload';
   return { header, headerBytes: bytes.subarray(at, payloadAt), payload };
 }

@@ -13,7 +13,7 @@
 import assert from 'node:assert/strict';
 import { ActiveSegment } from './active-segment.ts';
 import { isStorageError, StorageError } from './errors.ts';
-import { ENTRY_HEADER_BYTES } from './format.ts';
+import { entryBytes } from './format.ts';
 import type { LogPoint } from './log-point.ts';
 import type { Found } from './segment-reader.ts';
 import type { Segments } from './segments.ts';
@@ -119,7 +119,7 @@ export class GroupCommit {
     this.assertOpen();
     for (const entry of entries) {
       this.#waiting.push(entry);
-      this.#waitingBytes += ENTRY_HEADER_BYTES + entry.payload.length;
+      this.#waitingBytes += entryBytes(entry);
     }
     this.#wake();
   }
@@ -183,7 +183,7 @@ export class GroupCommit {
 
   #dropWaiting(above: LogIndex): void {
     while (this.#waiting.length > 0 && this.#waiting.at(-1)!.header.index > above) {
-      this.#waitingBytes -= ENTRY_HEADER_BYTES + this.#waiting.pop()!.payload.length;
+      this.#waitingBytes -= entryBytes(this.#waiting.pop()!);
     }
   }
 
@@ -238,7 +238,7 @@ export class GroupCommit {
     if (this.#pendingCut !== undefined || this.#waiting.length === 0) return;
     const { active } = this.#segments;
     const room = this.#options.segmentBytes - active.dataEnd;
-    const firstBytes = ENTRY_HEADER_BYTES + this.#waiting[0]!.payload.length;
+    const firstBytes = entryBytes(this.#waiting[0]!);
     if (!active.isEmpty && firstBytes > room && this.#events.mayRoll()) {
       const last = await this.#segments.roll(this.#events.commitHint());
       this.#events.onSealed({ term: last.term, index: last.index });
@@ -262,7 +262,7 @@ export class GroupCommit {
     if (last === undefined || last.index <= this.#flushed.index) return;
     const gone = this.#waiting.splice(0, standing.length);
     assert(gone.at(-1)?.header.index === last.index, `flushed ${last.index}, waited for ${gone.at(-1)?.header.index}`);
-    for (const entry of gone) this.#waitingBytes -= ENTRY_HEADER_BYTES + entry.payload.length;
+    for (const entry of gone) this.#waitingBytes -= entryBytes(entry);
     this.#flushed = { term: last.term, index: last.index };
     this.#events.onFlushed(this.#flushed, { entries: standing.length, bytes });
   }

@@ -25,10 +25,12 @@ export { MemoryDisk, type MemoryDiskOptions } from './memory-disk.ts';
 export { NodeDisk } from './node-disk.ts';
 export { repairDirectory, type Unmended } from './offline-repair.ts';
 export type { LogEvent, LogOptions, LogTimers } from './options.ts';
+export type { RewritePlan, Rewritten } from './rewrite.ts';
 export type { Marker } from './standing.ts';
 export type {
   ByteCount,
   ChainSum,
+  CompactedPayload,
   Damage,
   EntryHeader,
   EntryId,

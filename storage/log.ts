@@ -21,6 +21,7 @@ import { LogState } from './log-state.ts';
 import { type LogOptions, limitsOf } from './options.ts';
 import type { Recovered } from './recovery.ts';
 import { mendFrames, repairEntry } from './repair.ts';
+import { type RewritePlan, Rewriter, type Rewritten } from './rewrite.ts';
 import { SegmentReader } from './segment-reader.ts';
 import type { Fault } from './segment-scan.ts';
 import type { Segments } from './segments.ts';
@@ -72,6 +73,7 @@ export class Log {
   readonly #reader: LogReader;
   readonly #snapshots: SnapshotFiles;
   readonly #incoming: IncomingSnapshot;
+  readonly #rewriter: Rewriter;
   readonly #damage: DamageList;
   readonly #hardStateFile: HardStateFile;
   #hardState: HardState;
@@ -106,6 +108,15 @@ export class Log {
         mendFrames: (segment, fault) => this.#mendFrames(segment, fault),
       },
     );
+    const { segments, damage } = recovered;
+    this.#rewriter = new Rewriter(
+      { context, segments, commit: this.#commit, reader: this.#reader, damage },
+      {
+        commitHint: () => this.commitHint,
+        assertOpen: () => this.#assertNotClosed(),
+        writing: (work) => this.#orFail(work),
+      },
+    );
     if (recovered.torn !== undefined) options.observe?.({ kind: 'torn-end', ...recovered.torn });
     for (const file of recovered.mended) options.observe?.({ kind: 'mended', file });
     for (const found of this.#damage.list()) {
@@ -121,23 +132,18 @@ export class Log {
   get firstIndex(): LogIndex {
     return this.#state.base.index + 1;
   }
-
   get lastIndex(): LogIndex {
     return this.#state.last.index;
   }
-
   get lastTerm(): Term {
     return this.#state.last.term;
   }
-
   get lastChain(): ChainSum {
     return this.#state.last.chain;
   }
-
   get lastAppendTimeMs(): Ms {
     return this.#state.last.appendTimeMs;
   }
-
   get firstOffset(): Offset {
     return this.#state.base.nextOffset;
   }
@@ -182,7 +188,7 @@ export class Log {
     return this.#segments.bytes;
   }
 
-  /** Bytes accepted and not flushed. */
+  /** Accepted and not flushed. */
   get waitingBytes(): ByteCount {
     return this.#commit.waitingBytes;
   }
@@ -393,6 +399,11 @@ export class Log {
     this.#state.repaired(entry.header);
   }
 
+  /** See Rewriter. */
+  rewrite(first: LogIndex, last: LogIndex, plan: RewritePlan): Promise<Rewritten | undefined> {
+    return this.#rewriter.rewrite(first, last, plan);
+  }
+
   /** Resolves when everything accepted so far is durable. */
   async flush(): Promise<void> {
     this.#assertNotClosed();
@@ -412,6 +423,7 @@ export class Log {
     // After a failed write nothing is changed any more: what is on the disk is for the next start to judge.
     const isClean = !this.#commit.hasFailed;
     this.#commit.stop();
+    await this.#rewriter.settled();
     // A failed save has been told to its caller, and to the owner of the log.
     await this.#savingHardState?.catch(() => undefined);
     await this.#segments.close({ isClean });
@@ -472,9 +484,9 @@ export class Log {
   }
 
   /** A full disk fails the call alone; anything else that fails to reach the disk ends the log (W4). */
-  async #orFail(work: Promise<void>): Promise<void> {
+  async #orFail<T>(work: Promise<T>): Promise<T> {
     try {
-      await work;
+      return await work;
     } catch (error) {
       if (!isStorageError(error, 'FULL')) this.#commit.fail(error);
       throw error;

@@ -10,7 +10,7 @@ import assert from 'node:assert/strict';
 import type { DamageList } from './damage.ts';
 import type { File } from './disk.ts';
 import { StorageError } from './errors.ts';
-import { decodeEntries, ENTRY_HEADER_BYTES, isChained, isPayloadSound } from './format.ts';
+import { decodeEntries, entryBytes, isChained, isPayloadSound } from './format.ts';
 import { encodeFrameHeader, FRAME_HEADER_BYTES, frameSeed } from './frame.ts';
 import type { LogContext } from './log-context.ts';
 import { pointAfter, samePoint, whyNotAfter } from './log-point.ts';
@@ -30,7 +30,7 @@ export async function repairEntry(context: RepairContext, entry: LogEntry): Prom
   const reason = whyUnfit(context, fault, entry);
   if (reason !== undefined) return refuse(reason, header.index);
   const position = placeOf(fault);
-  const end = position + ENTRY_HEADER_BYTES + header.payloadBytes;
+  const end = position + entryBytes(entry);
   const file = await context.disk.open(found.path, 'write');
   try {
     if (position !== fault.position) await writeLostFrames(context, file, found);
@@ -86,12 +86,13 @@ async function holdsEntries(file: File, fault: Fault): Promise<boolean> {
 }
 
 async function assertReadsBack(file: File, path: string, position: ByteCount, entry: LogEntry): Promise<void> {
-  const back = new Uint8Array(ENTRY_HEADER_BYTES + entry.payload.length);
+  const back = new Uint8Array(entryBytes(entry));
+  const payloadAt = entry.headerBytes.length;
   const count = await file.read(position, back);
   const isSame =
     count === back.length &&
-    Buffer.compare(back.subarray(0, ENTRY_HEADER_BYTES), entry.headerBytes) === 0 &&
-    Buffer.compare(back.subarray(ENTRY_HEADER_BYTES), entry.payload) === 0;
+    Buffer.compare(back.subarray(0, payloadAt), entry.headerBytes) === 0 &&
+    Buffer.compare(back.subarray(payloadAt), entry.payload) === 0;
   if (!isSame)
     throw new StorageError('FLUSH_FAILED', 'a repaired entry reads back otherwise', { file: path, position });
 }
@@ -113,7 +114,7 @@ function whyUnfit(context: RepairContext, fault: Fault, entry: LogEntry): string
   if (!isChained(entry.headerBytes, header, fault.before.chain)) return 'its chain does not follow the entry before it';
   if (!isPayloadSound(header, entry.payload)) return 'its payload fails its checksum';
   const after = pointAfter(header);
-  const end = placeOf(fault) + ENTRY_HEADER_BYTES + header.payloadBytes;
+  const end = placeOf(fault) + entryBytes(entry);
   const entriesEnd = entriesEndOf(fault);
   if (after.index < fault.after.index) {
     return end < entriesEnd ? undefined : `it ends at byte ${end}, the region's entries at ${entriesEnd}`;

@@ -12,11 +12,11 @@ import { FileWindow } from './file-window.ts';
 import { readFooter, sameSummary } from './footer.ts';
 import {
   decodeEntryAt,
-  ENTRY_HEADER_BYTES,
   ENTRY_PROBE_BYTES,
   entryBytes,
   isChained,
   parseEntryHeader,
+  storedBytes,
   whyNotNext,
 } from './format.ts';
 import { FRAME_HEADER_BYTES, FRAME_MAGIC, frameSeed, parseFrameHeader } from './frame.ts';
@@ -212,7 +212,7 @@ function startOf({ before }: StoredSegment): Mark {
 }
 
 function sizeOf(found: Found): ByteCount {
-  return ENTRY_HEADER_BYTES + found.header.payloadBytes;
+  return storedBytes(found.header);
 }
 
 function corrupt(what: string, segment: StoredSegment, position: ByteCount, index: LogIndex): StorageError {
@@ -275,13 +275,13 @@ class Walk {
   }
 
   pass(header: EntryHeader): void {
-    this.position += ENTRY_HEADER_BYTES + header.payloadBytes;
+    this.position += storedBytes(header);
   }
 
   /** The next entry, whole and checked against the one before it. */
   async take(index: LogIndex, previous: LogEntry | undefined, chain: ChainSum | undefined): Promise<LogEntry> {
     const { header } = await this.peek(index);
-    const size = ENTRY_HEADER_BYTES + header.payloadBytes;
+    const size = storedBytes(header);
     const window = this.#window;
     if (!window.has(this.position, size)) await window.load(this.position, size);
     const entry = decodeEntryAt(window.bytes, window.view, window.at(this.position), window.bytes.length);

@@ -12,7 +12,7 @@
 import type { File } from './disk.ts';
 import { StorageError } from './errors.ts';
 import { FileWindow } from './file-window.ts';
-import { ENTRY_HEADER_BYTES, ENTRY_PROBE_BYTES, isChained, isPayloadSound, parseEntryHeader } from './format.ts';
+import { ENTRY_PROBE_BYTES, isChained, isPayloadSound, parseEntryHeader, payloadStart, storedBytes } from './format.ts';
 import { FRAME_HEADER_BYTES, FRAME_MAGIC, type FrameHeader, frameSeed, parseFrameHeader } from './frame.ts';
 import { type LogPoint, pointAfter, samePoint, whyNotAfter } from './log-point.ts';
 import { SEGMENT_HEADER_BYTES } from './segment-header.ts';
@@ -246,15 +246,14 @@ class Scan {
     const lost = { next: bodyEnd, point, fault: { position, end: bodyEnd, before: point, after: undefined } };
     if (typeof header === 'string') return lost;
     const at = window.at(position);
-    const headerBytes = window.bytes.subarray(at, at + ENTRY_HEADER_BYTES);
+    const headerBytes = window.bytes.subarray(at, at + payloadStart(header));
     const isNext = whyNotAfter(point, header) === undefined && isChained(headerBytes, header, point.chain);
-    const next = position + ENTRY_HEADER_BYTES + header.payloadBytes;
+    const next = position + storedBytes(header);
     if (!isNext || header.groupId !== this.#target.groupId || next > bodyEnd) return lost;
     const after = pointAfter(header);
     if (!window.has(position, next - position)) await window.load(position, next - position);
-    const payload = window.bytes.subarray(window.at(position) + ENTRY_HEADER_BYTES, window.at(next));
-    if (payload.length === header.payloadBytes && isPayloadSound(header, payload))
-      return { next, point: after, header };
+    const payload = window.bytes.subarray(window.at(position) + payloadStart(header), window.at(next));
+    if (isPayloadSound(header, payload)) return { next, point: after, header };
     return { next, point: after, fault: { position, end: next, before: point, after } };
   }
 

@@ -10,7 +10,7 @@
 import assert from 'node:assert/strict';
 import { ActiveSegment } from './active-segment.ts';
 import { totalBytes } from './disk.ts';
-import { encodeFooter, type SegmentSummary } from './footer.ts';
+import { encodeFooter, type SegmentSummary, sameSummary } from './footer.ts';
 import type { Mark } from './index-table.ts';
 import type { LogContext } from './log-context.ts';
 import { type LogPoint, samePoint } from './log-point.ts';
@@ -156,6 +156,39 @@ export class Segments {
     await this.#removeFiles(dropped);
   }
 
+  /** A segment id for a file that is made beside the log: taken in the manifest first, so that the file, until it is
+   *  listed, is residue, and no other segment ever has its id. */
+  async takeSegmentId(commitHint: LogIndex): Promise<number> {
+    const segmentId = this.#manifest.nextSegmentId;
+    await this.#list({ sealed: this.#summaries(), active: this.#active, commitHint, nextSegmentId: segmentId + 1 });
+    return segmentId;
+  }
+
+  /**
+   * Lists a rewritten segment, whole and durable, in place of the adjacent sealed ones it was made from. False when they
+   * are no longer listed as they were. `onListed` as in trim().
+   */
+  async replace(
+    old: readonly StoredSegment[],
+    made: SealedFile,
+    commitHint: LogIndex,
+    onListed: () => void,
+  ): Promise<boolean> {
+    const first = this.#sealed.findIndex(({ segmentId }) => segmentId === old[0]!.segmentId);
+    const found = first < 0 ? [] : this.#sealed.slice(first, first + old.length);
+    const isSame = found.length === old.length && found.every((segment, at) => sameSummary(segment, old[at]!));
+    if (!isSame) return false;
+    const { before, last } = made.summary;
+    assert(samePoint(before, found[0]!.before) && samePoint(last, found.at(-1)!.last), 'a rewrite keeps both ends');
+    const kept = this.#sealed.slice();
+    kept.splice(first, old.length, this.#stored(made.summary, made.fileBytes));
+    await this.#list({ sealed: kept.map(summaryOf), active: this.#active, commitHint });
+    this.#sealed = kept;
+    onListed();
+    await this.#removeFiles(found);
+    return true;
+  }
+
   /** Replaces all segments by an empty one that begins behind `point`. */
   async replaceBy(point: LogPoint, onListed: () => void): Promise<void> {
     const old = this.all();
@@ -237,12 +270,13 @@ export class Segments {
     sealed: readonly SegmentSummary[];
     active: ActiveSegment;
     commitHint: LogIndex;
+    nextSegmentId?: number;
   }): Promise<void> {
-    const { sealed, active, commitHint } = change;
+    const { sealed, active, commitHint, nextSegmentId = 0 } = change;
     const next: Manifest = {
       ...this.#manifest,
       generation: this.#manifest.generation + 1,
-      nextSegmentId: Math.max(this.#manifest.nextSegmentId, active.segmentId + 1),
+      nextSegmentId: Math.max(this.#manifest.nextSegmentId, active.segmentId + 1, nextSegmentId),
       commitHint: Math.max(this.#manifest.commitHint, Math.min(commitHint, active.last.index)),
       sealed,
       active: { segmentId: active.segmentId, before: active.before },

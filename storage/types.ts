@@ -53,11 +53,21 @@ export interface EntryHeader {
   /** CRC-32C. For a batch: the batch's own checksum. */
   readonly payloadChecksum: number;
   readonly chain: ChainSum;
+  /** Set when compaction took records out of the payload: what is left of it. Everything else is as it was appended. */
+  readonly compacted?: CompactedPayload | undefined;
+}
+
+/** What compaction left of a batch's payload; no bytes when none of its records is left. */
+export interface CompactedPayload {
+  readonly payloadBytes: ByteCount;
+  /** CRC-32C of all of it. */
+  readonly payloadChecksum: number;
 }
 
 /** One entry as it travels: decoded header, the header's bytes and the payload. All frozen: shared, nobody writes. */
 export interface LogEntry {
   readonly header: EntryHeader;
+  /** In front of them, of a compacted entry, what says what is left (compacted-entry.ts). */
   readonly headerBytes: Uint8Array;
   readonly payload: Uint8Array;
 }

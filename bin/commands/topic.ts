@@ -38,7 +38,9 @@ function describeTopic(topic: TopicInfo): string {
     maxRecords === undefined ? [] : `${groupDigits(maxRecords)} records`,
   ].flat();
   const kept = bounds.length === 0 ? 'kept for ever' : `kept: ${bounds.join(', ')}`;
-  return `${topic.name} (id ${topic.id}), ${kept}\n${renderTable(PARTITION_COLUMNS, topic.partitions)}`;
+  const { compaction } = topic;
+  const compacted = compaction === undefined ? '' : `, compacted (tombstones: ${compaction.tombstoneRetentionMs} ms)`;
+  return `${topic.name} (id ${topic.id}), ${kept}${compacted}\n${renderTable(PARTITION_COLUMNS, topic.partitions)}`;
 }
 
 export const topicCreate: Command = {
@@ -53,6 +55,12 @@ export const topicCreate: Command = {
     },
     'retention-bytes': { kind: 'text', sentence: 'Oldest records go when a partition is larger.', placeholder: 'SIZE' },
     'retention-age': { kind: 'text', sentence: 'Records go when they are older.', placeholder: 'DURATION' },
+    compact: { kind: 'switch', sentence: 'Keep the latest record of each key; records must have keys.' },
+    'tombstone-retention': {
+      kind: 'text',
+      sentence: 'With --compact: how long a record that deletes its key stays. Default: 24h.',
+      placeholder: 'DURATION',
+    },
     'retention-records': { kind: 'text', sentence: 'Oldest records go when there are more.', placeholder: 'N' },
   },
   examples: [['$0 topic create orders --partitions 3 --retention-age 7d', 'three partitions, a week of records']],
@@ -64,6 +72,9 @@ export const topicCreate: Command = {
       };
       const [bytes, age] = [invocation.text('retention-bytes'), invocation.text('retention-age')];
       const [records, replicas] = [number('retention-records'), number('replicas')];
+      const tombstones = invocation.text('tombstone-retention');
+      const isCompacted = invocation.isOn('compact');
+      if (tombstones !== undefined && !isCompacted) throw new UsageError('--tombstone-retention goes with --compact.');
       const topic = await client.admin.createTopic({
         name: invocation.words('topic'),
         partitions: number('partitions')!,
@@ -73,6 +84,13 @@ export const topicCreate: Command = {
           ...(age !== undefined && { maxAgeMs: parseDurationMs('--retention-age', age) }),
           ...(records !== undefined && { maxRecords: records }),
         },
+        ...(isCompacted && {
+          compaction: {
+            ...(tombstones !== undefined && {
+              tombstoneRetentionMs: parseDurationMs('--tombstone-retention', tombstones),
+            }),
+          },
+        }),
       });
       invocation.terminal.out.writeText(renderDocument(invocation.output, topic, () => describeTopic(topic)));
     }),

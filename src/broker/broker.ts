@@ -8,6 +8,7 @@ import { Admission } from './admission.ts';
 import { Beats, NODE_GROUP } from './beats.ts';
 import { Birth } from './birth.ts';
 import { CATALOG_GROUP, type CatalogCommand, type CatalogNode, type CatalogOutcome } from './catalog.ts';
+import { CompactionDriver } from './compaction.ts';
 import { damageReport } from './damage-report.ts';
 import { DiskWatch } from './disk-watch.ts';
 import { Fetch } from './fetch.ts';
@@ -66,6 +67,7 @@ export class Broker implements BrokerVerbs {
   readonly #fetch: Fetch;
   readonly #topics: Topics;
   readonly #upkeep: Upkeep;
+  readonly #compaction: CompactionDriver;
   readonly #birth: Birth;
   readonly #gossip: Gossip;
   readonly #rejoins: Rejoins;
@@ -131,6 +133,7 @@ export class Broker implements BrokerVerbs {
     const mayLead = (peer: string): boolean => gossip.isWilling(peer) && host.catalog.mayLead(peer);
     const onFull = (isFull: boolean): void => this.#setFull(isFull);
     this.#upkeep = new Upkeep({ nodeId, env, metrics, directory, host, mayLead, onFull });
+    this.#compaction = CompactionDriver.of(options, world, host, gossip);
     const { peerAddress, clientUrl: url, version } = options;
     const { diskUuid } = directory;
     const change = (command: CatalogCommand): Promise<CatalogOutcome> => this.#topics.change(command);
@@ -251,6 +254,7 @@ export class Broker implements BrokerVerbs {
   async stop(): Promise<void> {
     this.#isDraining = true;
     this.#pulse.stop();
+    this.#compaction.stop();
     const closing = this.#host.close();
     // Ends early, now that the host is closing; how it ends matters no more.
     await this.#joining?.catch(() => undefined);
@@ -278,6 +282,7 @@ export class Broker implements BrokerVerbs {
     else this.#tellMembers();
     this.#upkeep.tick();
     this.#mover.tick();
+    this.#compaction.tick();
     this.#gossip.tick();
     this.#rejoins.tick();
   }

@@ -1,5 +1,5 @@
 /** What the catalog says of nodes, topics and replicas, and what comes of a command. Shapes only. */
-import type { Retention } from './verbs.ts';
+import type { Compaction, Retention } from './verbs.ts';
 
 export interface CatalogNode {
   readonly id: string;
@@ -24,6 +24,7 @@ export interface CatalogTopic {
   readonly name: string;
   readonly partitions: readonly CatalogPartition[];
   readonly retention: Retention;
+  readonly compaction: Compaction | undefined;
 }
 
 export type CatalogOutcome =

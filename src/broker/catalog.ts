@@ -17,7 +17,7 @@ import {
   type Roster,
   type RosterCommand,
 } from './roster.ts';
-import type { Retention } from './verbs.ts';
+import type { Compaction, Retention } from './verbs.ts';
 
 export type { CatalogNode, CatalogOutcome, CatalogPartition, CatalogTopic };
 
@@ -38,6 +38,7 @@ export type CatalogCommand =
       readonly partitions: number;
       readonly replicas: number;
       readonly retention: Partial<Retention>;
+      readonly compaction?: Compaction | undefined;
     }
   | { readonly kind: 'delete-topic'; readonly name: string }
   | RosterCommand;
@@ -160,7 +161,7 @@ export class Catalog implements StateMachine {
   }
 
   #createTopic(command: Extract<CatalogCommand, { kind: 'create-topic' }>, index: number): CatalogOutcome {
-    const { name, partitions, replicas, retention } = command;
+    const { name, partitions, replicas, retention, compaction } = command;
     const nodes = placeable(this.#state.members, replicas);
     const isValid =
       topicNameProblem(name) === undefined &&
@@ -181,7 +182,8 @@ export class Catalog implements StateMachine {
       const chosen = Array.from({ length: replicas }, (_, at) => nodes[(groupId - 1 + at) % nodes.length]!.id);
       made.push({ partition, groupId, replicas: chosen });
     }
-    const topic = { id: index, name, partitions: made, retention: boundsOf(retention) };
+    const policies = { retention: boundsOf(retention), compaction: policyOf(compaction) };
+    const topic = { id: index, name, partitions: made, ...policies };
     this.#state.topics.push(topic);
     this.#index(topic);
     return 'done';
@@ -196,7 +198,11 @@ export class Catalog implements StateMachine {
     if (v !== 1) throw new Error(`catalog snapshot of version ${v}: written by a newer logdrive`);
     this.#state = { ...state, founding: state.founding, members: state.members.map(memberFromJson) };
     for (const [at, topic] of this.#state.topics.entries()) {
-      this.#state.topics[at] = { ...topic, retention: boundsOf(topic.retention) };
+      this.#state.topics[at] = {
+        ...topic,
+        retention: boundsOf(topic.retention),
+        compaction: policyOf(topic.compaction),
+      };
     }
     this.#version += 1;
     this.#reindex();
@@ -219,6 +225,10 @@ export class Catalog implements StateMachine {
 /** JSON leaves out what is undefined: each bound is named here, whatever was written. */
 function boundsOf({ maxBytes, maxAgeMs, maxRecords }: Partial<Retention>): Retention {
   return { maxBytes, maxAgeMs, maxRecords };
+}
+
+function policyOf(compaction: Compaction | undefined): Compaction | undefined {
+  return compaction === undefined ? undefined : { tombstoneRetentionMs: compaction.tombstoneRetentionMs };
 }
 
 /** Why a value is no command of this version: what is committed is applied by every node for ever, so it is asked

@@ -60,7 +60,8 @@ export class Fetch implements WindowReads {
     const result = await this.readHere(window, offset, bytesMax, level);
     const leftMs = deadlineMs - clock.monotonicMs();
     if (result.batches.length > 0 || leftMs <= 0) return result;
-    await waitPast(timers, window.partition, offset, leftMs, request.signal);
+    // Behind a hole that reaches to this replica's tail there is nothing yet either.
+    await waitPast(timers, window.partition, result.nextOffset, leftMs, request.signal);
     // The topic may have been deleted meanwhile: that is an answer of its own, not an empty one.
     const later = this.refresh(window);
     // Opened anew, a replica may know of less than the one that had reached the level.
@@ -216,9 +217,9 @@ export class Fetch implements WindowReads {
     const outcome = await partition.read(offset, bytesMax);
     switch (outcome.kind) {
       case 'batches':
-        return this.#result(window, level, offset, outcome.batches, outcome.nextOffset);
+        return this.#result(window, level, offset, outcome);
       case 'at-tail':
-        return this.#result(window, level, offset, [], offset);
+        return this.#result(window, level, offset, { batches: [], nextOffset: offset, isCompacted: false });
       case 'trimmed':
       case 'out-of-range':
         this.checkRange(window, offset);
@@ -249,19 +250,12 @@ export class Fetch implements WindowReads {
     { route, partition }: Window,
     level: ReadLevel,
     fromOffset: number,
-    batches: readonly Uint8Array[],
-    nextOffset: number,
+    found: { readonly batches: readonly Uint8Array[]; readonly nextOffset: number; readonly isCompacted: boolean },
   ): ReadResult {
     const { earliest, tail } = partition;
-    return {
-      topicId: route.topic.id,
-      batches,
-      fromOffset,
-      nextOffset,
-      earliest,
-      tail,
-      ...this.stamp(partition, level),
-    };
+    const { batches, nextOffset, isCompacted: compacted } = found;
+    const range = { batches, fromOffset, nextOffset, compacted, earliest, tail };
+    return { topicId: route.topic.id, ...range, ...this.stamp(partition, level) };
   }
 
   stamp(partition: Partition, level: ReadLevel): ReadStamp {

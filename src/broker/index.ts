@@ -8,6 +8,7 @@ export type {
   BrokerVerbs,
   ClientHandle,
   ClusterDescription,
+  Compaction,
   CreateTopicRequest,
   HealthCheck,
   NewNode,

@@ -27,6 +27,10 @@ export interface BrokerOptions {
   readonly cacheBytesMax: number;
   /** How snapshots leave this node. Absent: in chunks of the usual size, as fast as they are taken. */
   readonly snapshots?: { readonly bytesPerSecond: number; readonly chunkBytes?: number };
+  /** Bytes a second that compaction reads and writes, over all partitions of this node. */
+  readonly compactionBytesPerSecond: number;
+  /** What the table of keys of one pass takes. */
+  readonly compactionMapBytes: number;
 }
 
 export interface BrokerWorld {

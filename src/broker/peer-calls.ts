@@ -35,6 +35,7 @@ export interface ReadAnswer {
   readonly topicId: number;
   readonly fromOffset: number;
   readonly nextOffset: number;
+  readonly compacted: boolean;
   readonly earliest: number;
   readonly tail: number;
   readonly level: ReadLevel;
@@ -119,6 +120,8 @@ export interface StatusAnswer {
     readonly earliest: number;
     readonly tail: number;
     readonly isDamaged: boolean;
+    /** Below it the replica asked is compacted. */
+    readonly cleanOffset: number;
   }[];
 }
 

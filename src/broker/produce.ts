@@ -14,6 +14,7 @@ import {
   checkProducedBatch,
   LogError,
   type ProducerTuple,
+  visitKeys,
 } from '../protocol/index.ts';
 import { type Admission, overloaded } from './admission.ts';
 import { withDeadline } from './deadline.ts';
@@ -64,6 +65,7 @@ export class Produce {
     const { client, batch, producer, redirect } = request;
     const route = routes.partition(request.topic, request.partition);
     const header = checkProducedBatch(batch, { batchBytesMax }, crc32c);
+    if (route.topic.compaction !== undefined) expectKeys(route, batch);
     const timeoutMs = Math.min(request.timeoutMs ?? APPEND_TIMEOUT_MS, APPEND_TIMEOUT_MS);
     const deadlineMs = this.#parts.env.clock.monotonicMs() + timeoutMs;
     const attempt: Attempt = { route, batch, header, producer, redirect, deadlineMs, isSent: false };
@@ -165,6 +167,17 @@ export class Produce {
     const what = timeoutMs === 0 ? 'in time' : `within ${timeoutMs} ms`;
     return new LogError('TIMEOUT', `A majority of ${where} did not confirm ${what}.`, { details });
   }
+}
+
+/** Compaction keeps the latest record of each key: one without a key would be kept for ever, and nobody meant that. */
+function expectKeys(route: Route, batch: Uint8Array): void {
+  let keyless = 0;
+  visitKeys(batch, ({ key }) => {
+    if (key === undefined) keyless += 1;
+  });
+  if (keyless === 0) return;
+  const what = `Topic "${route.topic.name}" is compacted: every record needs a key, and ${keyless} of these have none.`;
+  throw new LogError('INVALID', what, { details: { topic: route.topic.name } });
 }
 
 function asUnknown(error: LogError): LogError {

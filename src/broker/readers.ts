@@ -69,7 +69,7 @@ export class LocalReader implements Reader {
         this.#position = result.nextOffset;
         return result;
       }
-      await this.#advance();
+      await this.#advance(result.nextOffset);
     }
   }
 
@@ -78,11 +78,12 @@ export class LocalReader implements Reader {
     this.#wake?.();
   }
 
-  #advance(): Promise<void> {
+  /** Resolves when something lies at `offset`: the position, or the end of a hole that reaches to the tail. */
+  #advance(offset: number): Promise<void> {
     const { partition } = this.#window;
-    if (this.#isClosed || partition.tail > this.#position) return Promise.resolve();
+    if (this.#isClosed || partition.tail > offset) return Promise.resolve();
     return new Promise((resolve) => {
-      const waiter = partition.watch(this.#position, () => resolve());
+      const waiter = partition.watch(offset, () => resolve());
       this.#wake = () => {
         waiter.cancel();
         resolve();

@@ -6,7 +6,7 @@
  * would keep their bytes for ever: one whose records are old (an idle topic with an age), and one that holds nothing a
  * reader may see (no-ops of leader changes, trims, records below the log start: rabbitmq-server #6447).
  */
-import type { Retention } from './verbs.ts';
+import type { Compaction, Retention } from './verbs.ts';
 
 export interface SegmentView {
   readonly firstOffset: number;
@@ -42,13 +42,19 @@ export function trimTarget(segments: readonly SegmentView[], retention: Retentio
   return before;
 }
 
-/** Whether the active segment is to be sealed before it is full. `logStart`: the first offset that can be read. */
-export function isSealDue(
-  active: SegmentView,
-  { logStart, retention, nowMs }: { readonly logStart: number; readonly retention: Retention; readonly nowMs: number },
-): boolean {
+export interface SealRules {
+  /** The first offset that can be read. */
+  readonly logStart: number;
+  readonly retention: Retention;
+  readonly compaction?: Compaction | undefined;
+  readonly nowMs: number;
+}
+
+/** Whether the active segment is to be sealed before it is full. */
+export function isSealDue(active: SegmentView, { logStart, retention, compaction, nowMs }: SealRules): boolean {
   const isReadable = active.nextOffset > Math.max(active.firstOffset, logStart);
   if (!isReadable) return active.bytes >= HOUSEKEEPING_BYTES_MAX;
-  const { maxAgeMs } = retention;
-  return maxAgeMs !== undefined && active.firstAppendTimeMs + maxAgeMs * AGE_SHARE < nowMs;
+  // Compaction looks at sealed segments alone: a slow topic would keep every record of a key, and tombstones for ever.
+  const ageMs = Math.min(retention.maxAgeMs ?? Infinity, compaction?.tombstoneRetentionMs ?? Infinity);
+  return active.firstAppendTimeMs + ageMs * AGE_SHARE < nowMs;
 }

@@ -56,7 +56,7 @@ export class Topics {
 
   async create(request: CreateTopicRequest): Promise<TopicDescription> {
     const { host, routes } = this.#parts;
-    const { name, partitions, retention } = request;
+    const { name, partitions, retention, compaction } = request;
     routes.expectMember();
     const nodes = host.catalog.nodes.filter(({ state }) => state === 'member').length;
     const replicas = request.replicas ?? Math.min(REPLICAS_DEFAULT, nodes);
@@ -71,8 +71,11 @@ export class Topics {
     if (![retention.maxBytes, retention.maxAgeMs, retention.maxRecords].every(isBound)) {
       throw invalid('Retention bounds are whole numbers above 0.');
     }
+    if (!isBound(compaction?.tombstoneRetentionMs))
+      throw invalid('Tombstones are kept for a whole number of ms above 0.');
     const deadlineMs = this.#deadline();
-    const outcome = await this.change({ kind: 'create-topic', name, partitions, replicas, retention }, deadlineMs);
+    const command = { kind: 'create-topic', name, partitions, replicas, retention, compaction } as const;
+    const outcome = await this.change(command, deadlineMs);
     if (outcome === 'exists')
       throw new LogError('TOPIC_EXISTS', `Topic "${name}" exists.`, { details: { topic: name } });
     if (outcome !== 'done') throw invalid(`The catalog refused topic "${name}": ${outcome}.`);
@@ -256,16 +259,19 @@ export class Topics {
         state: status === undefined ? 'unknown' : status.isDamaged ? 'damaged' : 'ok',
       };
     });
-    return { name: topic.name, id: topic.id, partitions, retention: topic.retention };
+    const { name, id, retention, compaction } = topic;
+    return { name, id, partitions, retention, compaction };
   }
 
   /** A hosted group's offsets. */
   statusOf(groupId: number): StatusOf | undefined {
     const { host } = this.#parts;
-    if (host.breakage(groupId) !== undefined) return { groupId, earliest: 0, tail: 0, isDamaged: true };
-    const status = host.get(groupId)?.status;
-    if (status === undefined) return undefined;
-    return { groupId, earliest: status.earliest, tail: status.tail, isDamaged: status.damage.length > 0 };
+    if (host.breakage(groupId) !== undefined) return { groupId, earliest: 0, tail: 0, isDamaged: true, cleanOffset: 0 };
+    const partition = host.get(groupId);
+    if (partition === undefined) return undefined;
+    const { earliest, tail, damage } = partition.status;
+    const { cleanOffset } = partition.compactor;
+    return { groupId, earliest, tail, isDamaged: damage.length > 0, cleanOffset };
   }
 
   #now(): number {

@@ -8,7 +8,6 @@ import type { DataDirectory, Partition } from '../partition/index.ts';
 import type { CatalogPartition, CatalogTopic } from './catalog.ts';
 import type { Host } from './host.ts';
 import { isSealDue, trimTarget } from './retention.ts';
-import type { Retention } from './verbs.ts';
 
 export interface UpkeepParts {
   readonly nodeId: string;
@@ -36,7 +35,10 @@ const SETTLED_MS = 3_000;
 const FLOOR_BYTES = 1024 ** 3;
 const FLOOR_SHARE = 0.05;
 /** Of the catalog, which is no topic: its state is its snapshot. */
-const KEEP_ALL: Retention = { maxBytes: undefined, maxAgeMs: undefined, maxRecords: undefined };
+const CATALOG: Pick<CatalogTopic, 'retention' | 'compaction'> = {
+  retention: { maxBytes: undefined, maxAgeMs: undefined, maxRecords: undefined },
+  compaction: undefined,
+};
 
 export class Upkeep {
   readonly #parts: UpkeepParts;
@@ -123,10 +125,11 @@ export class Upkeep {
   #retainIn(partition: Partition): void {
     const { env, host } = this.#parts;
     const nowMs = env.clock.nowMs();
-    const retention = host.catalog.topicOfGroup(partition.groupId)?.retention ?? KEEP_ALL;
+    const { retention, compaction } = host.catalog.topicOfGroup(partition.groupId) ?? CATALOG;
     const segments = partition.segments();
     // Whatever comes of either, the next round looks again.
-    if (isSealDue(segments.at(-1)!, { logStart: partition.earliest, retention, nowMs })) void partition.seal();
+    const rules = { logStart: partition.earliest, retention, compaction, nowMs };
+    if (isSealDue(segments.at(-1)!, rules)) void partition.seal();
     if (!partition.isReadyLeader) return;
     const before = trimTarget(segments, retention, nowMs);
     if (before > partition.earliest) void partition.proposeTrim(Math.min(before, partition.tail));

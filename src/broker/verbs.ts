@@ -7,6 +7,7 @@
  */
 import type {
   ClusterInfo,
+  Compaction,
   NodeInfo,
   PartitionInfo,
   ProducerTuple,
@@ -20,7 +21,7 @@ import type {
 
 /** What the protocol can say of topics and nodes is what a broker says of them. An id of a topic deleted since is
  *  TOPIC_NOT_FOUND even when the name exists again (L5). */
-export type { ReadLevel, ReadToken, Retention, StartAt, TopicRef };
+export type { Compaction, ReadLevel, ReadToken, Retention, StartAt, TopicRef };
 export type TopicDescription = TopicInfo;
 export type PartitionDescription = PartitionInfo;
 export type NodeDescription = NodeInfo;
@@ -90,8 +91,10 @@ export interface ReadResult extends ReadStamp {
   /** Whole batches as stored, in order; the first may begin below fromOffset. Frozen. */
   readonly batches: readonly Uint8Array[];
   readonly fromOffset: number;
-  /** The offset after the last record of the batches; fromOffset when there are none. */
+  /** Where to read on: behind the last record of the batches and what compaction took out there; fromOffset at the tail. */
   readonly nextOffset: number;
+  /** Records from fromOffset to nextOffset may be missing: compaction took them out. */
+  readonly compacted: boolean;
   readonly earliest: number;
   readonly tail: number;
 }
@@ -128,6 +131,8 @@ export interface CreateTopicRequest {
   /** undefined: min(3, nodes). */
   readonly replicas: number | undefined;
   readonly retention: Retention;
+  /** Keeps the latest record of each key; undefined: all of them. */
+  readonly compaction?: Compaction | undefined;
 }
 
 export interface NewNode {

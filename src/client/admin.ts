@@ -1,5 +1,12 @@
 /** Topics, leaders and snapshots: what an operator does. Every call is answered by one node, whichever is at hand. */
-import { type ClusterInfo, LogError, type PartitionInfo, type TopicInfo, topicNameProblem } from '../protocol/index.ts';
+import {
+  type ClusterInfo,
+  LogError,
+  type PartitionInfo,
+  TOMBSTONE_RETENTION_MS_DEFAULT,
+  type TopicInfo,
+  topicNameProblem,
+} from '../protocol/index.ts';
 import type { NodePool } from './node-pool.ts';
 import type { Requests } from './requests.ts';
 import { checkedCount } from './start-at.ts';
@@ -19,6 +26,14 @@ export interface TopicSpec {
     readonly maxAgeMs?: number;
     /** Records of a partition; whole segments go, so that up to a segment more is kept. Default: no bound. */
     readonly maxRecords?: number;
+  };
+  /**
+   * Keeps the latest record of each key, and one with an empty value, which deletes its key, for a time. Records must
+   * have keys. Retention, where given, applies as well. Default: off.
+   */
+  readonly compaction?: {
+    /** Default: 24 hours. */
+    readonly tombstoneRetentionMs?: number;
   };
 }
 
@@ -77,13 +92,17 @@ export class ClientAdmin implements Admin {
 
   async createTopic(spec: TopicSpec, options: AdminCallOptions = {}): Promise<TopicInfo> {
     checkName(spec.name);
-    const { name, partitions = 1, replicas, retention = {} } = spec;
+    const { name, partitions = 1, replicas, retention = {}, compaction } = spec;
     const body = {
       kind: 'create-topic',
       name,
       partitions: checkedCount(partitions, 'The number of partitions'),
       replicas: replicas === undefined ? undefined : checkedCount(replicas, 'The number of replicas'),
       retention: { maxBytes: retention.maxBytes, maxAgeMs: retention.maxAgeMs, maxRecords: retention.maxRecords },
+      compaction:
+        compaction === undefined
+          ? undefined
+          : { tombstoneRetentionMs: compaction.tombstoneRetentionMs ?? TOMBSTONE_RETENTION_MS_DEFAULT },
     } as const;
     const answer = await this.#requests.ask(body, 'topic', options);
     const topic = plainTopic(answer.body);
@@ -181,6 +200,6 @@ function checkName(name: string): void {
 }
 
 /** Without the tag of the message it came in. */
-function plainTopic({ name, id, partitions, retention }: TopicInfo): TopicInfo {
-  return { name, id, partitions, retention };
+function plainTopic({ name, id, partitions, retention, compaction }: TopicInfo): TopicInfo {
+  return { name, id, partitions, retention, compaction };
 }

@@ -10,7 +10,7 @@ export interface ReceivedBatch {
   readonly bytes: Uint8Array;
   /** First offset that is new to the consumer; the batch may begin below it. */
   readonly fromOffset: number;
-  /** One past its last offset. */
+  /** One past its last offset, and past what compaction took out behind the last batch of a message. */
   readonly nextOffset: number;
   /** Of the leader that appended it. */
   readonly term: number;
@@ -46,6 +46,9 @@ export function checkData(
   if (mayHaveHoles ? message.nextOffset < expected : message.nextOffset !== expected) {
     throw discontinuity(`records up to ${expected} came with ${message.nextOffset} as next offset`, position);
   }
+  // What was taken out behind the last batch is passed with it: the consumer then stands where the node says it does.
+  const last = received.at(-1);
+  if (last !== undefined) received[received.length - 1] = { ...last, nextOffset: message.nextOffset };
   return received;
 }
 

@@ -203,7 +203,7 @@ export class ClientTopic<V, K> implements Topic<V, K> {
         try {
           const from = start.kind === 'offset' ? start.offset : body.fromOffset;
           batches = checkData(
-            { ...body, compacted: false, filtered: false },
+            { ...body, compacted: body.compacted ?? false, filtered: false },
             payload,
             from,
             this.#host.platform.crc32c,

@@ -1,10 +1,11 @@
 /**
  * Payloads of control and membership entries: JSON with a version, small and rare, so that `logdrive wal dump` shows them as they
- * are. `trim` and `rejoin` belong to every partition; anything else is a command for the state machine the partition was
- * opened with (the catalog's). `rejoin` changes nothing: that it is committed tells the replica it names that it holds
- * everything it may ever have acked (rejoining.ts).
+ * are. `trim`, `compacted` and `rejoin` belong to every partition; anything else is a command for the state machine the
+ * partition was opened with (the catalog's). `rejoin` changes nothing: that it is committed tells the replica it names that
+ * it holds everything it may ever have acked (rejoining.ts).
  *
  *   {"v":1,"kind":"trim","before":1234}
+ *   {"v":1,"kind":"compacted","before":1234}
  *   {"v":1,"kind":"rejoin","node":"n2","marker":"9f..."}
  *   {"v":1,"kind":"machine","command":{...}}
  *
@@ -20,6 +21,8 @@ import { parseMembership } from './membership.ts';
 export type Control =
   | { readonly kind: 'trim'; readonly before: number }
   | { readonly kind: 'rejoin'; readonly node: string; readonly marker: string }
+  /** Every replica has compacted its log below `before`: tombstones there may go once they are old enough. */
+  | { readonly kind: 'compacted'; readonly before: number }
   | { readonly kind: 'machine'; readonly command: unknown };
 
 const VERSION = 1;
@@ -34,7 +37,8 @@ export class UnsupportedEntry extends Error {
 
 export function encodeControl(control: Control): Uint8Array {
   // What is committed is read by every replica for ever: one that cannot be read would stop them all.
-  if (control.kind === 'trim') assert.ok(isOffset(control.before), `trim before ${control.before}`);
+  if (control.kind === 'trim' || control.kind === 'compacted')
+    assert.ok(isOffset(control.before), `${control.kind} before ${control.before}`);
   return Buffer.from(JSON.stringify({ v: VERSION, ...control }), 'utf8');
 }
 
@@ -42,7 +46,7 @@ export function encodeControl(control: Control): Uint8Array {
  *  and the partition stops by name rather than guess (design 4, Entry). */
 export function decodeControl(payload: Uint8Array): Control {
   const { kind, before, node, marker, command } = fieldsOf(payload, 'a control entry');
-  if (kind === 'trim' && isOffset(before)) return { kind, before };
+  if ((kind === 'trim' || kind === 'compacted') && isOffset(before)) return { kind, before };
   if (kind === 'rejoin' && typeof node === 'string' && typeof marker === 'string') return { kind, node, marker };
   if (kind === 'machine') return { kind, command };
   throw new UnsupportedEntry(`a control entry of kind ${String(kind)}`);

@@ -19,9 +19,12 @@ export {
 export type { Appended, AppendOutcome, AppendRefusal } from './append-queue.ts';
 export { ByteReader, ByteWriter, MalformedBytes } from './bytes.ts';
 export type { FeedWaiter, WakeReason } from './commit-feed.ts';
+export type { CompactionOutcome, CompactionPolicy, CompactionRun } from './compactor.ts';
+export { Compactor } from './compactor.ts';
 export { UnsupportedEntry } from './control.ts';
 export type { SuppliedEntry } from './entry-supply.ts';
 export { encodeFirstEntry, type FirstEntry } from './first-entry.ts';
+export { KeyMap } from './key-map.ts';
 export type { LeaseOptions } from './lease.ts';
 export type { MembershipChange } from './membership-change.ts';
 export type { PartitionEvents, PartitionOptions, PartitionWorld, RaftTiming } from './options.ts';

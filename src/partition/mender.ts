@@ -5,7 +5,7 @@
  *
  * Entries of one damaged region go back in index order: each one's size says where the next begins.
  */
-import { type Damage, type Log, type LogIndex, StorageError } from '../../storage/index.ts';
+import { type Damage, type Log, type LogEntry, type LogIndex, StorageError } from '../../storage/index.ts';
 import type { PartitionEvents, PartitionWorld } from './options.ts';
 
 export interface MenderParts {
@@ -77,7 +77,7 @@ export class Mender {
       return true;
     }
     try {
-      await log.repair(entry);
+      await this.#putBack(entry);
     } catch (error) {
       if (!(error instanceof StorageError)) throw error;
       this.#report(index, `${where} is damaged and what a peer supplied did not fit`, error);
@@ -86,6 +86,27 @@ export class Mender {
     this.#reported.delete(index);
     world.metrics.add('logdrive_wal_repairs_total');
     return true;
+  }
+
+  /** In its place; where it has another size there, because only one of the two was compacted, in a segment written anew. */
+  async #putBack(entry: LogEntry): Promise<void> {
+    const { log, groupId, world } = this.#parts;
+    try {
+      await log.repair(entry);
+    } catch (error) {
+      if (!(error instanceof StorageError) || error.code !== 'OUT_OF_RANGE') throw error;
+      const { index } = entry.header;
+      const rewritten = await log.rewrite(index, index, {
+        keep: ({ payload }) => payload,
+        pace: async () => undefined,
+        supply: async (wanted) => {
+          if (wanted === index) return entry;
+          const supplied = await world.fetchEntry(groupId, { index: wanted, term: log.termAt(wanted) ?? 0 });
+          return supplied?.entry;
+        },
+      });
+      if (rewritten === undefined) throw error;
+    }
   }
 
   #report(index: LogIndex, what: string, error: unknown): void {

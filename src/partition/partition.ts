@@ -18,6 +18,7 @@ import type { BatchHeader } from '../protocol/index.ts';
 import type { InstallSnapshot, Membership, MembershipTarget, Raft, RaftStatus } from '../raft/index.ts';
 import { type AppendOutcome, AppendQueue } from './append-queue.ts';
 import type { FeedWaiter, WakeReason } from './commit-feed.ts';
+import { Compactor } from './compactor.ts';
 import { encodeControl } from './control.ts';
 import { createRaft } from './core.ts';
 import { Drive } from './drive.ts';
@@ -58,12 +59,13 @@ export class Partition {
   readonly #mender: Mender;
   readonly #rights: Rights;
   readonly #readIndex: ReadIndex;
+  /** Whether it is wanted is for the catalog to say. */
+  readonly compactor: Compactor;
   readonly #clock: Clock;
   readonly rejoining: Rejoining;
   #closing: Promise<void> | undefined;
   /** The state that came with the snapshot message being stepped. */
   #received: Snapshot | undefined;
-  #isSealing = false;
 
   /**
    * Opens the log and brings the state up to what is known committed. Writes nothing that it has not validated (W25).
@@ -129,6 +131,7 @@ export class Partition {
     const mayTake = (isFreeing: boolean): boolean => rights.mayTake(isFreeing);
     this.#queue = new AppendQueue({ raft, log, state, pending, drive: this.#drive, clock, timers, mayTake });
     this.#reads = new Reads({ log, state, cache, repair: (index) => this.#mend(index) });
+    this.compactor = new Compactor(log, state, options.segmentBytes);
     this.#snapshots = new Snapshots({
       log,
       state,
@@ -152,7 +155,10 @@ export class Partition {
     this.#installing = new Installing({
       ...{ raft, log, state, pending, cache, rights, drive: this.#drive, snapshots: this.#snapshots, onTrouble },
       isClosed: () => this.#isClosed,
-      onInstalled: () => this.#inbox.installed(),
+      onInstalled: () => {
+        this.#inbox.installed();
+        this.compactor.reset();
+      },
       onApplied: () => this.#applied(),
     });
     const isClosed = (): boolean => this.#isClosed;
@@ -169,11 +175,9 @@ export class Partition {
   get groupId(): number {
     return this.#options.groupId;
   }
-
   get role(): RaftStatus['role'] {
     return this.#raft.role;
   }
-
   get term(): number {
     return this.#raft.term;
   }
@@ -217,12 +221,10 @@ export class Partition {
   get voters(): readonly string[] {
     return this.#raft.membership.voters;
   }
-
   /** In force here, committed or not. */
   get membership(): Membership {
     return this.#raft.membership;
   }
-
   /** The last one that is committed and applied here. */
   get committedMembership(): Membership {
     return this.#state.membership ?? this.#options.membership;
@@ -245,6 +247,11 @@ export class Partition {
   /** Moves the log start offset through the log. Resolves when that is applied here. */
   proposeTrim(before: Offset): Promise<AppendOutcome> {
     return this.#proposeControl(encodeControl({ kind: 'trim', before }), true);
+  }
+
+  /** Says through the log that every replica has compacted below `before`. */
+  proposeCompacted(before: Offset): Promise<AppendOutcome> {
+    return this.#proposeControl(encodeControl({ kind: 'compacted', before }), true);
   }
 
   /**
@@ -390,17 +397,9 @@ export class Partition {
     return this.#log.segments();
   }
 
-  /** Seals the active segment, so that what is in it can be trimmed. A failure is reported, and somebody asks again. */
-  async seal(): Promise<void> {
-    if (this.#isSealing || this.#isClosed || this.#log.damage.length > 0) return;
-    this.#isSealing = true;
-    try {
-      await this.#log.roll();
-    } catch (error) {
-      if (!this.#isClosed) this.#events.onTrouble('the active segment could not be sealed', error);
-    } finally {
-      this.#isSealing = false;
-    }
+  /** See Snapshots. */
+  seal(): Promise<void> {
+    return this.#snapshots.seal();
   }
 
   /** Seals the active segment and waits for the snapshot at its end, which waits for the commit of what is in it. */

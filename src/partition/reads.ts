@@ -18,10 +18,13 @@ export interface Unreadable {
 export type ReadOutcome =
   | {
       readonly kind: 'batches';
-      /** Whole batches as stored; the first may begin below the offset asked for. Frozen. */
+      /** Whole batches as stored; the first may begin below the offset asked for. Frozen. None when compaction left no
+       *  record between the offset asked for and the high watermark. */
       readonly batches: readonly Uint8Array[];
-      /** One past the last record of the batches. */
+      /** Where to read on: behind the last batch, and behind what compaction took out of the log there. */
       readonly nextOffset: Offset;
+      /** Records between the offset asked for and nextOffset may be missing: compaction took them out. */
+      readonly isCompacted: boolean;
     }
   | { readonly kind: 'at-tail' }
   | { readonly kind: 'trimmed' }
@@ -50,6 +53,8 @@ export interface ReadsParts {
   repair(index: LogIndex): Promise<boolean>;
 }
 
+/** Read at once of entries without records: each is a header alone, and thousands fit into little. */
+const HOLE_BYTES = 256 * 1024;
 const CLOSED = { kind: 'closed' } as const;
 
 export class Reads {
@@ -86,12 +91,24 @@ export class Reads {
   }
 
   async read(offset: Offset, bytesMax: number): Promise<ReadOutcome> {
-    const { state, cache } = this.#parts;
+    const { state } = this.#parts;
     // Nothing is left to wait for at the tail of a closed partition: whoever looks there must not look again.
     if (this.#isClosed) return CLOSED;
     if (offset > state.highWatermark) return { kind: 'out-of-range' };
     if (offset < state.logStart) return { kind: 'trimmed' };
     if (offset === state.highWatermark) return { kind: 'at-tail' };
+    let outcome = await this.#readAt(offset, bytesMax);
+    // Behind a hole the next record is looked for: nobody has to ask for each of the entries that hold none any more.
+    while (outcome.kind === 'batches' && outcome.batches.length === 0 && outcome.nextOffset < state.highWatermark) {
+      const behind = await this.#readAt(outcome.nextOffset, Math.min(bytesMax, HOLE_BYTES));
+      if (behind.kind !== 'batches') return behind.kind === 'at-tail' ? outcome : behind;
+      outcome = { ...behind, isCompacted: true };
+    }
+    return outcome;
+  }
+
+  async #readAt(offset: Offset, bytesMax: number): Promise<ReadOutcome> {
+    const { state, cache } = this.#parts;
     const cached = cache.indexOfOffset(offset);
     if (cached !== undefined) {
       const found = batchesOf(cache.slice(cached, state.appliedIndex, bytesMax) ?? []);
@@ -155,14 +172,16 @@ export class Reads {
   }
 }
 
-/** The batches among the entries; undefined when there are none. */
+/** The batches among the entries, as far as compaction left them; undefined when there are none. */
 function batchesOf(entries: readonly LogEntry[]): ReadOutcome | undefined {
   const batches: Uint8Array[] = [];
-  let nextOffset = 0;
+  let nextOffset: Offset | undefined;
+  let isCompacted = false;
   for (const { header, payload } of entries) {
     if (header.kind !== 'batch') continue;
-    batches.push(payload);
+    if (header.compacted !== undefined) isCompacted = true;
+    if (payload.length > 0) batches.push(payload);
     nextOffset = header.baseOffset + header.recordCount;
   }
-  return batches.length === 0 ? undefined : { kind: 'batches', batches, nextOffset };
+  return nextOffset === undefined ? undefined : { kind: 'batches', batches, nextOffset, isCompacted };
 }

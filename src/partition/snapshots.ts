@@ -48,6 +48,7 @@ export class Snapshots {
   /** The log start that was last looked at for segments to trim. */
   #seenLogStart: Offset | undefined;
   #isTrimQueued = false;
+  #isSealing = false;
   #isStopped = false;
 
   constructor(parts: SnapshotParts) {
@@ -80,6 +81,21 @@ export class Snapshots {
     const due = this.#due.find(({ last }) => last.index === index);
     if (due !== undefined) await new Promise<void>((resolve) => due.onGone.push(resolve));
     await this.#work;
+  }
+
+  /** Seals the active segment before it is full, so that what is in it can go. Somebody asks again when it fails. */
+  async seal(): Promise<void> {
+    const { log, onFailure } = this.#parts;
+    if (this.#isSealing || this.#isStopped || log.damage.length > 0) return;
+    this.#isSealing = true;
+    try {
+      await log.roll();
+    } catch (error) {
+      if (!(error instanceof StorageError)) throw error;
+      if (!this.#isStopped) onFailure(error);
+    } finally {
+      this.#isSealing = false;
+    }
   }
 
   /** Begins nothing more. */

@@ -2,8 +2,10 @@
  * The replicated state of a partition beside its records: what applying the log in order makes, the same on every
  * replica, and what a snapshot holds.
  *
- *   snapshot state   u8 version (1)   u53 log start offset   text membership (JSON, empty: as the catalog has it)
+ *   snapshot state   u8 version (2)   u53 log start offset   u53 compacted by all   text membership (JSON, empty: as the catalog has it)
  *                    producer table (producer-table.ts)   blob machine state
+ *
+ * Version 1 has no "compacted by all", which is 0 then.
  *
  * The machine is what the catalog adds to its own partition; topic partitions have none.
  */
@@ -25,7 +27,7 @@ export interface StateMachine {
   restore(bytes: Uint8Array): void;
 }
 
-const STATE_VERSION = 1;
+const STATE_VERSION = 2;
 const NO_BYTES = new Uint8Array(0);
 
 export class PartitionState {
@@ -35,6 +37,8 @@ export class PartitionState {
   #logStart: Offset = 0;
   /** First offset not yet committed, exclusive end of what may be read. Invariant: logStart <= highWatermark. */
   #highWatermark: Offset = 0;
+  /** Every replica has compacted its log below it. Never goes back. */
+  #compactedByAll: Offset = 0;
   #appliedIndex: LogIndex = 0;
   #membership: Membership | undefined;
   /** Markers of rejoining replicas, by node, as applied since this replica was opened. No part of what replicas agree
@@ -51,6 +55,11 @@ export class PartitionState {
 
   get highWatermark(): Offset {
     return this.#highWatermark;
+  }
+
+  /** Tombstones below it may be forgotten: no replica holds an older record of their keys. 0 where nothing is compacted. */
+  get compactedByAll(): Offset {
+    return this.#compactedByAll;
   }
 
   get appliedIndex(): LogIndex {
@@ -99,6 +108,10 @@ export class PartitionState {
       this.#rejoins.set(control.node, control.marker);
       return undefined;
     }
+    if (control.kind === 'compacted') {
+      this.#compactedByAll = Math.max(this.#compactedByAll, Math.min(control.before, this.#highWatermark));
+      return undefined;
+    }
     return this.#machine?.apply(control.command, header);
   }
 
@@ -110,17 +123,16 @@ export class PartitionState {
 
   /** The membership in an encoded state; undefined: the one the partition was opened with. */
   static membershipIn(bytes: Uint8Array): Membership | undefined {
-    const reader = new ByteReader(bytes);
-    assert.equal(reader.u8(), STATE_VERSION, 'version of a snapshot state');
-    reader.u53();
-    const membership = reader.text();
-    return membership === '' ? undefined : parseMembershipText(membership);
+    return readHead(new ByteReader(bytes)).membership;
   }
 
   encode(): Uint8Array {
     const writer = new ByteWriter(1024);
-    writer.u8(STATE_VERSION);
+    // What a version 1 can say is said in it: a partition that was never compacted reads the same to an older node.
+    const version = this.#compactedByAll === 0 ? 1 : STATE_VERSION;
+    writer.u8(version);
     writer.u53(this.#logStart);
+    if (version === STATE_VERSION) writer.u53(this.#compactedByAll);
     writer.text(this.#membership === undefined ? '' : JSON.stringify(this.#membership));
     this.producers.encode(writer);
     writer.blob(this.#machine?.encode() ?? NO_BYTES);
@@ -130,10 +142,10 @@ export class PartitionState {
   /** Replaces everything by a snapshot's state. */
   restore(at: { readonly index: LogIndex; readonly nextOffset: Offset }, bytes: Uint8Array): void {
     const reader = new ByteReader(bytes);
-    assert.equal(reader.u8(), STATE_VERSION, 'version of a snapshot state');
-    this.#logStart = reader.u53();
-    const membership = reader.text();
-    this.#membership = membership === '' ? undefined : parseMembershipText(membership);
+    const { logStart, compactedByAll, membership } = readHead(reader);
+    this.#logStart = logStart;
+    this.#compactedByAll = compactedByAll;
+    this.#membership = membership;
     this.producers.restore(reader);
     const machine = reader.blob();
     reader.expectEnd();
@@ -141,4 +153,18 @@ export class PartitionState {
     this.#appliedIndex = at.index;
     this.#highWatermark = at.nextOffset;
   }
+}
+
+/** What stands in front of the producer table, of either version. */
+function readHead(reader: ByteReader): {
+  readonly logStart: Offset;
+  readonly compactedByAll: Offset;
+  readonly membership: Membership | undefined;
+} {
+  const version = reader.u8();
+  assert.ok(version === 1 || version === STATE_VERSION, `version ${version} of a snapshot state`);
+  const logStart = reader.u53();
+  const compactedByAll = version === 1 ? 0 : reader.u53();
+  const membership = reader.text();
+  return { logStart, compactedByAll, membership: membership === '' ? undefined : parseMembershipText(membership) };
 }

@@ -50,6 +50,7 @@ export {
   RECORD_HEADERS_MAX,
   RESPONSE_HEADER_BYTES_MAX,
   SUBSCRIPTIONS_PER_CONNECTION_MAX,
+  TOMBSTONE_RETENTION_MS_DEFAULT,
   TOPIC_NAME_BYTES_MAX,
   TOPICS_MAX,
   WAIT_MS_MAX,
@@ -58,6 +59,7 @@ export type {
   AckMessage,
   AppendMessage,
   ClusterInfo,
+  Compaction,
   CreditMessage,
   DataMessage,
   EndMessage,
@@ -102,3 +104,4 @@ export {
 } from './record-batch.ts';
 export { encodeRecordBatch, type NewRecord, RecordBatchBuilder, recordBytes } from './record-batch-builder.ts';
 export { type DecodedRecord, decodeRecords, type RecordHeader } from './records.ts';
+export { hasPlainRecords, type KeyedRecord, thinBatch, visitKeys } from './thin-batch.ts';

@@ -50,6 +50,8 @@ export const READ_LEVEL_MS = 2_000;
 export const APPEND_TIMEOUT_MS = 10_000;
 /** Batches of one producer remembered for de-duplication. */
 export const PRODUCER_WINDOW_BATCHES = 5;
+/** How long a compacted topic keeps a tombstone when its maker does not say. */
+export const TOMBSTONE_RETENTION_MS_DEFAULT: number = 24 * 3_600_000;
 /** Producers remembered a partition; the longest silent one is forgotten first. */
 export const PRODUCERS_MAX = 100_000;
 

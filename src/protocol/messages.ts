@@ -80,6 +80,12 @@ export interface Retention {
   readonly maxRecords: number | undefined;
 }
 
+/** The policy of a topic that keeps the latest record of each key. */
+export interface Compaction {
+  /** How long a tombstone stays after it was appended, at least: >= 1. */
+  readonly tombstoneRetentionMs: number;
+}
+
 export interface PartitionInfo {
   readonly partition: number;
   readonly leader: string | undefined;
@@ -95,6 +101,8 @@ export interface TopicInfo {
   readonly id: number;
   readonly partitions: readonly PartitionInfo[];
   readonly retention: Retention;
+  /** Absent: every record stays until retention lets it go. */
+  readonly compaction?: Compaction | undefined;
 }
 
 export interface ClusterInfo {
@@ -257,13 +265,14 @@ export type RequestBody =
   | { readonly kind: 'describe-topic'; readonly name: string }
   /** ListTopics := */
   | { readonly kind: 'list-topics' }
-  /** CreateTopic := name partitions:u32 replicas?:u32 Retention ; replicas absent: min(3, nodes) */
+  /** CreateTopic := name partitions:u32 replicas?:u32 Retention Compaction? ; replicas absent: min(3, nodes) */
   | {
       readonly kind: 'create-topic';
       readonly name: string;
       readonly partitions: number;
       readonly replicas: number | undefined;
       readonly retention: Retention;
+      readonly compaction?: Compaction | undefined;
     }
   /** DeleteTopic := name */
   | { readonly kind: 'delete-topic'; readonly name: string }
@@ -325,11 +334,13 @@ export type ResponseBody =
   | { readonly kind: 'done' }
   /** Cluster := ClusterInfo ; answers cluster */
   | ({ readonly kind: 'cluster' } & ClusterInfo)
-  /** Read := fromOffset nextOffset earliest tail level node appliedOffset term topicId ; payload: record batches */
+  /** Read := fromOffset nextOffset compacted earliest tail level node appliedOffset term topicId ; payload: record batches */
   | {
       readonly kind: 'read';
       readonly fromOffset: number;
       readonly nextOffset: number;
+      /** Offsets may be missing because compaction removed them. */
+      readonly compacted?: boolean;
       readonly earliest: number;
       readonly tail: number;
       readonly level: ReadLevel;

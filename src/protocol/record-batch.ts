@@ -11,7 +11,8 @@
  *                                  offset and epoch without touching what the producer's checksum covers
  *    21  i16  attributes           bits 0-2 compression (0: none), 3 timestamp type, 4 transactional, 5 control;
  *                                  logdrive takes 0 alone
- *    23  i32  last offset delta    count - 1: offsets in a produced batch have no hole
+ *    23  i32  last offset delta    count - 1: offsets in a produced batch have no hole. Compaction takes records out and
+ *                                  leaves this as it was
  *    27  i64  base timestamp       ms; that of the first record
  *    35  i64  max timestamp        ms; the largest of all records, kept here so that time can be searched by batch
  *    43  i64  producer id          -1: identity travels in the APPEND header, wider than these fields are
@@ -185,6 +186,24 @@ export function checkAttributes(attributes: number): void {
   }
   if ((attributes & CONTROL_BIT) !== 0) throw new LogError('INVALID', 'A client must not send control batches.');
   throw new LogError('INVALID', `A record batch has unknown attributes 0x${(attributes & 0xffff).toString(16)}.`);
+}
+
+/** What a batch without some of its records says of those that are left. */
+export interface ThinnedHeader {
+  readonly recordCount: number;
+  readonly maxTimestampMs: number;
+}
+
+/**
+ * Finishes a batch that was made of another one's header and some of its records: what they are is corrected, the
+ * checksum last. Offsets stay what they were: base offset and last offset delta are those of the whole batch.
+ */
+export function correctBatchHeader(batch: Uint8Array, header: ThinnedHeader, crc32c: Crc32c): void {
+  const view = viewOf(batch, 0);
+  view.setInt32(LENGTH_AT, batch.length - LENGTH_EXCLUDES);
+  writeInt64(view, MAX_TIMESTAMP_AT, header.maxTimestampMs);
+  view.setInt32(COUNT_AT, header.recordCount);
+  view.setUint32(CRC_AT, crc32c(batch.subarray(ATTRIBUTES_AT)));
 }
 
 /** What writeBatchHeader() puts in front of the records; leader's and producer's fields are set to "none". */

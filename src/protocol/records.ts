@@ -91,7 +91,7 @@ function decodeHeaders(cursor: Cursor, end: number): readonly RecordHeader[] {
 }
 
 /** A checked walk over bytes: nothing is read at or past `end`. */
-class Cursor {
+export class Cursor {
   at: number;
   readonly #bytes: Uint8Array;
   readonly #end: number;

@@ -6,6 +6,8 @@ import type { Wire } from './schema.ts';
 import {
   clusterFromWire,
   clusterToWire,
+  compactionFromWire,
+  compactionToWire,
   levelFromWire,
   numberOrUndefined,
   present,
@@ -34,7 +36,8 @@ export function requestToWire(body: RequestBody): Wire.Request {
     case 'create-topic': {
       const { name, partitions, retention } = body;
       const replicas = zeroIfUndefined(body.replicas, 'replicas');
-      return { createTopic: { name, partitions, replicas, retention: retentionToWire(retention) } };
+      const policies = { retention: retentionToWire(retention), compaction: compactionToWire(body.compaction) };
+      return { createTopic: { name, partitions, replicas, ...policies } };
     }
     case 'delete-topic':
       return { deleteTopic: { name: body.name } };
@@ -119,6 +122,7 @@ function createTopicFromWire(wire: Wire.CreateTopic): RequestBody {
     partitions: wire.partitions ?? 0,
     replicas: numberOrUndefined(wire.replicas),
     retention: retentionFromWire(wire.retention),
+    compaction: compactionFromWire(wire.compaction),
   };
 }
 
@@ -157,8 +161,9 @@ export function responseToWire(body: ResponseBody): Wire.Response {
     case 'cluster':
       return { cluster: clusterToWire(body) };
     case 'read': {
-      const { fromOffset, nextOffset, earliest, tail, level, node, appliedOffset, term, topicId } = body;
-      return { read: { fromOffset, nextOffset, earliest, tail, level, node, appliedOffset, term, topicId } };
+      const { fromOffset, nextOffset, compacted, earliest, tail, level, node, appliedOffset, term, topicId } = body;
+      const range = { fromOffset, nextOffset, compacted: compacted ?? false, earliest, tail };
+      return { read: { ...range, level, node, appliedOffset, term, topicId } };
     }
     case 'tail': {
       const { topicId, earliest, tail, node, term, level, appliedOffset } = body;
@@ -204,6 +209,7 @@ function readResultFromWire(wire: Wire.ReadResult): ResponseBody {
     appliedOffset: wire.appliedOffset ?? 0,
     term: wire.term ?? 0,
     topicId: wire.topicId ?? 0,
+    compacted: wire.compacted ?? false,
   };
 }
 

@@ -3,8 +3,10 @@
  * "none" as 0 or as an empty text; the typed side says undefined, and this file is where one becomes the other.
  */
 import { LogError } from './errors.ts';
+import { TOMBSTONE_RETENTION_MS_DEFAULT } from './limits.ts';
 import type {
   ClusterInfo,
+  Compaction,
   NodeInfo,
   NodeState,
   PartitionInfo,
@@ -141,6 +143,15 @@ export function retentionFromWire(wire: Wire.Retention | null | undefined): Rete
   };
 }
 
+export function compactionToWire(compaction: Compaction | undefined): Wire.Compaction | null {
+  return compaction === undefined ? null : { tombstoneRetentionMs: compaction.tombstoneRetentionMs };
+}
+
+export function compactionFromWire(wire: Wire.Compaction | null | undefined): Compaction | undefined {
+  if (wire === undefined || wire === null) return undefined;
+  return { tombstoneRetentionMs: wire.tombstoneRetentionMs || TOMBSTONE_RETENTION_MS_DEFAULT };
+}
+
 /** A state of a later version is one that this version does not know. */
 const NODE_STATES: readonly NodeState[] = ['joining', 'member', 'drained', 'leaving', 'unknown'];
 
@@ -194,6 +205,7 @@ export function topicInfoToWire(topic: TopicInfo): Wire.TopicInfo {
     id: topic.id,
     partitions: topic.partitions.map((partition) => ({ ...partition, leader: partition.leader ?? '' })),
     retention: retentionToWire(topic.retention),
+    compaction: compactionToWire(topic.compaction),
   };
 }
 
@@ -203,6 +215,7 @@ export function topicInfoFromWire(wire: Wire.TopicInfo): TopicInfo {
     id: wire.id ?? 0,
     partitions: (wire.partitions ?? []).map(partitionFromWire),
     retention: retentionFromWire(wire.retention),
+    compaction: compactionFromWire(wire.compaction),
   };
 }
 

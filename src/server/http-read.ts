@@ -44,8 +44,18 @@ export async function readRecords(
     signal: form.signal,
   });
   const { records, nextOffset, token } = recordsOf(result, partition, limit);
-  const { earliest, tail, level, node, appliedOffset, term } = result;
-  const facts = { nextOffset, earliest, tail, level, node, appliedOffset, term, ...(token !== undefined && { token }) };
+  const { compacted, earliest, tail, level, node, appliedOffset, term } = result;
+  const facts = {
+    nextOffset,
+    compacted,
+    earliest,
+    tail,
+    level,
+    node,
+    appliedOffset,
+    term,
+    ...(token !== undefined && { token }),
+  };
   const batchBytes = result.batches.reduce((sum, batch) => sum + batch.byteLength, 0);
   const items = records.map(jsonOfRecord);
   if (form.isNdjson) {
@@ -82,7 +92,7 @@ function recordsOf(
 }
 
 /** nextOffset -> logdrive-next-offset */
-function headersOf(facts: Readonly<Record<string, string | number>>): Record<string, string> {
+function headersOf(facts: Readonly<Record<string, string | number | boolean>>): Record<string, string> {
   const kebab = (name: string): string => name.replace(/[A-Z]/g, (capital) => `-${capital.toLowerCase()}`);
   return Object.fromEntries(Object.entries(facts).map(([name, value]) => [`logdrive-${kebab(name)}`, String(value)]));
 }

@@ -1,6 +1,6 @@
 /** The HTTP verbs on topics and on the cluster: bodies checked, one broker verb each, its result in the words of HTTP. */
-import type { BrokerVerbs, TopicDescription } from '../broker/index.ts';
-import { LogError, NUMBER_MAX, PARTITIONS_PER_TOPIC_MAX } from '../protocol/index.ts';
+import type { BrokerVerbs, Compaction, TopicDescription } from '../broker/index.ts';
+import { LogError, NUMBER_MAX, PARTITIONS_PER_TOPIC_MAX, TOMBSTONE_RETENTION_MS_DEFAULT } from '../protocol/index.ts';
 import { type Fields, integerOf, jsonObject, numberOf, objectOf } from './http-values.ts';
 
 export interface TopicParams {
@@ -9,9 +9,10 @@ export interface TopicParams {
 }
 
 export async function createTopic(broker: BrokerVerbs, body: unknown): Promise<unknown> {
-  const fields = jsonObject(body, ['name', 'partitions', 'replicas', 'retention']);
+  const fields = jsonObject(body, ['name', 'partitions', 'replicas', 'retention', 'compaction']);
   if (typeof fields.name !== 'string') throw new LogError('INVALID', 'name must be a text');
   const retention = objectOf(fields.retention ?? {}, ['maxBytes', 'maxAgeMs', 'maxRecords'], 'retention');
+  const compaction = fields.compaction ?? undefined;
   const bound = { min: 1, max: NUMBER_MAX };
   const topic = await broker.createTopic({
     name: fields.name,
@@ -22,8 +23,18 @@ export async function createTopic(broker: BrokerVerbs, body: unknown): Promise<u
       maxAgeMs: integerOf(retention.maxAgeMs ?? undefined, 'retention.maxAgeMs', undefined, bound),
       maxRecords: integerOf(retention.maxRecords ?? undefined, 'retention.maxRecords', undefined, bound),
     },
+    compaction: compaction === undefined ? undefined : compactionOf(compaction),
   });
   return jsonOfTopic(topic);
+}
+
+function compactionOf(value: unknown): Compaction {
+  const { tombstoneRetentionMs } = objectOf(value, ['tombstoneRetentionMs'], 'compaction');
+  const name = 'compaction.tombstoneRetentionMs';
+  const bound = { min: 1, max: NUMBER_MAX };
+  return {
+    tombstoneRetentionMs: integerOf(tombstoneRetentionMs ?? undefined, name, TOMBSTONE_RETENTION_MS_DEFAULT, bound),
+  };
 }
 
 export async function listTopics(broker: BrokerVerbs): Promise<unknown> {
@@ -75,7 +86,7 @@ export function cluster(broker: BrokerVerbs): unknown {
   };
 }
 
-function jsonOfTopic({ name, id, partitions, retention }: TopicDescription): unknown {
+function jsonOfTopic({ name, id, partitions, retention, compaction }: TopicDescription): unknown {
   return {
     name,
     id,
@@ -85,5 +96,6 @@ function jsonOfTopic({ name, id, partitions, retention }: TopicDescription): unk
       maxAgeMs: retention.maxAgeMs ?? null,
       maxRecords: retention.maxRecords ?? null,
     },
+    compaction: compaction ?? null,
   };
 }

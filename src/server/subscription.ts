@@ -135,7 +135,7 @@ export class Subscription {
       const { fromOffset, nextOffset } = part;
       this.#host.send(
         this.#channel,
-        { kind: 'data', fromOffset, nextOffset, tail: result.tail, compacted: false, filtered: false },
+        { kind: 'data', fromOffset, nextOffset, tail: result.tail, compacted: result.compacted, filtered: false },
         part.batches,
       );
     }
@@ -156,13 +156,13 @@ function partsOf(result: ReadResult): readonly Part[] {
   if (bytes === 0) return [];
   const { fromOffset, nextOffset } = result;
   if (bytes <= BATCH_BYTES_MAX) return [{ batches: [...result.batches], bytes, fromOffset, nextOffset }];
+  let next = fromOffset;
   return result.batches.map((batch, at) => {
-    const header = readBatchHeader(batch);
-    return {
-      batches: [batch],
-      bytes: batch.byteLength,
-      fromOffset: at === 0 ? fromOffset : header.baseOffset,
-      nextOffset: header.baseOffset + header.lastOffsetDelta + 1,
-    };
+    // Holes go with the batch in front of them, so that parts follow each other without one.
+    const following = result.batches[at + 1];
+    const end = following === undefined ? nextOffset : readBatchHeader(following).baseOffset;
+    const part = { batches: [batch], bytes: batch.byteLength, fromOffset: next, nextOffset: end };
+    next = end;
+    return part;
   });
 }

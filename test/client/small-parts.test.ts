@@ -234,7 +234,8 @@ describe('what a consumer checks of DATA', () => {
       name: 'announced holes',
       data: { from: 9, next: 20, holes: true },
       batches: [batch(10, 2), batch(13, 2)],
-      verdict: '10-12 13-15',
+      // The consumer then stands where the node says: behind the hole.
+      verdict: '10-12 13-20',
     },
     { name: 'an overlap', data: { from: 10, next: 13 }, batches: [batch(10, 2), batch(11, 2)], verdict: 'INVALID' },
     { name: 'a batch that is wholly below', data: { from: 12, next: 12 }, batches: [batch(10, 2)], verdict: 'INVALID' },

@@ -52,6 +52,8 @@ function bench(...damage: Damage[]): Bench {
           made.cuts.push(from);
           made.damage = made.damage.filter(({ lastIndex }) => lastIndex < from);
         },
+        // What is tried when an entry does not fit its place: here no segment is sealed.
+        rewrite: async () => undefined,
         repair: async (entry: LogEntry) => {
           if (made.failRepair !== undefined) throw made.failRepair;
           const { index } = entry.header;

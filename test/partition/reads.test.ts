@@ -75,9 +75,19 @@ describe('a read', () => {
     ['from disk', []],
   ])('%s gives committed batches only, and whole ones', async (_, cached) => {
     const { reads } = bench(cached);
-    expect(await reads.read(0, 1_000_000)).toEqual({ kind: 'batches', batches: payloads(0, 2), nextOffset: 3 });
+    expect(await reads.read(0, 1_000_000)).toEqual({
+      kind: 'batches',
+      batches: payloads(0, 2),
+      nextOffset: 3,
+      isCompacted: false,
+    });
     expect(await reads.read(1, 1)).toMatchObject({ kind: 'batches', batches: expect.arrayContaining(payloads(0)) });
-    expect(await reads.read(2, 1_000_000)).toEqual({ kind: 'batches', batches: payloads(2), nextOffset: 3 });
+    expect(await reads.read(2, 1_000_000)).toEqual({
+      kind: 'batches',
+      batches: payloads(2),
+      nextOffset: 3,
+      isCompacted: false,
+    });
   });
 
   test('of what the cache holds leaves the disk alone', async () => {

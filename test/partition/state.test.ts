@@ -142,3 +142,36 @@ describe('a snapshot of the state', () => {
     expect(() => new PartitionState(undefined).restore(at, other)).toThrow(/version/);
   });
 });
+
+describe('how far every replica is compacted', () => {
+  const compacted = (before: number): EntryFields => ({
+    kind: 'control',
+    payload: encodeControl({ kind: 'compacted', before }),
+  });
+  const membership = { voters: ['n1', 'n2'], votersOutgoing: [], learners: [] };
+
+  test('never goes back nor past the tail, and is part of a snapshot, whose membership is read from either version', () => {
+    const list = entries(
+      { kind: 'membership', payload: encodeMembershipEntry({ membership, birth: undefined }) },
+      { values: ['a', 'b', 'c'] },
+      compacted(2),
+      compacted(1),
+    );
+    const state = new PartitionState(undefined);
+    const encoded = list.map(({ header, payload }) => {
+      state.apply(header, payload);
+      return state.encode();
+    });
+    expect(state.compactedByAll).toBe(2);
+    // Before anything was compacted a state is one of version 1.
+    expect(encoded.map((bytes) => bytes[0])).toEqual([1, 1, 2, 2]);
+    for (const bytes of encoded) expect(PartitionState.membershipIn(bytes)).toEqual(membership);
+    const restored = new PartitionState(undefined);
+    restored.restore({ index: 4, nextOffset: 3 }, encoded[3]!);
+    expect([restored.compactedByAll, restored.encode()]).toEqual([2, encoded[3]]);
+    const [past] = entries(compacted(9));
+    const empty = new PartitionState(undefined);
+    empty.apply(past!.header, past!.payload);
+    expect(empty.compactedByAll).toBe(0);
+  });
+});

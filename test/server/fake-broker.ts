@@ -220,7 +220,8 @@ export class FakeBroker implements BrokerVerbs {
       nextOffset = batch.next;
     }
     const { id, earliest, tail } = topic;
-    return { topicId: id, batches, fromOffset, nextOffset, earliest, tail, ...this.stamp(tail) };
+    const range = { fromOffset, nextOffset, compacted: false, earliest, tail };
+    return { topicId: id, batches, ...range, ...this.stamp(tail) };
   }
 
   stamp(appliedOffset: number): ReadStamp {

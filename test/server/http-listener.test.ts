@@ -354,6 +354,7 @@ describe('reading', () => {
         },
       ],
       nextOffset: 3,
+      compacted: false,
       earliest: 0,
       tail: 3,
       level: 'any',

@@ -7,6 +7,7 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
+import { compactEntry } from '../../storage/compacted-entry.ts';
 import { isStorageError } from '../../storage/errors.ts';
 import { decodeFooter, decodeIndex, encodeFooter, type SegmentSummary } from '../../storage/footer.ts';
 import { decodeEntries, encodeEntry, type NewEntry } from '../../storage/format.ts';
@@ -101,6 +102,13 @@ const batch: Partial<NewEntry> = {
   payload: asBatch(bytesOf('batch', 80)),
 };
 
+/** The batch without some of its records, or without all of them. */
+function compactedOf(left: Uint8Array): Uint8Array {
+  const [whole] = decodeEntries(entryOf(batch), before.chain);
+  const { headerBytes, payload } = compactEntry(whole!, left);
+  return new Uint8Array([...headerBytes, ...payload]);
+}
+
 /** For each format: its bytes, and what a reader makes of bytes (undefined: refused). */
 const formats: Record<string, { bytes: Uint8Array; read(bytes: Uint8Array): unknown }> = {
   'entry-batch': { bytes: entryOf(batch), read: (bytes) => decodeEntries(bytes, before.chain) },
@@ -110,6 +118,11 @@ const formats: Record<string, { bytes: Uint8Array; read(bytes: Uint8Array): unkn
     read: (bytes) => decodeEntries(bytes, before.chain),
   },
   'entry-membership': { bytes: entryOf({ kind: 'membership' }), read: (bytes) => decodeEntries(bytes, before.chain) },
+  'entry-compacted': {
+    bytes: compactedOf(asBatch(bytesOf('left', 70))),
+    read: (bytes) => decodeEntries(bytes, before.chain),
+  },
+  'entry-hollow': { bytes: compactedOf(new Uint8Array(0)), read: (bytes) => decodeEntries(bytes, before.chain) },
   frame: {
     bytes: encodeFrameHeader(frame, seed),
     read: (bytes) => parseFrameHeader(bytes, new DataView(bytes.buffer), 0, { seed, segmentId: 12, position: 8192 }),

@@ -2545,6 +2545,88 @@ const logdrive = $root.logdrive = (() => {
             return Retention;
         })();
 
+        v1.Compaction = (function() {
+
+            const Compaction = function (properties) {
+                if (properties)
+                    for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
+                        if (properties[keys[i]] != null && keys[i] !== "__proto__")
+                            this[keys[i]] = properties[keys[i]];
+            };
+
+            Compaction.prototype.tombstoneRetentionMs = 0;
+
+            Compaction.encode = function (message, writer, _depth) {
+                if (!writer)
+                    writer = $Writer.create();
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $util.recursionLimit)
+                    throw $Error("max depth exceeded");
+                if (message.tombstoneRetentionMs != null && $Object.hasOwnProperty.call(message, "tombstoneRetentionMs") && (typeof message.tombstoneRetentionMs === "object" ? message.tombstoneRetentionMs.low || message.tombstoneRetentionMs.high : message.tombstoneRetentionMs !== 0))
+                    writer.uint32(8).uint64(message.tombstoneRetentionMs);
+                if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
+                    for (let i = 0; i < message.$unknowns.length; ++i)
+                        writer.raw(message.$unknowns[i]);
+                return writer;
+            };
+
+            Compaction.decode = function (reader, length, _end, _depth, _target) {
+                if (!(reader instanceof $Reader))
+                    reader = $Reader.create(reader);
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $Reader.recursionLimit)
+                    throw $Error("max depth exceeded");
+                let end, message, value;
+                if (length === $undefined)
+                    end = reader.len;
+                else {
+                    end = reader.pos + length;
+                    if (end > reader.len)
+                        throw $RangeError("index out of range");
+                    length = reader.len;
+                    reader.len = end;
+                }
+                message = _target || new $root.logdrive.v1.Compaction();
+                while (reader.pos < end) {
+                    let start = reader.pos;
+                    let tag = reader.tag();
+                    if (tag === _end) {
+                        _end = $undefined;
+                        break;
+                    }
+                    let wireType = tag & 7;
+                    switch (tag >>>= 3) {
+                    case 1: {
+                            if (wireType !== 0)
+                                break;
+                            if (typeof (value = reader.uint64()) === "object" ? value.low || value.high : value !== 0)
+                                message.tombstoneRetentionMs = value;
+                            else
+                                delete message.tombstoneRetentionMs;
+                            continue;
+                        }
+                    }
+                    reader.skipType(wireType, _depth, tag);
+                    if (!reader.discardUnknown) {
+                        $util.makeProp(message, "$unknowns", false);
+                        (message.$unknowns || (message.$unknowns = [])).push(reader.raw(start, reader.pos));
+                    }
+                }
+                if (length !== $undefined) {
+                    if (reader.pos !== end)
+                        throw $RangeError("index out of range");
+                    reader.len = length;
+                }
+                if (_end !== $undefined)
+                    throw $Error("missing end group");
+                return message;
+            };
+
+            return Compaction;
+        })();
+
         v1.PartitionInfo = (function() {
 
             const PartitionInfo = function (properties) {
@@ -2714,6 +2796,7 @@ const logdrive = $root.logdrive = (() => {
             TopicInfo.prototype.id = 0;
             TopicInfo.prototype.partitions = $util.emptyArray;
             TopicInfo.prototype.retention = null;
+            TopicInfo.prototype.compaction = null;
 
             TopicInfo.encode = function (message, writer, _depth) {
                 if (!writer)
@@ -2731,6 +2814,8 @@ const logdrive = $root.logdrive = (() => {
                         $root.logdrive.v1.PartitionInfo.encode(message.partitions[i], writer.uint32(26).fork(), _depth + 1).ldelim();
                 if (message.retention != null && $Object.hasOwnProperty.call(message, "retention"))
                     $root.logdrive.v1.Retention.encode(message.retention, writer.uint32(34).fork(), _depth + 1).ldelim();
+                if (message.compaction != null && $Object.hasOwnProperty.call(message, "compaction"))
+                    $root.logdrive.v1.Compaction.encode(message.compaction, writer.uint32(42).fork(), _depth + 1).ldelim();
                 if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                     for (let i = 0; i < message.$unknowns.length; ++i)
                         writer.raw(message.$unknowns[i]);
@@ -2796,6 +2881,12 @@ const logdrive = $root.logdrive = (() => {
                             message.retention = $root.logdrive.v1.Retention.decode(reader, reader.size(), $undefined, _depth + 1, message.retention);
                             continue;
                         }
+                    case 5: {
+                            if (wireType !== 2)
+                                break;
+                            message.compaction = $root.logdrive.v1.Compaction.decode(reader, reader.size(), $undefined, _depth + 1, message.compaction);
+                            continue;
+                        }
                     }
                     reader.skipType(wireType, _depth, tag);
                     if (!reader.discardUnknown) {
@@ -2829,6 +2920,7 @@ const logdrive = $root.logdrive = (() => {
             CreateTopic.prototype.partitions = 0;
             CreateTopic.prototype.replicas = 0;
             CreateTopic.prototype.retention = null;
+            CreateTopic.prototype.compaction = null;
 
             CreateTopic.encode = function (message, writer, _depth) {
                 if (!writer)
@@ -2845,6 +2937,8 @@ const logdrive = $root.logdrive = (() => {
                     writer.uint32(24).uint32(message.replicas);
                 if (message.retention != null && $Object.hasOwnProperty.call(message, "retention"))
                     $root.logdrive.v1.Retention.encode(message.retention, writer.uint32(34).fork(), _depth + 1).ldelim();
+                if (message.compaction != null && $Object.hasOwnProperty.call(message, "compaction"))
+                    $root.logdrive.v1.Compaction.encode(message.compaction, writer.uint32(42).fork(), _depth + 1).ldelim();
                 if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                     for (let i = 0; i < message.$unknowns.length; ++i)
                         writer.raw(message.$unknowns[i]);
@@ -2909,6 +3003,12 @@ const logdrive = $root.logdrive = (() => {
                             if (wireType !== 2)
                                 break;
                             message.retention = $root.logdrive.v1.Retention.decode(reader, reader.size(), $undefined, _depth + 1, message.retention);
+                            continue;
+                        }
+                    case 5: {
+                            if (wireType !== 2)
+                                break;
+                            message.compaction = $root.logdrive.v1.Compaction.decode(reader, reader.size(), $undefined, _depth + 1, message.compaction);
                             continue;
                         }
                     }
@@ -3109,6 +3209,7 @@ const logdrive = $root.logdrive = (() => {
             ReadResult.prototype.appliedOffset = 0;
             ReadResult.prototype.term = 0;
             ReadResult.prototype.topicId = 0;
+            ReadResult.prototype.compacted = false;
 
             ReadResult.encode = function (message, writer, _depth) {
                 if (!writer)
@@ -3135,6 +3236,8 @@ const logdrive = $root.logdrive = (() => {
                     writer.uint32(64).uint64(message.term);
                 if (message.topicId != null && $Object.hasOwnProperty.call(message, "topicId") && (typeof message.topicId === "object" ? message.topicId.low || message.topicId.high : message.topicId !== 0))
                     writer.uint32(72).uint64(message.topicId);
+                if (message.compacted != null && $Object.hasOwnProperty.call(message, "compacted") && message.compacted !== false)
+                    writer.uint32(80).bool(message.compacted);
                 if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                     for (let i = 0; i < message.$unknowns.length; ++i)
                         writer.raw(message.$unknowns[i]);
@@ -3247,6 +3350,15 @@ const logdrive = $root.logdrive = (() => {
                                 message.topicId = value;
                             else
                                 delete message.topicId;
+                            continue;
+                        }
+                    case 10: {
+                            if (wireType !== 0)
+                                break;
+                            if (value = reader.bool())
+                                message.compacted = value;
+                            else
+                                delete message.compacted;
                             continue;
                         }
                     }
@@ -5236,6 +5348,10 @@ export interface Retention {
   readonly maxRecords?: number | null;
 }
 
+export interface Compaction {
+  readonly tombstoneRetentionMs?: number | null;
+}
+
 export interface PartitionInfo {
   readonly partition?: number | null;
   readonly leader?: string | null;
@@ -5251,6 +5367,7 @@ export interface TopicInfo {
   readonly id?: number | null;
   readonly partitions?: readonly PartitionInfo[] | null;
   readonly retention?: Retention | null;
+  readonly compaction?: Compaction | null;
 }
 
 export interface CreateTopic {
@@ -5258,6 +5375,7 @@ export interface CreateTopic {
   readonly partitions?: number | null;
   readonly replicas?: number | null;
   readonly retention?: Retention | null;
+  readonly compaction?: Compaction | null;
 }
 
 export interface Read {
@@ -5281,6 +5399,7 @@ export interface ReadResult {
   readonly appliedOffset?: number | null;
   readonly term?: number | null;
   readonly topicId?: number | null;
+  readonly compacted?: boolean | null;
 }
 
 export interface Tail {
@@ -5424,6 +5543,7 @@ export interface WireTypes {
   readonly Goaway: WireType<Goaway>;
   readonly Error: WireType<Error>;
   readonly Retention: WireType<Retention>;
+  readonly Compaction: WireType<Compaction>;
   readonly PartitionInfo: WireType<PartitionInfo>;
   readonly TopicInfo: WireType<TopicInfo>;
   readonly CreateTopic: WireType<CreateTopic>;

@@ -112,6 +112,8 @@ export class SimCluster {
       inflightBytesMax: 8 * 1024 * 1024,
       uncommittedBytesMax: 64 * 1024 * 1024,
       cacheBytesMax: 8 * 1024 * 1024,
+      compactionBytesPerSecond: 8 * 1024 * 1024,
+      compactionMapBytes: 8 * 1024 * 1024,
     };
   }
 

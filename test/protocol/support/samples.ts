@@ -282,6 +282,7 @@ const connection: readonly Omit<Sample, 'channel'>[] = [
         kind: 'read',
         fromOffset: 0,
         nextOffset: 3,
+        compacted: false,
         earliest: 0,
         tail: 3,
         level: 'any',

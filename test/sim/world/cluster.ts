@@ -331,6 +331,8 @@ export class SimCluster {
       inflightBytesMax: 64 * 1024,
       uncommittedBytesMax: 256 * 1024,
       cacheBytesMax: 64 * 1024,
+      compactionBytesPerSecond: 8 * 1024 * 1024,
+      compactionMapBytes: 8 * 1024 * 1024,
       ...this.#settings.broker,
     };
   }
