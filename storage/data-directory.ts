@@ -26,7 +26,7 @@ import { createLogFiles, recover } from './recovery.ts';
 import { isAside } from './small-file.ts';
 import { SpaceReserve } from './space-reserve.ts';
 import { loadStanding, type Marker, storeStanding } from './standing.ts';
-import type { GroupId } from './types.ts';
+import type { GroupId, Offset } from './types.ts';
 
 export interface DataDirectoryOptions {
   readonly nodeId: string;
@@ -191,7 +191,7 @@ export class DataDirectory {
             file: context.directory,
           });
         }
-        await this.#createLog(context);
+        await this.#createLog(context, options.firstOffset);
       }
       const recovered = await recover(context);
       const log = new Log(context, recovered, options, {
@@ -315,12 +315,12 @@ export class DataDirectory {
     };
   }
 
-  async #createLog(context: LogContext): Promise<void> {
+  async #createLog(context: LogContext, firstOffset?: Offset): Promise<void> {
     const { directory } = context;
     const aside = directory + NEW_SUFFIX;
     if ((await this.#disk.stat(aside)) !== undefined) await removeTree(this.#disk, aside);
     await this.#disk.makeDirectory(aside);
-    await createLogFiles({ ...context, directory: aside });
+    await createLogFiles({ ...context, directory: aside }, firstOffset);
     // Everything in it is durable: the name makes it a log.
     await this.#disk.rename(aside, directory);
     await this.#syncLogs();

@@ -1,6 +1,6 @@
 /** Options of a log: unit, default and check per field. */
 import assert from 'node:assert/strict';
-import type { ByteCount, EntryId, Ms } from './types.ts';
+import type { ByteCount, EntryId, Ms, Offset } from './types.ts';
 
 /** What a log tells for logs and metrics. Storage reads no clock: durations are the caller's to measure. */
 export type LogEvent =
@@ -22,6 +22,8 @@ export interface LogOptions {
   readonly flushBytesMax?: ByteCount;
   /** How long after a flush without a successor an empty frame proves it. 20 ms. */
   readonly idleProofMs?: Ms;
+  /** Offset of the first record of a log that is made now; 0. A log that exists goes on as it is. */
+  readonly firstOffset?: Offset;
   readonly timers: LogTimers;
   /** Stamped into every file of the log; another one's files are refused. */
   readonly clusterId: string;

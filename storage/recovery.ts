@@ -27,7 +27,7 @@ import { listSnapshots, loadSnapshot, pointOfSnapshot, snapshotName } from './sn
 import { segmentIdOf, segmentPath } from './stored-segment.ts';
 import { TailPoints } from './tail-points.ts';
 import { TermRuns } from './term-runs.ts';
-import type { ByteCount, LogIndex, Snapshot, Term } from './types.ts';
+import type { ByteCount, LogIndex, Offset, Snapshot, Term } from './types.ts';
 
 export interface Recovered {
   readonly segments: Segments;
@@ -47,10 +47,11 @@ export interface Recovered {
 }
 
 /** Makes the files of an empty log in a directory that nobody looks at yet. */
-export async function createLogFiles(context: LogContext): Promise<void> {
+export async function createLogFiles(context: LogContext, firstOffset: Offset = 0): Promise<void> {
   const { disk, directory, own } = context;
+  const before: LogPoint = { ...START_POINT, nextOffset: firstOffset };
   await HardStateFile.create(disk, directory, own);
-  const active = await createSegment(context, 1, START_POINT);
+  const active = await createSegment(context, 1, before);
   await active.file.close();
   const first: Manifest = {
     ...own,
@@ -58,7 +59,7 @@ export async function createLogFiles(context: LogContext): Promise<void> {
     nextSegmentId: 2,
     commitHint: 0,
     sealed: [],
-    active: { segmentId: 1, before: START_POINT },
+    active: { segmentId: 1, before },
   };
   await storeManifest(disk, directory, first);
 }

@@ -14,6 +14,8 @@ export interface CatalogPartition {
   readonly replicas: readonly string[];
   /** The replicas it was made with, once others took their place: the membership its log begins with. */
   readonly founders?: readonly string[];
+  /** Of its first record; absent: 0. A restored partition goes on counting where the saved one did. */
+  readonly firstOffset?: number;
   /** The replica on `from` goes, and one on `to` comes in its place; without `to`, one replica less is left. */
   readonly move?: { readonly from: string; readonly to?: string | undefined } | undefined;
 }

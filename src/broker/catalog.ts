@@ -37,6 +37,8 @@ export type CatalogCommand =
       readonly name: string;
       readonly partitions: number;
       readonly replicas: number;
+      /** One a partition; absent: every partition begins at 0. */
+      readonly firstOffsets?: readonly number[] | undefined;
       readonly retention: Partial<Retention>;
       readonly compaction?: Compaction | undefined;
     }
@@ -107,6 +109,11 @@ export class Catalog implements StateMachine {
     return this.#byGroup.get(groupId);
   }
 
+  /** The offset a topic partition's first record has; undefined: 0, or no group of a topic. */
+  firstOffsetOf(groupId: number): number | undefined {
+    return this.#byGroup.get(groupId)?.partitions.find((one) => one.groupId === groupId)?.firstOffset;
+  }
+
   /** Whether the group id was ever given out. */
   hasAssigned(groupId: number): boolean {
     return groupId < this.#state.nextGroupId;
@@ -161,7 +168,7 @@ export class Catalog implements StateMachine {
   }
 
   #createTopic(command: Extract<CatalogCommand, { kind: 'create-topic' }>, index: number): CatalogOutcome {
-    const { name, partitions, replicas, retention, compaction } = command;
+    const { name, partitions, replicas, retention, compaction, firstOffsets } = command;
     const nodes = placeable(this.#state.members, replicas);
     const isValid =
       topicNameProblem(name) === undefined &&
@@ -170,7 +177,8 @@ export class Catalog implements StateMachine {
       partitions <= PARTITIONS_PER_TOPIC_MAX &&
       Number.isSafeInteger(replicas) &&
       replicas >= 1 &&
-      replicas <= nodes.length;
+      replicas <= nodes.length &&
+      (firstOffsets === undefined || areFirstOffsets(firstOffsets, partitions));
     if (!isValid) return 'invalid';
     if (this.#byName.has(name)) return 'exists';
     if (this.#state.topics.length >= TOPICS_MAX) return 'too-many';
@@ -180,7 +188,8 @@ export class Catalog implements StateMachine {
       this.#state.nextGroupId += 1;
       // Consecutive groups begin at consecutive nodes: leaders and replicas spread without keeping counts.
       const chosen = Array.from({ length: replicas }, (_, at) => nodes[(groupId - 1 + at) % nodes.length]!.id);
-      made.push({ partition, groupId, replicas: chosen });
+      const firstOffset = firstOffsets?.[partition] ?? 0;
+      made.push({ partition, groupId, replicas: chosen, ...(firstOffset > 0 && { firstOffset }) });
     }
     const policies = { retention: boundsOf(retention), compaction: policyOf(compaction) };
     const topic = { id: index, name, partitions: made, ...policies };
@@ -220,6 +229,12 @@ export class Catalog implements StateMachine {
     this.#byId.set(topic.id, topic);
     for (const { groupId } of topic.partitions) this.#byGroup.set(groupId, topic);
   }
+}
+
+/** One offset a partition, with room for records behind it. */
+export function areFirstOffsets(values: readonly unknown[], partitions: number): boolean {
+  const isOffset = (value: unknown): boolean => Number.isSafeInteger(value) && (value as number) >= 0;
+  return Array.isArray(values) && values.length === partitions && values.every(isOffset);
 }
 
 /** JSON leaves out what is undefined: each bound is named here, whatever was written. */

@@ -308,6 +308,7 @@ export class Host {
     const { nodeId, tickMs, timing, lease, segmentBytes, appendBytesMax, inflightBytesMax, uncommittedBytesMax } =
       this.#options;
     const clusterId = this.#world.directory.clusterId;
+    const firstOffset = this.#catalog.firstOffsetOf(groupId);
     if (clusterId === undefined) throw new LogError('INTERNAL', 'a partition is opened before the cluster was born');
     let live = machine;
     const takeMachine = (): Catalog => {
@@ -326,6 +327,7 @@ export class Host {
       // The first tick after a heartbeat may follow at once, so the promise is a tick short of what is kept.
       promiseMs: lease === undefined ? 0 : (timing.electionTicksMin - 1) * tickMs,
       segmentBytes,
+      ...(firstOffset !== undefined && { firstOffset }),
       appendBytesMax,
       inflightBytesMax,
       uncommittedBytesMax,

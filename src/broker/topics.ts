@@ -7,6 +7,7 @@ import type { Env } from '../env.ts';
 import type { AppendOutcome, Partition } from '../partition/index.ts';
 import { LogError, PARTITIONS_PER_TOPIC_MAX, topicNameProblem } from '../protocol/index.ts';
 import {
+  areFirstOffsets,
   CATALOG_GROUP,
   type CatalogCommand,
   type CatalogOutcome,
@@ -56,7 +57,7 @@ export class Topics {
 
   async create(request: CreateTopicRequest): Promise<TopicDescription> {
     const { host, routes } = this.#parts;
-    const { name, partitions, retention, compaction } = request;
+    const { name, partitions, retention, compaction, firstOffsets } = request;
     routes.expectMember();
     const nodes = host.catalog.nodes.filter(({ state }) => state === 'member').length;
     const replicas = request.replicas ?? Math.min(REPLICAS_DEFAULT, nodes);
@@ -73,8 +74,11 @@ export class Topics {
     }
     if (!isBound(compaction?.tombstoneRetentionMs))
       throw invalid('Tombstones are kept for a whole number of ms above 0.');
+    if (firstOffsets !== undefined && !areFirstOffsets(firstOffsets, partitions)) {
+      throw invalid(`First offsets are whole numbers, one for each of the ${partitions} partitions.`);
+    }
     const deadlineMs = this.#deadline();
-    const command = { kind: 'create-topic', name, partitions, replicas, retention, compaction } as const;
+    const command = { kind: 'create-topic', name, partitions, replicas, retention, compaction, firstOffsets } as const;
     const outcome = await this.change(command, deadlineMs);
     if (outcome === 'exists')
       throw new LogError('TOPIC_EXISTS', `Topic "${name}" exists.`, { details: { topic: name } });

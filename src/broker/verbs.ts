@@ -133,6 +133,8 @@ export interface CreateTopicRequest {
   readonly retention: Retention;
   /** Keeps the latest record of each key; undefined: all of them. */
   readonly compaction?: Compaction | undefined;
+  /** The offset of each partition's first record, for a topic that is restored; undefined: 0. */
+  readonly firstOffsets?: readonly number[] | undefined;
 }
 
 export interface NewNode {

@@ -19,6 +19,8 @@ export interface TopicSpec {
   readonly partitions?: number;
   /** Default: 3, or the number of nodes when there are fewer. */
   readonly replicas?: number;
+  /** The offset of each partition's first record, one a partition. Default: 0. For a topic that is restored. */
+  readonly firstOffsets?: readonly number[];
   readonly retention?: {
     /** Per partition; default: no bound. */
     readonly maxBytes?: number;
@@ -103,6 +105,7 @@ export class ClientAdmin implements Admin {
         compaction === undefined
           ? undefined
           : { tombstoneRetentionMs: compaction.tombstoneRetentionMs ?? TOMBSTONE_RETENTION_MS_DEFAULT },
+      firstOffsets: spec.firstOffsets?.map((offset) => checkedCount(offset, 'A first offset')),
     } as const;
     const answer = await this.#requests.ask(body, 'topic', options);
     const topic = plainTopic(answer.body);

@@ -25,6 +25,7 @@ export {
   type Outcome,
 } from '../protocol/index.ts';
 export type { Admin, ClusterInfo, PartitionInfo, SnapshotInfo, TopicInfo, TopicSpec } from './admin.ts';
+export type { BatchAppender } from './batch-appender.ts';
 export { type Client, type ClientState, connectWith, createClient } from './client.ts';
 export { bytes, type Codec, json, type RecordMeta, utf8 } from './codec.ts';
 export type { RecordBatch } from './decode.ts';
@@ -35,8 +36,18 @@ export { nodePlatform } from './platform-node.ts';
 export type { Producer } from './producer.ts';
 export type { ProducerOptions } from './producer-options.ts';
 export type { ReadLevel } from './read-level.ts';
+export type { ReceivedBatch } from './received-data.ts';
 export type { Ack, BatchAck, LogRecord, NewRecord } from './record.ts';
 export type { SocketLike } from './socket.ts';
 export type { StartAt } from './start-at.ts';
 export type { Position, SubscribeOptions, Subscription } from './subscription.ts';
-export type { AppendOptions, ReadOptions, ReadResult, ReadStamp, Tail, TailOptions, Topic } from './topic.ts';
+export type {
+  AppendOptions,
+  BatchReadResult,
+  ReadOptions,
+  ReadResult,
+  ReadStamp,
+  Tail,
+  TailOptions,
+  Topic,
+} from './topic.ts';

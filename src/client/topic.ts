@@ -1,5 +1,6 @@
 /** One topic as an application holds it: a name and a codec. Holding it costs nothing and asks nobody. */
 import { formatReadToken, LogError, type ReadToken, type TopicInfo, topicNameProblem } from '../protocol/index.ts';
+import { BatchAppender } from './batch-appender.ts';
 import type { Codec } from './codec.ts';
 import { decodeNew, decodeRecord } from './decode.ts';
 import type { OneShotAppends } from './one-shot.ts';
@@ -95,6 +96,19 @@ export interface Tail extends ReadStamp {
   readonly earliest: number;
 }
 
+/** As ReadResult, with the records as they are stored: whole record batches, each checked against its checksum. */
+export interface BatchReadResult extends ReadStamp {
+  readonly topic: string;
+  readonly topicId: number;
+  readonly partition: number;
+  /** In order; the first may begin below the offset that was asked for. */
+  readonly batches: readonly ReceivedBatch[];
+  /** Where to read on. */
+  readonly nextOffset: number;
+  readonly earliest: number;
+  readonly tail: number;
+}
+
 export interface Topic<V, K = Uint8Array> {
   readonly name: string;
   /** Appends one record at once, safe against retries. For many, or in order, use a producer. */
@@ -104,6 +118,10 @@ export interface Topic<V, K = Uint8Array> {
   producer(options?: ProducerOptions): Producer<V, K>;
   /** One bounded read. */
   read(options?: ReadOptions): Promise<ReadResult<V, K>>;
+  /** One bounded read of batches as they are stored, for tools that move them unchanged. */
+  readBatches(options?: Omit<ReadOptions, 'maxRecords'>): Promise<BatchReadResult>;
+  /** A pipeline that appends batches as they are, in order, to one partition. */
+  batchAppender(partition: number): Promise<BatchAppender>;
   /** Reads on and on, live at the tail. */
   subscribe(options?: SubscribeOptions): Subscription<V, K>;
   /** The end of a partition, linearizable by default: behind everything acknowledged to anybody before the call. */
@@ -182,13 +200,26 @@ export class ClientTopic<V, K> implements Topic<V, K> {
   }
 
   async read(options: ReadOptions = {}): Promise<ReadResult<V, K>> {
+    const { maxRecords = Number.MAX_SAFE_INTEGER, ...where } = options;
+    integer('maxRecords', maxRecords, 1, Number.MAX_SAFE_INTEGER);
+    const { batches, topicId, ...read } = await this.readBatches(where);
+    const { partition } = read;
+    const all = batches.flatMap((batch) => this.#decode(batch, partition));
+    const records = all.slice(0, maxRecords);
+    const offset = records.at(-1)?.offset;
+    const last = batches.find(({ nextOffset: end }) => offset !== undefined && offset < end);
+    const token = tokenOf({ topicId, partition, offset, term: last?.term ?? 0 });
+    const nextOffset = records.length < all.length ? records.at(-1)!.offset + 1 : read.nextOffset;
+    return { ...read, records, nextOffset, token };
+  }
+
+  async readBatches(options: Omit<ReadOptions, 'maxRecords'> = {}): Promise<BatchReadResult> {
     this.#host.checkOpen();
     const partition = integer('partition', options.partition ?? READ_DEFAULTS.partition, 0, Number.MAX_SAFE_INTEGER);
     const start = wireStartAt(options.from ?? READ_DEFAULTS.from);
     const bytesMax = integer('maxBytes', options.maxBytes ?? READ_DEFAULTS.maxBytes, 1, READ_BYTES_LIMIT);
     const waitMs = integer('waitMs', options.waitMs ?? READ_DEFAULTS.waitMs, 0, WAIT_MS_LIMIT);
-    const { maxRecords = Number.MAX_SAFE_INTEGER, signal } = options;
-    integer('maxRecords', maxRecords, 1, Number.MAX_SAFE_INTEGER);
+    const { signal } = options;
     const wanted = wantedLevel(options.level, options.token, 'any');
     return await this.#withTopic(async (info) => {
       const oneOf = info.partitions[partition]?.replicas;
@@ -199,31 +230,30 @@ export class ClientTopic<V, K> implements Topic<V, K> {
           'read',
           { wish: { oneOf, avoid }, signal, extraMs: waitMs },
         );
-        let batches: ReceivedBatch[];
         try {
           const from = start.kind === 'offset' ? start.offset : body.fromOffset;
-          batches = checkData(
+          const { crc32c } = this.#host.platform;
+          const batches = checkData(
             { ...body, compacted: body.compacted ?? false, filtered: false },
             payload,
             from,
-            this.#host.platform.crc32c,
+            crc32c,
           );
+          const { nextOffset, earliest, tail, level, node, appliedOffset, term } = body;
+          const page = { topic: info.name, topicId: info.id, partition, batches, nextOffset, earliest, tail };
+          return { ...page, level, node, appliedOffset, term };
         } catch (error) {
           if (faults >= FAULTS_MAX) throw error;
           avoid = body.node;
-          continue;
         }
-        const all = batches.flatMap((batch) => this.#decode(batch, partition));
-        const records = all.slice(0, maxRecords);
-        const offset = records.at(-1)?.offset;
-        const last = batches.find(({ nextOffset: end }) => offset !== undefined && offset < end);
-        const token = tokenOf({ topicId: info.id, partition, offset, term: last?.term ?? 0 });
-        const nextOffset = records.length < all.length ? records.at(-1)!.offset + 1 : body.nextOffset;
-        const { earliest, tail, level, node, appliedOffset, term } = body;
-        const page = { topic: info.name, partition, records, nextOffset, earliest, tail };
-        return { ...page, level, node, appliedOffset, term, token };
       }
     });
+  }
+
+  async batchAppender(partition: number): Promise<BatchAppender> {
+    this.#host.checkOpen();
+    const { id, name } = await this.#host.directory.lookup(this.name);
+    return new BatchAppender(this.#host, { topic: name, topicId: id, partition });
   }
 
   /** The name may mean another topic since it was last asked for: then once more with that one. */

@@ -36,7 +36,7 @@ export async function openReplayed(
   world: PartitionWorld,
   events: PartitionEvents,
 ): Promise<Opened> {
-  const { groupId, segmentBytes, clusterId, createMachine } = options;
+  const { groupId, segmentBytes, firstOffset, clusterId, createMachine } = options;
   const { timers } = world.env;
   let listener: LogListener | undefined;
   let isFull = false;
@@ -46,6 +46,7 @@ export async function openReplayed(
   };
   const log = await world.directory.openLog(groupId, {
     segmentBytes,
+    ...(firstOffset !== undefined && { firstOffset }),
     clusterId,
     timers,
     // Nothing is accepted before there is a listener, so nothing is flushed or sealed either.
@@ -57,7 +58,7 @@ export async function openReplayed(
   });
   try {
     const marker = await world.directory.marker(groupId);
-    const state = new PartitionState(createMachine?.());
+    const state = new PartitionState(createMachine?.(), log.firstOffset);
     const snapshot = log.latestSnapshot;
     if (snapshot !== undefined) state.restore(snapshot, snapshot.state);
     let isReplaying = true;

@@ -34,6 +34,8 @@ export interface PartitionOptions {
   /** What this node promises the leaders it follows, for their leases (R8), ms; 0: nothing. */
   readonly promiseMs: number;
   readonly segmentBytes: number;
+  /** Offset of the first record of a log that is made now; one that exists goes on as it is. */
+  readonly firstOffset?: number;
   /** Entries of one append message together. */
   readonly appendBytesMax: number;
   /** Appends sent to one follower and not answered. */

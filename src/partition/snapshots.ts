@@ -177,7 +177,7 @@ export class Snapshots {
 
   async #rebuild(upTo: LogIndex): Promise<PartitionState> {
     const { log, createMachine } = this.#parts;
-    const state = new PartitionState(createMachine?.());
+    const state = new PartitionState(createMachine?.(), log.firstOffset);
     const below = await log.snapshotUpTo(upTo);
     if (below !== undefined) state.restore(below, below.state);
     while (state.appliedIndex < upTo) {

@@ -34,9 +34,9 @@ export class PartitionState {
   readonly producers: ProducerTable = new ProducerTable();
   readonly #machine: StateMachine | undefined;
   /** First offset still readable, inclusive. Never goes back. */
-  #logStart: Offset = 0;
+  #logStart: Offset;
   /** First offset not yet committed, exclusive end of what may be read. Invariant: logStart <= highWatermark. */
-  #highWatermark: Offset = 0;
+  #highWatermark: Offset;
   /** Every replica has compacted its log below it. Never goes back. */
   #compactedByAll: Offset = 0;
   #appliedIndex: LogIndex = 0;
@@ -45,7 +45,10 @@ export class PartitionState {
    *  on: a replica asks again when its own is not among them. At most one for each member. */
   readonly #rejoins = new Map<string, string>();
 
-  constructor(machine: StateMachine | undefined) {
+  /** The state before the first entry of a log that begins with `firstOffset`; restore() replaces it. */
+  constructor(machine: StateMachine | undefined, firstOffset: Offset = 0) {
+    this.#logStart = firstOffset;
+    this.#highWatermark = firstOffset;
     this.#machine = machine;
   }
 

@@ -265,7 +265,7 @@ export type RequestBody =
   | { readonly kind: 'describe-topic'; readonly name: string }
   /** ListTopics := */
   | { readonly kind: 'list-topics' }
-  /** CreateTopic := name partitions:u32 replicas?:u32 Retention Compaction? ; replicas absent: min(3, nodes) */
+  /** CreateTopic := name partitions:u32 replicas?:u32 Retention Compaction? firstOffset* ; replicas absent: min(3, nodes) */
   | {
       readonly kind: 'create-topic';
       readonly name: string;
@@ -273,6 +273,8 @@ export type RequestBody =
       readonly replicas: number | undefined;
       readonly retention: Retention;
       readonly compaction?: Compaction | undefined;
+      /** The offset of each partition's first record, or none at all: 0. For a topic that is restored. */
+      readonly firstOffsets?: readonly number[] | undefined;
     }
   /** DeleteTopic := name */
   | { readonly kind: 'delete-topic'; readonly name: string }

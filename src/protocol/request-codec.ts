@@ -37,7 +37,8 @@ export function requestToWire(body: RequestBody): Wire.Request {
       const { name, partitions, retention } = body;
       const replicas = zeroIfUndefined(body.replicas, 'replicas');
       const policies = { retention: retentionToWire(retention), compaction: compactionToWire(body.compaction) };
-      return { createTopic: { name, partitions, replicas, ...policies } };
+      const firstOffsets = [...(body.firstOffsets ?? [])];
+      return { createTopic: { name, partitions, replicas, ...policies, firstOffsets } };
     }
     case 'delete-topic':
       return { deleteTopic: { name: body.name } };
@@ -123,6 +124,7 @@ function createTopicFromWire(wire: Wire.CreateTopic): RequestBody {
     replicas: numberOrUndefined(wire.replicas),
     retention: retentionFromWire(wire.retention),
     compaction: compactionFromWire(wire.compaction),
+    firstOffsets: wire.firstOffsets?.length ? wire.firstOffsets : undefined,
   };
 }
 

@@ -9,10 +9,13 @@ export interface TopicParams {
 }
 
 export async function createTopic(broker: BrokerVerbs, body: unknown): Promise<unknown> {
-  const fields = jsonObject(body, ['name', 'partitions', 'replicas', 'retention', 'compaction']);
+  const fields = jsonObject(body, ['name', 'partitions', 'replicas', 'retention', 'compaction', 'firstOffsets']);
   if (typeof fields.name !== 'string') throw new LogError('INVALID', 'name must be a text');
   const retention = objectOf(fields.retention ?? {}, ['maxBytes', 'maxAgeMs', 'maxRecords'], 'retention');
   const compaction = fields.compaction ?? undefined;
+  const { firstOffsets } = fields;
+  if (firstOffsets !== undefined && !Array.isArray(firstOffsets))
+    throw new LogError('INVALID', 'firstOffsets must be a list');
   const bound = { min: 1, max: NUMBER_MAX };
   const topic = await broker.createTopic({
     name: fields.name,
@@ -24,6 +27,8 @@ export async function createTopic(broker: BrokerVerbs, body: unknown): Promise<u
       maxRecords: integerOf(retention.maxRecords ?? undefined, 'retention.maxRecords', undefined, bound),
     },
     compaction: compaction === undefined ? undefined : compactionOf(compaction),
+    // Each of them is judged by the broker, as for the other door.
+    firstOffsets: firstOffsets as readonly number[] | undefined,
   });
   return jsonOfTopic(topic);
 }

@@ -18,11 +18,8 @@ export async function answerRequest(broker: BrokerVerbs, request: RequestBody, s
     case 'list-topics':
       return plain({ kind: 'topics', topics: await broker.listTopics() });
     case 'create-topic': {
-      const { name, partitions, replicas, retention, compaction } = request;
-      return plain({
-        kind: 'topic',
-        ...(await broker.createTopic({ name, partitions, replicas, retention, compaction })),
-      });
+      const { kind: _kind, ...topic } = request;
+      return plain({ kind: 'topic', ...(await broker.createTopic(topic)) });
     }
     case 'delete-topic':
       await broker.deleteTopic(request.name);

@@ -22,6 +22,32 @@ function born(...commands: readonly unknown[]): Catalog {
   return catalog;
 }
 
+describe('first offsets', () => {
+  const topic = (firstOffsets: unknown) => ({ ...create('t', 2, 1), firstOffsets });
+
+  test('are kept for each partition that has one, over a snapshot too', () => {
+    const catalog = born(topic([0, 70]));
+    const [, second] = catalog.topic('t')!.partitions;
+    const copy = new Catalog();
+    copy.restore(catalog.encode());
+    for (const each of [catalog, copy]) {
+      expect(each.firstOffsetOf(second!.groupId - 1)).toBeUndefined();
+      expect(each.firstOffsetOf(second!.groupId)).toBe(70);
+    }
+  });
+
+  test.each([
+    { bad: [1] },
+    { bad: [1, 2, 3] },
+    { bad: [1, -1] },
+    { bad: [1, 0.5] },
+    { bad: '12' },
+    { bad: [1, 2 ** 53] },
+  ])('that are no two offsets are refused: $bad', ({ bad }) => {
+    expect(applied([BIRTH, topic(bad)])).toEqual(['done', 'invalid']);
+  });
+});
+
 describe('rules', () => {
   test.each([
     ['a second birth', [BIRTH], 'exists'],

@@ -1,7 +1,7 @@
 /** A log as its callers see it: what reads answer, what cuts, trims, snapshots and installs leave. */
 import { describe, expect, test } from 'vitest';
 import { isStorageError, type Log, MemoryDisk, type Snapshot } from '../../storage/index.ts';
-import { seededRandom } from '../support/model-disk.ts';
+import { ModelDisk, seededRandom } from '../support/model-disk.ts';
 import {
   bytesOf,
   describeEntries,
@@ -36,6 +36,20 @@ function snapshotOf(log: Log, state: Uint8Array = bytesOf('state', 30)): Snapsho
   const { lastIndex: index, lastTerm: term, nextOffset, lastAppendTimeMs: appendTimeMs, lastChain: chain } = log;
   return { index, term, nextOffset, appendTimeMs, chain, state };
 }
+
+describe('a log with a first offset', () => {
+  test('begins there, keeps it over starts, and takes no notice of it once it exists', async () => {
+    const disk = new ModelDisk();
+    const first = await openLog(disk, { firstOffset: 1_000 });
+    expect([first.log.firstIndex, first.log.firstOffset, first.log.nextOffset]).toEqual([1, 1_000, 1_000]);
+    first.log.append(nextEntries(first.log, [{ records: 3 }]));
+    await first.log.flush();
+    await first.directory.close();
+    const again = await openLog(disk.afterCrash(1), { firstOffset: 5 });
+    expect([again.log.firstOffset, again.log.nextOffset]).toEqual([1_000, 1_003]);
+    expect((await again.log.read(1, 1))[0]!.header.baseOffset).toBe(1_000);
+  });
+});
 
 describe('reading', () => {
   test('whole entries come, at least one, stopping before the limit is passed', async () => {

@@ -2,6 +2,7 @@
  * Files of a format version that this build does not know, each with a right checksum: refused by name, and not one byte of
  * the directory changed (F88). A wrong version under a wrong checksum is damage, and damage.test.ts's.
  */
+import { createHash } from 'node:crypto';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { crc32c, isStorageError, repairDirectory, verifyFiles } from '../../storage/index.ts';
 import { ModelDisk } from '../support/model-disk.ts';
@@ -54,7 +55,7 @@ function newerEntry(bytes: Uint8Array): Uint8Array {
 }
 
 const contentOf = (disk: ModelDisk): Map<string, string> =>
-  new Map(disk.files().map((file) => [file, Buffer.from(disk.peek(file)).toString('base64')]));
+  new Map(disk.files().map((file) => [file, createHash('sha256').update(disk.peek(file)).digest('hex')]));
 
 const kinds: readonly { name: string; file: string; change: (bytes: Uint8Array) => Uint8Array; says: RegExp }[] = [
   { name: 'identity', file: `${PATH}/identity`, change: newerEnvelope('LDIDENT '), says: /LDIDENT format version 2/ },
@@ -70,6 +71,12 @@ const kinds: readonly { name: string; file: string; change: (bytes: Uint8Array) 
     file: `${LOG}/snapshot-0000000000000002`,
     change: newerEnvelope('LDSNAPS '),
     says: /LDSNAPS format version 2/,
+  },
+  {
+    name: 'standing',
+    file: `${PATH}/standing/0000000001`,
+    change: newerEnvelope('LDSTAND '),
+    says: /LDSTAND format version 2/,
   },
   { name: 'sealed segment', file: SEALED, change: newerEnvelope('LDSEGMT '), says: /LDSEGMT format version 2/ },
   { name: 'active segment', file: ACTIVE, change: newerEnvelope('LDSEGMT '), says: /LDSEGMT format version 2/ },

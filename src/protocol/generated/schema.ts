@@ -2910,6 +2910,7 @@ const logdrive = $root.logdrive = (() => {
         v1.CreateTopic = (function() {
 
             const CreateTopic = function (properties) {
+                this.firstOffsets = [];
                 if (properties)
                     for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
                         if (properties[keys[i]] != null && keys[i] !== "__proto__")
@@ -2921,6 +2922,7 @@ const logdrive = $root.logdrive = (() => {
             CreateTopic.prototype.replicas = 0;
             CreateTopic.prototype.retention = null;
             CreateTopic.prototype.compaction = null;
+            CreateTopic.prototype.firstOffsets = $util.emptyArray;
 
             CreateTopic.encode = function (message, writer, _depth) {
                 if (!writer)
@@ -2939,6 +2941,8 @@ const logdrive = $root.logdrive = (() => {
                     $root.logdrive.v1.Retention.encode(message.retention, writer.uint32(34).fork(), _depth + 1).ldelim();
                 if (message.compaction != null && $Object.hasOwnProperty.call(message, "compaction"))
                     $root.logdrive.v1.Compaction.encode(message.compaction, writer.uint32(42).fork(), _depth + 1).ldelim();
+                if (message.firstOffsets != null && message.firstOffsets.length)
+                    writer.uint32(50).uint64s(message.firstOffsets);
                 if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                     for (let i = 0; i < message.$unknowns.length; ++i)
                         writer.raw(message.$unknowns[i]);
@@ -3009,6 +3013,20 @@ const logdrive = $root.logdrive = (() => {
                             if (wireType !== 2)
                                 break;
                             message.compaction = $root.logdrive.v1.Compaction.decode(reader, reader.size(), $undefined, _depth + 1, message.compaction);
+                            continue;
+                        }
+                    case 6: {
+                            if (wireType === 2) {
+                                if (!(message.firstOffsets && message.firstOffsets.length))
+                                    message.firstOffsets = [];
+                                reader.uint64s(message.firstOffsets);
+                                continue;
+                            }
+                            if (wireType !== 0)
+                                break;
+                            if (!(message.firstOffsets && message.firstOffsets.length))
+                                message.firstOffsets = [];
+                            message.firstOffsets.push(reader.uint64());
                             continue;
                         }
                     }
@@ -5376,6 +5394,7 @@ export interface CreateTopic {
   readonly replicas?: number | null;
   readonly retention?: Retention | null;
   readonly compaction?: Compaction | null;
+  readonly firstOffsets?: readonly number[] | null;
 }
 
 export interface Read {
