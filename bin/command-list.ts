@@ -177,6 +177,12 @@ export const COMMANDS: readonly LazyCommand[] = [
     ],
   },
   {
+    name: 'doctor',
+    usage: 'doctor',
+    sentence: 'Judge this machine as the home of a node.',
+    load: async () => (await import('./commands/doctor.ts')).doctor,
+  },
+  {
     name: 'bench',
     usage: 'bench <command>',
     sentence: 'Measure what limits a node.',

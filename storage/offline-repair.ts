@@ -19,6 +19,7 @@ import { type ScanResult, scanSegment } from './segment-scan.ts';
 import { SpaceReserve } from './space-reserve.ts';
 import type { StoredSegment } from './stored-segment.ts';
 import type { ByteCount, GroupId, LogIndex } from './types.ts';
+import { lossOf } from './verify-standing.ts';
 
 /** What cannot be mended here. */
 export interface Unmended {
@@ -43,13 +44,23 @@ export async function repairDirectory(disk: Disk, path: string, only?: GroupId):
   for (const { name } of await disk.list(logs)) {
     const groupId = groupIdOf(name);
     if (groupId === undefined || (only !== undefined && groupId !== only)) continue;
-    unmended.push(...(await repairLog(contextOf(disk, path, identity, groupId))));
+    unmended.push(...(await repairReplica(disk, path, identity, groupId)));
   }
   return unmended;
 }
 
-/** As a node's start would find the log; nothing of it is kept. Run it on a DryRunDisk to ask only. */
-export async function repairLog(context: LogContext): Promise<Unmended[]> {
+/** One log, as a node's start would find it. One that its standing calls lost is not touched. */
+export async function repairReplica(
+  disk: Disk,
+  path: string,
+  identity: Identity,
+  groupId: GroupId,
+): Promise<Unmended[]> {
+  const lost = await lossOf(disk, path, identity, groupId);
+  return lost === undefined ? repairLog(contextOf(disk, path, identity, groupId)) : [lost];
+}
+
+async function repairLog(context: LogContext): Promise<Unmended[]> {
   const { groupId } = context.own;
   try {
     const recovered = await recover(context);
@@ -86,7 +97,7 @@ async function repairIdentity(disk: Disk, path: string, unmended: Unmended[]): P
   }
 }
 
-export function contextOf(disk: Disk, path: string, identity: Identity, groupId: GroupId): LogContext {
+function contextOf(disk: Disk, path: string, identity: Identity, groupId: GroupId): LogContext {
   return {
     disk,
     directory: joinPath(logsPath(path), groupName(groupId)),

@@ -23,14 +23,14 @@ import {
 import { decodeHardStateSlot, HARD_STATE_NAME } from './hard-state.ts';
 import { decodeIdentity, IDENTITY_NAME, type Identity } from './identity.ts';
 import { decodeManifest, loadManifest, MANIFEST_NAME, type Manifest } from './manifest.ts';
-import { contextOf, repairLog, type Unmended } from './offline-repair.ts';
+import { repairReplica, type Unmended } from './offline-repair.ts';
 import { isAside, readWhole } from './small-file.ts';
 import { decodeSnapshot, snapshotIndexOf } from './snapshot.ts';
 import { RESERVE_NAME } from './space-reserve.ts';
 import { segmentIdOf, segmentPath } from './stored-segment.ts';
 import type { ByteCount, GroupId } from './types.ts';
 import { verifySegment } from './verify-segment.ts';
-import { lossOf, setAside, verifyStandings } from './verify-standing.ts';
+import { setAside, verifyStandings } from './verify-standing.ts';
 
 /** What a node's start would make of one log. */
 export interface LogVerdict {
@@ -62,9 +62,7 @@ export async function* verifyFiles(disk: Disk, path: string, only?: GroupId): As
 export async function verifyStart(disk: Disk, path: string, groupId: GroupId): Promise<LogVerdict | undefined> {
   const identity = await identityOf(disk, path);
   if (identity === undefined) return undefined;
-  const dryRun = new DryRunDisk(disk);
-  const lost = await lossOf(dryRun, path, identity, groupId);
-  const unmended = lost === undefined ? await repairLog(contextOf(dryRun, path, identity, groupId)) : [lost];
+  const unmended = await repairReplica(new DryRunDisk(disk), path, identity, groupId);
   const isRefused = unmended.some(({ needs }) => needs === 'replica');
   const start = isRefused ? 'refused' : unmended.length > 0 ? 'waits for peers' : 'opens';
   return { groupId, path: joinPath(logsPath(path), groupName(groupId)), start, unmended };

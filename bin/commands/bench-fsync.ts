@@ -2,19 +2,17 @@
  * `logdrive bench fsync`: what the disk itself allows, measured through the very calls a node makes: a durable write
  * of several sizes, one after the other, into a file grown beforehand. No node can acknowledge faster than this.
  */
-import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { type File, NodeDisk } from '../../storage/index.ts';
 import type { Command, Invocation } from '../command.ts';
 import { UsageError } from '../exit.ts';
+import { fillFile, percentile, TIMED_FILE_BYTES, timeWrites } from '../flush-timing.ts';
 import { type Column, formatBytes, groupDigits, renderList } from '../output.ts';
 import { parseDurationMs } from '../values.ts';
 
 const KiB = 1024;
 const SIZES: readonly number[] = [4 * KiB, 64 * KiB, 256 * KiB, 1024 * KiB];
-/** The file is written over from its start when it is full, as a recycled segment would be. */
-const FILE_BYTES = 64 * 1024 * KiB;
 const DURATION_MS_MAX = 60_000;
 
 export const benchFsync: Command = {
@@ -59,8 +57,8 @@ async function runBench(invocation: Invocation): Promise<void> {
   try {
     const disk = new NodeDisk();
     const file = await disk.open(join(dir, 'flush'), 'create', 'durable-writes');
-    terminal.say(`Measuring the disk of ${parent}, ${formatBytes(FILE_BYTES)} at a time.`);
-    await fill(file);
+    terminal.say(`Measuring the disk of ${parent}, ${formatBytes(TIMED_FILE_BYTES)} at a time.`);
+    await fillFile(file);
     const rows: Measurement[] = [];
     for (const bytes of SIZES) rows.push(await measure(file, bytes, durationMs));
     await file.close();
@@ -70,26 +68,10 @@ async function runBench(invocation: Invocation): Promise<void> {
   }
 }
 
-/** Writes every block once: a log's own blocks are allocated ahead too, and holes would be measured as something else. */
-async function fill(file: File): Promise<void> {
-  const chunk = randomBytes(1024 * KiB);
-  for (let at = 0; at < FILE_BYTES; at += chunk.length) await file.write(at, [chunk]);
-  await file.flush();
-}
-
 async function measure(file: File, bytes: number, durationMs: number): Promise<Measurement> {
-  const chunk = randomBytes(bytes);
-  const samples: number[] = [];
-  const begunMs = performance.now();
-  let nowMs = begunMs;
-  for (let position = 0; nowMs - begunMs < durationMs; position = (position + bytes) % FILE_BYTES) {
-    await file.writeDurable(position, [chunk]);
-    const doneMs = performance.now();
-    samples.push(doneMs - nowMs);
-    nowMs = doneMs;
-  }
-  samples.sort((a, b) => a - b);
-  const elapsedS = (nowMs - begunMs) / 1e3;
+  const write = (position: number, chunk: Uint8Array): Promise<void> => file.writeDurable(position, [chunk]);
+  const samples = await timeWrites({ bytes, fileBytes: TIMED_FILE_BYTES, durationMs, write });
+  const elapsedS = samples.reduce((sum, each) => sum + each, 0) / 1e3;
   return {
     bytes,
     flushes: samples.length,
@@ -98,9 +80,4 @@ async function measure(file: File, bytes: number, durationMs: number): Promise<M
     flushesPerSecond: samples.length / elapsedS,
     megabytesPerSecond: (samples.length * bytes) / elapsedS / 1e6,
   };
-}
-
-/** The smallest sample that at least that share of all samples does not exceed. `sorted` holds one at least. */
-function percentile(sorted: readonly number[], share: number): number {
-  return sorted[Math.ceil(sorted.length * share) - 1]!;
 }
