@@ -63,6 +63,19 @@ export interface FileVerdict {
   readonly findings: readonly Finding[];
 }
 
+/** What cannot be mended here. */
+export interface Unmended {
+  readonly file: string;
+  /** Undefined: the identity, and so the whole directory. */
+  readonly groupId: GroupId | undefined;
+  readonly position: ByteCount | undefined;
+  /** Of damaged entries, inclusive. */
+  readonly indexes: { readonly first: LogIndex; readonly last: LogIndex } | undefined;
+  readonly what: string;
+  /** 'peer': entries that a node fetches from its peers. 'replica': a start refuses this log as a whole. */
+  readonly needs: 'peer' | 'replica';
+}
+
 /** States that say that the disk lost or changed something, or that this build cannot tell. */
 export function isBad(state: FileState): boolean {
   return GRAVITY.indexOf(state) >= GRAVITY.indexOf('mendable');

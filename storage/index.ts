@@ -6,7 +6,7 @@ export { type Difference, diffLogs, type IndexRange, type LogDiff } from './diff
 export type { DirectoryItem, Disk, DiskLock, File, OpenMode } from './disk.ts';
 export { type DiskStep, DryRunDisk } from './dry-run-disk.ts';
 export { isStorageError, StorageError, type StorageErrorCode, type StorageErrorDetails } from './errors.ts';
-export { type FileState, type FileVerdict, type Finding, isBad } from './file-verdict.ts';
+export { type FileState, type FileVerdict, type Finding, isBad, type Unmended } from './file-verdict.ts';
 export { decodeEntries, ENTRY_HEADER_BYTES, encodeEntry, entryBytes, type NewEntry } from './format.ts';
 export { IncomingSnapshot, type SnapshotKey, sameSnapshot } from './incoming-snapshot.ts';
 export {
@@ -23,7 +23,7 @@ export {
 export { Log, type SegmentInfo } from './log.ts';
 export { MemoryDisk, type MemoryDiskOptions } from './memory-disk.ts';
 export { NodeDisk } from './node-disk.ts';
-export { repairDirectory, type Unmended } from './offline-repair.ts';
+export { repairDirectory } from './offline-repair.ts';
 export type { LogEvent, LogOptions, LogTimers } from './options.ts';
 export type { RewritePlan, Rewritten } from './rewrite.ts';
 export type { Marker } from './standing.ts';

@@ -8,6 +8,7 @@
 import { groupIdOf, groupName, logsPath, removeLeftovers } from './data-directory.ts';
 import { type Disk, joinPath } from './disk.ts';
 import { isStorageError } from './errors.ts';
+import type { Unmended } from './file-verdict.ts';
 import { FlushScheduler } from './flush-scheduler.ts';
 import { readFooter, sameSummary } from './footer.ts';
 import { HandleCache } from './handle-cache.ts';
@@ -20,19 +21,6 @@ import { SpaceReserve } from './space-reserve.ts';
 import type { StoredSegment } from './stored-segment.ts';
 import type { ByteCount, GroupId, LogIndex } from './types.ts';
 import { lossOf } from './verify-standing.ts';
-
-/** What cannot be mended here. */
-export interface Unmended {
-  readonly file: string;
-  /** Undefined: the identity, and so the whole directory. */
-  readonly groupId: GroupId | undefined;
-  readonly position: ByteCount | undefined;
-  /** Of damaged entries, inclusive. */
-  readonly indexes: { readonly first: LogIndex; readonly last: LogIndex } | undefined;
-  readonly what: string;
-  /** 'peer': entries that a node fetches from its peers. 'replica': a start refuses this log as a whole. */
-  readonly needs: 'peer' | 'replica';
-}
 
 /** Mends the directory, or one log of it. What is returned was not touched. */
 export async function repairDirectory(disk: Disk, path: string, only?: GroupId): Promise<Unmended[]> {

@@ -2,9 +2,16 @@
 import { groupIdOf, groupName, logsPath, standingPath } from './data-directory.ts';
 import { type Disk, joinPath } from './disk.ts';
 import { isStorageError } from './errors.ts';
-import { type FileVerdict, type Finding, judgeTwin, missing, strange, verdictOn } from './file-verdict.ts';
+import {
+  type FileVerdict,
+  type Finding,
+  judgeTwin,
+  missing,
+  strange,
+  type Unmended,
+  verdictOn,
+} from './file-verdict.ts';
 import type { Identity } from './identity.ts';
-import type { Unmended } from './offline-repair.ts';
 import { isAside, readWhole } from './small-file.ts';
 import { decodeStanding, loadStanding } from './standing.ts';
 import type { GroupId } from './types.ts';

@@ -18,12 +18,13 @@ import {
   REFUSES_NODE,
   refusal,
   strange,
+  type Unmended,
   verdictOn,
 } from './file-verdict.ts';
 import { decodeHardStateSlot, HARD_STATE_NAME } from './hard-state.ts';
 import { decodeIdentity, IDENTITY_NAME, type Identity } from './identity.ts';
 import { decodeManifest, loadManifest, MANIFEST_NAME, type Manifest } from './manifest.ts';
-import { repairReplica, type Unmended } from './offline-repair.ts';
+import { repairReplica } from './offline-repair.ts';
 import { isAside, readWhole } from './small-file.ts';
 import { decodeSnapshot, snapshotIndexOf } from './snapshot.ts';
 import { RESERVE_NAME } from './space-reserve.ts';
