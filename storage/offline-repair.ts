@@ -19,7 +19,7 @@ import { type Recovered, recover } from './recovery.ts';
 import { type ScanResult, scanSegment } from './segment-scan.ts';
 import { SpaceReserve } from './space-reserve.ts';
 import type { StoredSegment } from './stored-segment.ts';
-import type { ByteCount, GroupId, LogIndex } from './types.ts';
+import type { ByteCount, GroupId } from './types.ts';
 import { lossOf } from './verify-standing.ts';
 
 /** Mends the directory, or one log of it. What is returned was not touched. */
