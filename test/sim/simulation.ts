@@ -66,6 +66,7 @@ const HEALED_WITHIN_MS = 40_000;
 const STEP_MS = 20;
 /** From word of a stopped partition to an operator's hand. */
 const OPERATOR_MS = 400;
+const LOST = 'a log is lost: its replica takes no part until it has rejoined';
 const STOPPED = 'a partition is stopped on this node; the others go on';
 
 interface StoppedFields {
@@ -461,6 +462,14 @@ class Simulation {
   #line(process: SimProcess, line: LogLine): void {
     this.#trace(() => `${process.name} ${lineText(line)}`);
     if (line.message === STOPPED) this.#partitionStopped(process, line.fields as StoppedFields);
+    if (line.message === LOST) this.#logLost(process, line.fields as StoppedFields);
+  }
+
+  /** A replica begins anew, without a vote: what was durable on it is void, which only a disk of ours may do to it. */
+  #logLost({ name }: SimProcess, { group, err }: StoppedFields): void {
+    const { isDamaged, lostByLying } = this.#cluster.node(name).weather;
+    if (isDamaged || lostByLying) this.view.lose(name, group);
+    else this.#failed(new Violation(`${name} lost the log of group ${group} for no reason of ours: ${err}`));
   }
 
   /** A node goes on without one of its partitions, and says so: for an operator to see. */

@@ -59,7 +59,7 @@ async function hand(
   }
 }
 
-/** Reads anywhere in what is known to be there, and asks for the tail. */
+/** Reads anywhere in what is known to be there, at any level, and asks for the tail. Each is judged by its level. */
 export async function visit(it: SimClient, name: string, paceMs: number): Promise<void> {
   const { world, random } = it;
   const { recorder } = world;
@@ -69,9 +69,9 @@ export async function visit(it: SimClient, name: string, paceMs: number): Promis
     await it.sleep(random.below(2 * paceMs));
     it.operates();
     if (random.chance(0.2)) {
-      const op = recorder.begin({ kind: 'tail', client: it.name, partition: name, level: 'any' });
+      const op = recorder.begin({ kind: 'tail', client: it.name, partition: name, level: 'linearizable' });
       try {
-        const { earliest, offset } = await topic.tail(0);
+        const { earliest, offset } = await topic.tail(0, { level: 'linearizable' });
         recorder.end(op, { kind: 'tailIs', earliest, tail: offset });
       } catch (error) {
         recorder.end(op, failure(error));
@@ -81,10 +81,11 @@ export async function visit(it: SimClient, name: string, paceMs: number): Promis
     const offset = random.below(highest + 2);
     const from = random.chance(0.2) ? ('earliest' as const) : { offset };
     const asked = from === 'earliest' ? from : offset;
-    const op = recorder.begin({ kind: 'read', client: it.name, partition: name, from: asked, level: 'any' });
+    const level = random.pick(['any', 'linearizable'] as const);
+    const op = recorder.begin({ kind: 'read', client: it.name, partition: name, from: asked, level });
     try {
       const waitMs = random.below(200);
-      const read = await topic.read({ from, maxBytes: 1 + random.below(4_000), waitMs });
+      const read = await topic.read({ from, maxBytes: 1 + random.below(4_000), waitMs, level });
       const records = read.records.map((record) => sightingOf(record.offset, record.value));
       const { nextOffset: next, earliest, tail, node } = read;
       const begin = records[0]?.offset ?? next;

@@ -75,6 +75,11 @@ export class View implements ObserverEvents {
     for (const group of this.groups.values()) group.replicas.delete(node);
   }
 
+  /** As forget(), for one log. */
+  lose(node: string, groupId: number): void {
+    this.groups.get(groupId)?.replicas.delete(node);
+  }
+
   opened(observed: Observed): void {
     if (this.#deleted.has(observed.group)) return;
     const group = this.#group(observed.group);

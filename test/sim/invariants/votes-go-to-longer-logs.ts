@@ -14,6 +14,10 @@ export function votesGoToLongerLogs(): Invariant {
   return {
     name: 'votes go to logs that are at least as up-to-date',
     source: 'Raft paper 5.4.1, R2',
+    opened({ id }, { node, hardState: { term, votedFor } }) {
+      // A crash may bring back an older vote, given when the logs were others.
+      votes.set(`${id}/${node}`, `${term}/${votedFor}`);
+    },
     sending({ id }, { node }, message) {
       if (message.kind === 'vote') claimed.set(`${id}/${node}/${message.term}`, message.last);
     },
