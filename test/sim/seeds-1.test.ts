@@ -1,3 +1,3 @@
 import { seedRange } from './seed-range.ts';
 
-seedRange(41, 10);
+seedRange(1, 40);

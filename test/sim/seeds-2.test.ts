@@ -1,3 +1,3 @@
 import { seedRange } from './seed-range.ts';
 
-seedRange(51, 10);
+seedRange(168, 40);

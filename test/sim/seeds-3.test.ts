@@ -1,3 +1,3 @@
 import { seedRange } from './seed-range.ts';
 
-seedRange(61, 10);
+seedRange(335, 40);

@@ -379,7 +379,8 @@ class Simulation {
   #judge(): void {
     let isDone = false;
     const isLost = (node: string): boolean => node === this.#harm.unlucky && this.#lost().length > 0;
-    compareReplicas(this.#cluster, this.#topics, this.#world.recorder, isLost).then(
+    const isDamaged = (node: string): boolean => this.#cluster.node(node).weather.isDamaged;
+    compareReplicas(this.#cluster, this.#topics, this.#world.recorder, isLost, isDamaged).then(
       () => {
         isDone = true;
       },

@@ -14,16 +14,17 @@ export function votesGoToLongerLogs(): Invariant {
   return {
     name: 'votes go to logs that are at least as up-to-date',
     source: 'Raft paper 5.4.1, R2',
-    opened({ id }, { node, hardState: { term, votedFor } }) {
-      // A crash may bring back an older vote, given when the logs were others.
-      votes.set(`${id}/${node}`, `${term}/${votedFor}`);
+    opened({ id }, { node }) {
+      // It begins with an older vote, from its hard state or from the standing of a lost log: given to other logs.
+      votes.delete(`${id}/${node}`);
     },
     sending({ id }, { node }, message) {
       if (message.kind === 'vote') claimed.set(`${id}/${node}/${message.term}`, message.last);
     },
     stepped({ id }, { node }, { term, votedFor, log }) {
       const vote = `${term}/${votedFor}`;
-      const isNew = votes.get(`${id}/${node}`) !== vote;
+      const before = votes.get(`${id}/${node}`);
+      const isNew = before !== undefined && before !== vote;
       votes.set(`${id}/${node}`, vote);
       const last = claimed.get(`${id}/${votedFor}/${term}`);
       if (!isNew || votedFor === undefined || votedFor === node || last === undefined) return;
