@@ -2,6 +2,9 @@
  * `logdrive snapshot save`: copies topics of a running cluster into one file: of each partition every committed record from
  * the earliest one to the tail as it was when the copy began. The batches are copied as they are stored, checked on the
  * way. Partitions are cut at their own offsets, not at one moment.
+ *
+ * Without a majority the survivors are asked for what they know committed: never more, and perhaps less than was
+ * acknowledged. That is said, partition by partition, before anything is written.
  */
 import type { Client, Topic, TopicInfo } from '../../src/client/index.ts';
 import { LogError, readBatchHeader } from '../../src/protocol/index.ts';
@@ -26,6 +29,10 @@ export const snapshotSave: Command = {
       short: 't',
       sentence: 'Only this topic; may be given again. Default: all.',
       placeholder: 'T',
+    },
+    'without-majority': {
+      kind: 'switch',
+      sentence: 'Save what the nodes asked know to be committed, though a majority is lost; says first what that is.',
     },
     resume: { kind: 'switch', sentence: 'Go on with <file>.partial, which an earlier run left unfinished.' },
   },
@@ -77,6 +84,7 @@ async function openWriter(invocation: Invocation, client: Client, path: string):
 async function chosen(invocation: Invocation, client: Client): Promise<SavedTopic[]> {
   const names: string[] = [...invocation.list('topic')];
   if (names.length === 0) for await (const { name } of client.admin.listTopics()) names.push(name);
+  const isCut = invocation.isOn('without-majority');
   const topics: SavedTopic[] = [];
   for (const name of [...new Set(names)].sort()) {
     const info = await client.admin.describeTopic(name);
@@ -87,12 +95,18 @@ async function chosen(invocation: Invocation, client: Client): Promise<SavedTopi
     }
     const partitions: { earliest: number; tail: number }[] = [];
     for (let partition = 0; partition < info.partitions.length; partition++) {
-      const { earliest, offset: tail } = await client.topic(name).tail(partition);
+      const { earliest, offset: tail } = await client.topic(name).tail(partition, isCut ? { level: 'any' } : {});
       partitions.push({ earliest, tail });
+      if (isCut) invocation.terminal.complain(mayBeLost(name, partition, tail));
     }
     topics.push({ name, id: info.id, replicas: replicasOf(info), retention: boundsOf(info), partitions });
   }
   return topics;
+}
+
+function mayBeLost(name: string, partition: number, tail: number): string {
+  const known = `${name}/${partition}: committed up to ${groupDigits(tail)} is known here, and is saved`;
+  return `${known}; records acknowledged at or above it, by nodes that are lost, are not`;
 }
 
 function replicasOf(info: TopicInfo): number {

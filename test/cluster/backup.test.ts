@@ -5,6 +5,7 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { eventually } from '../support/eventually.ts';
 import { logdrive, logdriveOk } from './support/command-line.ts';
 import { TestCluster } from './support/test-cluster.ts';
 
@@ -95,6 +96,31 @@ describe('snapshot save and restore', () => {
       const last = await logdriveOk(['consume', TOPIC, '-o', String(COUNT), '-n', '1', '-s', node.address]);
       expect(last.stdout.toString(), node.id).toBe('one more\n');
     }
+  });
+
+  test('without a majority, say what is known to be committed and save that', async () => {
+    await using cluster = await TestCluster.create({ nodes: 3, flags: SMALL_SEGMENTS });
+    await using fresh = await TestCluster.create({ nodes: 1 });
+    await logdriveOk(['produce', TOPIC, '--create', '-s', cluster.servers], { stdin: LINES });
+    const survivor = cluster.nodes[2]!;
+    await eventually(
+      async () => {
+        const answer = await fetch(`http://${survivor.address}/v1/topics/${TOPIC}/records?offset=${COUNT - 1}&limit=1`);
+        return answer.status === 200;
+      },
+      { what: 'the survivor to know the last record committed' },
+    );
+    await cluster.nodes[0]!.kill();
+    await cluster.nodes[1]!.kill();
+
+    const file = join(cluster.dir, 'survivor.logdrive');
+    const words = ['snapshot', 'save', file, '-s', survivor.address, '--timeout', '2s'];
+    expect((await logdrive(words)).code).not.toBe(0);
+    const saved = await logdriveOk([...words, '--without-majority']);
+    expect(saved.stderr).toContain(`${TOPIC}/0: committed up to 3,000 is known here, and is saved`);
+    await logdriveOk(['snapshot', 'restore', file, '-s', fresh.servers]);
+    const read = await logdriveOk(['consume', TOPIC, '-o', 'earliest', '-e', '-s', fresh.servers]);
+    expect(read.stdout.toString()).toBe(LINES);
   });
 
   test('an unfinished save is gone on with', async () => {
