@@ -23,8 +23,8 @@ export const BROKER_MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: PRODUCE,
-        from: ', { details });\n  }\n}\n\nfunction asUnknown',
-        to: ", { details, outcome: 'none' });\n  }\n}\n\nfunction asUnknown",
+        from: ' did not confirm ${what}.`, { details });',
+        to: " did not confirm ${what}.`, { details, outcome: 'none' });",
       },
     ],
   },

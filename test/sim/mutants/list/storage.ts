@@ -162,8 +162,8 @@ export const STORAGE_MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: 'src/partition/opening.ts',
-        from: '    const state = new PartitionState(createMachine?.());\n',
-        to: '    if (log.lastIndex > log.commitHint) log.truncateSuffix(Math.max(log.commitHint, log.firstIndex - 1) + 1);\n    const state = new PartitionState(createMachine?.());\n',
+        from: '    const state = new PartitionState(createMachine?.(), log.firstOffset);\n',
+        to: '    if (log.lastIndex > log.commitHint) log.truncateSuffix(Math.max(log.commitHint, log.firstIndex - 1) + 1);\n    const state = new PartitionState(createMachine?.(), log.firstOffset);\n',
       },
     ],
   },
