@@ -21,11 +21,13 @@ export function votesGoToLongerLogs(): Invariant {
     sending({ id }, { node }, message) {
       if (message.kind === 'vote') claimed.set(`${id}/${node}/${message.term}`, message.last);
     },
-    stepped({ id }, { node }, { term, votedFor, log }) {
+    stepped({ id }, { node }, { term, votedFor, leader, log }) {
       const vote = `${term}/${votedFor}`;
       const before = votes.get(`${id}/${node}`);
       const isNew = before !== undefined && before !== vote;
       votes.set(`${id}/${node}`, vote);
+      // Who rejoins gives the vote it cannot remember to the leader there is: that elects nobody.
+      if (leader === votedFor) return;
       const last = claimed.get(`${id}/${votedFor}/${term}`);
       if (!isNew || votedFor === undefined || votedFor === node || last === undefined) return;
       const own = log.last;
