@@ -37,7 +37,8 @@ export class ByteWriter {
   }
 
   u53(value: number): void {
-    assert.ok(Number.isSafeInteger(value) && value >= 0, `not a safe unsigned integer: ${value}`);
+    // Not assert.ok(): its text would be put together for each of the millions of numbers of a large snapshot.
+    if (!Number.isSafeInteger(value) || value < 0) assert.fail(`not a safe unsigned integer: ${value}`);
     this.#reserve(8);
     this.#view.setUint32(this.#at, Math.floor(value / HIGH));
     this.#view.setUint32(this.#at + 4, value % HIGH);
