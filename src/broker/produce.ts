@@ -169,6 +169,11 @@ export class Produce {
   }
 }
 
+function asUnknown(error: LogError): LogError {
+  if (error.outcome === 'unknown') return error;
+  return new LogError(error.code, error.message, { outcome: 'unknown', details: error.details, cause: error });
+}
+
 /** Compaction keeps the latest record of each key: one without a key would be kept for ever, and nobody meant that. */
 function expectKeys(route: Route, batch: Uint8Array): void {
   let keyless = 0;
@@ -178,11 +183,6 @@ function expectKeys(route: Route, batch: Uint8Array): void {
   if (keyless === 0) return;
   const what = `Topic "${route.topic.name}" is compacted: every record needs a key, and ${keyless} of these have none.`;
   throw new LogError('INVALID', what, { details: { topic: route.topic.name } });
-}
-
-function asUnknown(error: LogError): LogError {
-  if (error.outcome === 'unknown') return error;
-  return new LogError(error.code, error.message, { outcome: 'unknown', details: error.details, cause: error });
 }
 
 /** A partition's outcome as an answer, or as the error it stands for. */
