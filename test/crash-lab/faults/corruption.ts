@@ -1,0 +1,168 @@
+/**
+ * Bytes that change or vanish while a node is down: on one replica, or at different places on all of them, so that each
+ * entry has a good copy left somewhere. The node has to come back by itself and serve what it did before.
+ */
+import { appendFile, copyFile, open, readdir, readFile, rename, rm, stat, truncate } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { eventually } from '../../support/eventually.ts';
+import type { Lab, LabNode } from '../lab.ts';
+import type { Evidence, Fault } from './fault.ts';
+
+const BLOCK_BYTES = 4_096;
+const GARBAGE_BYTES_MAX = 20_000;
+/** Sealed segments a log must have before one of them is harmed. */
+const SEALED_MIN = 6;
+const FILLED_WITHIN_MS = 60_000;
+
+type Harm = (file: string, lab: Lab) => Promise<string>;
+
+const HARMS: Readonly<Record<string, Harm>> = {
+  'flipped bit': async (file, lab) => {
+    const { size } = await stat(file);
+    const at = lab.random.below(size);
+    await patch(file, at, 1, (bytes) => {
+      bytes[0]! ^= 1 << lab.random.below(8);
+    });
+    return `one bit at ${at}`;
+  },
+  'zeroed block': async (file, lab) => {
+    const { size } = await stat(file);
+    const at = BLOCK_BYTES * lab.random.below(Math.max(1, Math.floor(size / BLOCK_BYTES)));
+    await patch(file, at, BLOCK_BYTES, (bytes) => bytes.fill(0));
+    return `${BLOCK_BYTES} bytes at ${at}`;
+  },
+  'misdirected write': async (file, lab) => {
+    const { size } = await stat(file);
+    const blocks = Math.floor(size / BLOCK_BYTES);
+    const [from, to] = [lab.random.below(blocks), lab.random.below(blocks)];
+    const bytes = await readFile(file);
+    const block = Buffer.from(bytes.subarray(from * BLOCK_BYTES, (from + 1) * BLOCK_BYTES));
+    await patch(file, to * BLOCK_BYTES, BLOCK_BYTES, (there) => there.set(block));
+    return `block ${from} over block ${to}`;
+  },
+  'cut file': async (file, lab) => {
+    const { size } = await stat(file);
+    const at = lab.random.below(size);
+    await truncate(file, at);
+    return `cut at ${at} of ${size}`;
+  },
+  'deleted file': async (file) => {
+    await rm(file);
+    return 'deleted';
+  },
+};
+
+export const CORRUPTIONS: readonly Fault[] = [
+  ...Object.entries(HARMS).map(([name, harm]) =>
+    fault(`${name}, sealed segment of one node`, 1, async (lab) => {
+      const victim = await lab.pick(lab.random.chance(0.5) ? 'leader' : 'follower');
+      return harmed(lab, [victim], async (node) => {
+        const file = lab.random.pick((await segmentsOf(node)).slice(0, -1));
+        return `${node.node.id} ${short(file)}: ${await harm(file, lab)}`;
+      });
+    }),
+  ),
+  ...['flipped bit', 'zeroed block'].map((name) =>
+    fault(`${name}, different sealed segments of all nodes`, 3, async (lab) => {
+      const at = [0.1, 0.4, 0.7];
+      return harmed(lab, lab.nodes, async (node) => {
+        const sealed = (await segmentsOf(node)).slice(0, -1);
+        const file = sealed[Math.floor(at[lab.nodes.indexOf(node)]! * sealed.length)]!;
+        return `${node.node.id} ${short(file)}: ${await HARMS[name]!(file, lab)}`;
+      });
+    }),
+  ),
+  fault('two sealed segments swapped', 1, async (lab) => {
+    const victim = await lab.pick('follower');
+    return harmed(lab, [victim], async (node) => {
+      const sealed = (await segmentsOf(node)).slice(0, -1);
+      const at = lab.random.below(sealed.length - 1);
+      const [one, other] = [sealed[at]!, sealed[at + 1]!];
+      await rename(one, `${one}.aside`);
+      await rename(other, one);
+      await rename(`${one}.aside`, other);
+      return `${node.node.id}: ${short(one)} and ${short(other)}`;
+    });
+  }),
+  fault('flipped bit, last segment of one node', 1, async (lab) => {
+    const victim = await lab.pick('follower');
+    return harmed(lab, [victim], async (node) => {
+      const file = (await segmentsOf(node)).at(-1)!;
+      const bytes = await readFile(file);
+      // Files grow ahead of what is written: the zeros at the end are nobody's.
+      const written = bytes.findLastIndex((byte) => byte !== 0) + 1;
+      const at = lab.random.below(written);
+      await patch(file, at, 1, (one) => {
+        one[0]! ^= 1 << lab.random.below(8);
+      });
+      return `${node.node.id} ${short(file)}: one bit at ${at} of ${written}`;
+    });
+  }),
+  fault('garbage behind the last segment', 1, async (lab) => {
+    const victim = await lab.pick('follower');
+    return harmed(lab, [victim], async (node) => {
+      const file = (await segmentsOf(node)).at(-1)!;
+      const garbage = Buffer.alloc(1 + lab.random.below(GARBAGE_BYTES_MAX));
+      for (let at = 0; at < garbage.length; at++) garbage[at] = lab.random.below(256);
+      await appendFile(file, garbage);
+      return `${node.node.id} ${short(file)}: ${garbage.length} bytes`;
+    });
+  }),
+  fault('sealed segment with the bytes of another', 1, async (lab) => {
+    const victim = await lab.pick('follower');
+    return harmed(lab, [victim], async (node) => {
+      const sealed = (await segmentsOf(node)).slice(0, -1);
+      const file = lab.random.pick(sealed);
+      const older = sealed[(sealed.indexOf(file) + 1) % sealed.length]!;
+      await copyFile(older, file);
+      return `${node.node.id}: ${short(older)} in the place of ${short(file)}`;
+    });
+  }),
+];
+
+function fault(name: string, events: number, run: Fault['run']): Fault {
+  return { name: `corruption: ${name}`, group: 'corruption', needsImages: false, events, run };
+}
+
+async function harmed(
+  lab: Lab,
+  victims: readonly LabNode[],
+  harm: (node: LabNode) => Promise<string>,
+): Promise<Evidence> {
+  await eventually(
+    async () => (await Promise.all(lab.nodes.map(segmentsOf))).every((files) => files.length > SEALED_MIN),
+    { what: 'logs with some sealed segments', timeoutMs: FILLED_WITHIN_MS, pollMs: 100 },
+  );
+  await Promise.all(victims.map(({ node }) => node.kill()));
+  const details: string[] = [];
+  for (const victim of victims) details.push(await harm(victim));
+  return { tookEffect: true, detail: details.join('; ') };
+}
+
+/** Of the log that holds the most, which is the topic's; oldest first, the last one active. */
+async function segmentsOf({ disk }: LabNode): Promise<string[]> {
+  const names = await readdir(disk.dataDir, { recursive: true });
+  const byLog = new Map<string, string[]>();
+  for (const name of names.filter((each) => each.endsWith('.segment')).sort()) {
+    const file = join(disk.dataDir, name);
+    byLog.set(dirname(file), [...(byLog.get(dirname(file)) ?? []), file]);
+  }
+  return [...byLog.values()].reduce((most, files) => (files.length > most.length ? files : most), []);
+}
+
+async function patch(file: string, at: number, length: number, change: (bytes: Buffer) => void): Promise<void> {
+  const handle = await open(file, 'r+');
+  try {
+    const bytes = Buffer.alloc(length);
+    const { bytesRead } = await handle.read(bytes, 0, length, at);
+    const found = bytes.subarray(0, bytesRead);
+    change(found);
+    await handle.write(found, 0, found.length, at);
+  } finally {
+    await handle.close();
+  }
+}
+
+function short(file: string): string {
+  return file.slice(file.lastIndexOf('/') + 1);
+}

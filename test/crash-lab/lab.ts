@@ -1,0 +1,176 @@
+/**
+ * One cluster of real processes on real disks with clients at work, and what faults need to reach it: nodes by role,
+ * their disks, the relays between them. A fault does its harm and undoes it; the lab then waits until everything works
+ * again without a hand, and says how long that took.
+ */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { logdriveOk } from '../cluster/support/command-line.ts';
+import { TestNode } from '../cluster/support/test-node.ts';
+import type { Prng } from '../raft/support/prng.ts';
+import { eventually } from '../support/eventually.ts';
+import { freePorts } from '../support/free-ports.ts';
+import { type DiskKind, ImageDisk, type LabDisk, plainDisk } from './disks.ts';
+import { Load } from './load.ts';
+import { Relay } from './relay.ts';
+
+export const TOPIC = 'lab';
+const IDS = ['n1', 'n2', 'n3'];
+/** Small, so that segments are sealed all the time; the other limits must fit into one. */
+const FLAGS = [
+  ...['--wal-segment-bytes', '1MiB'],
+  ...['--limits-batch-bytes-max', '256KiB'],
+  ...['--limits-record-bytes-max', '64KiB'],
+  ...['--log-level', 'info', '--log-pretty', 'no'],
+];
+const RECOVERED_WITHIN_MS = 30_000;
+const ACKS_OF_HEALTH = 100;
+
+export interface LabNode {
+  readonly node: TestNode;
+  readonly disk: LabDisk;
+  /** What this node dials, by the id of the node behind. */
+  readonly relays: ReadonlyMap<string, Relay>;
+}
+
+export interface Leadership {
+  readonly leader: LabNode;
+  readonly term: number;
+}
+
+interface TopicAnswer {
+  readonly partitions: readonly { readonly leader: string | null; readonly term: number; readonly tail: number }[];
+}
+
+export class Lab implements AsyncDisposable {
+  readonly random: Prng;
+  readonly nodes: readonly LabNode[];
+  readonly load: Load;
+  readonly #dir: string;
+
+  private constructor(random: Prng, dir: string, nodes: readonly LabNode[], load: Load) {
+    this.random = random;
+    this.#dir = dir;
+    this.nodes = nodes;
+    this.load = load;
+  }
+
+  static async create(random: Prng, diskKind: DiskKind, recordsMax: number): Promise<Lab> {
+    const dir = await mkdtemp(join(tmpdir(), 'logdrive-lab-'));
+    const ports = await freePorts(2 * IDS.length);
+    const peerPort = (at: number): number => ports[IDS.length + at]!;
+    const nodes: LabNode[] = [];
+    for (const [at, id] of IDS.entries()) {
+      const home = join(dir, id);
+      const disk = diskKind === 'directory' ? plainDisk(home) : await ImageDisk.create(diskKind, home);
+      const relays = new Map<string, Relay>();
+      const addresses = [`${id}=127.0.0.1:${peerPort(at)}`];
+      for (const [other, otherId] of IDS.entries()) {
+        if (otherId === id) continue;
+        const relay = await Relay.open(peerPort(other));
+        relays.set(otherId, relay);
+        addresses.push(`${otherId}=127.0.0.1:${relay.port}`);
+      }
+      const places = { dataDir: disk.dataDir, clientPort: ports[at]!, peerPort: peerPort(at) };
+      const node = new TestNode({ id, ...places, peers: addresses.join(','), flags: FLAGS });
+      nodes.push({ node, disk, relays });
+    }
+    const own = nodes.map(({ node }) => node);
+    const servers = own.map((node) => `ws://127.0.0.1:${node.clientPort}`);
+    const load = new Load({ servers, nodes: own, topic: TOPIC, random, recordsMax });
+    const lab = new Lab(random, dir, nodes, load);
+    await lab.startAll();
+    await logdriveOk(['topic', 'create', TOPIC, '-s', own.map((node) => node.address).join(',')]);
+    await load.start();
+    await lab.moreAcks(ACKS_OF_HEALTH);
+    return lab;
+  }
+
+  /** Starts what does not run; resolves when all are ready. */
+  async startAll(): Promise<void> {
+    for (const { node } of this.nodes) if (!node.isRunning) node.start();
+    await Promise.all(this.nodes.map(({ node }) => node.ready(RECOVERED_WITHIN_MS)));
+  }
+
+  /** As a running node sees it that is not left out. */
+  async leadership(unless?: LabNode): Promise<Leadership> {
+    return eventually(
+      async () => {
+        for (const asked of this.nodes) {
+          if (!asked.node.isRunning || asked === unless) continue;
+          const answer = (await asked.node.get(`/v1/topics/${TOPIC}`)) as TopicAnswer;
+          const { leader: id, term } = answer.partitions[0]!;
+          const leader = this.nodes.find(({ node }) => node.id === id);
+          if (leader?.node.isRunning && leader !== unless) return { leader, term };
+        }
+        return undefined;
+      },
+      { what: 'a leader', timeoutMs: RECOVERED_WITHIN_MS },
+    );
+  }
+
+  /** The leader, or one of the others. */
+  async pick(who: 'leader' | 'follower'): Promise<LabNode> {
+    const { leader } = await this.leadership();
+    return who === 'leader' ? leader : this.random.pick(this.others(leader));
+  }
+
+  others(node: LabNode): readonly LabNode[] {
+    return this.nodes.filter((each) => each !== node);
+  }
+
+  /** Between them, both ways round: what `a` dials of `b`, and what `b` dials of `a`. */
+  relaysBetween(a: LabNode, b: LabNode): readonly { readonly relay: Relay; readonly dialler: LabNode }[] {
+    return [
+      { relay: a.relays.get(b.node.id)!, dialler: a },
+      { relay: b.relays.get(a.node.id)!, dialler: b },
+    ];
+  }
+
+  get relays(): readonly Relay[] {
+    return this.nodes.flatMap(({ relays }) => [...relays.values()]);
+  }
+
+  async moreAcks(count: number, timeoutMs: number = RECOVERED_WITHIN_MS): Promise<void> {
+    const target = this.load.acked + count;
+    await eventually(() => this.load.acked >= target, { what: `${count} more acknowledgements`, timeoutMs });
+  }
+
+  /** Everything is undone: all nodes come back by themselves and appends go on. @returns how long it took, ms. */
+  async recovered(): Promise<number> {
+    const begunMs = performance.now();
+    await this.startAll();
+    await this.moreAcks(ACKS_OF_HEALTH);
+    return performance.now() - begunMs;
+  }
+
+  /** Where every replica has come to the leader's tail. */
+  async settledTail(): Promise<number> {
+    const { leader } = await this.leadership();
+    const tailOn = async ({ node }: LabNode): Promise<number> => {
+      const answer = await node.get(`/v1/topics/${TOPIC}/records?offset=0&limit=1`);
+      return (answer as { readonly tail: number }).tail;
+    };
+    return eventually(
+      async () => {
+        const [tail, ...rest] = await Promise.all([leader, ...this.others(leader)].map(tailOn));
+        return rest.every((each) => each === tail) && tail;
+      },
+      { what: 'equal tails on all replicas', timeoutMs: RECOVERED_WITHIN_MS },
+    );
+  }
+
+  /** The end of every node's log, for reports of what went wrong. */
+  logs(): string {
+    return this.nodes.map(({ node }) => `--- ${node.id}\n${node.log.slice(-6_000)}`).join('\n');
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const { node } of this.nodes) node.resume();
+    await Promise.all(this.nodes.map(({ node }) => node.kill()));
+    await Promise.all(this.relays.map((relay) => relay.close()));
+    for (const { disk } of this.nodes) await disk.close();
+    await rm(this.#dir, { recursive: true, force: true });
+  }
+}
