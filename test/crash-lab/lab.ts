@@ -65,12 +65,11 @@ export class Lab implements AsyncDisposable {
       const home = join(dir, id);
       const disk = diskKind === 'directory' ? plainDisk(home) : await ImageDisk.create(diskKind, home);
       const relays = new Map<string, Relay>();
-      const addresses = [`${id}=127.0.0.1:${peerPort(at)}`];
+      const addresses: string[] = [];
       for (const [other, otherId] of IDS.entries()) {
-        if (otherId === id) continue;
-        const relay = await Relay.open(peerPort(other));
-        relays.set(otherId, relay);
-        addresses.push(`${otherId}=127.0.0.1:${relay.port}`);
+        const relay = otherId === id ? undefined : await Relay.open(peerPort(other));
+        if (relay !== undefined) relays.set(otherId, relay);
+        addresses.push(`${otherId}=127.0.0.1:${relay?.port ?? peerPort(other)}`);
       }
       const places = { dataDir: disk.dataDir, clientPort: ports[at]!, peerPort: peerPort(at) };
       const node = new TestNode({ id, ...places, peers: addresses.join(','), flags: FLAGS });
@@ -80,11 +79,16 @@ export class Lab implements AsyncDisposable {
     const servers = own.map((node) => `ws://127.0.0.1:${node.clientPort}`);
     const load = new Load({ servers, nodes: own, topic: TOPIC, random, recordsMax });
     const lab = new Lab(random, dir, nodes, load);
-    await lab.startAll();
-    await logdriveOk(['topic', 'create', TOPIC, '-s', own.map((node) => node.address).join(',')]);
-    await load.start();
-    await lab.moreAcks(ACKS_OF_HEALTH);
-    return lab;
+    try {
+      await lab.startAll();
+      await logdriveOk(['topic', 'create', TOPIC, '-s', own.map((node) => node.address).join(',')]);
+      await load.start();
+      await lab.moreAcks(ACKS_OF_HEALTH);
+      return lab;
+    } catch (error) {
+      await lab[Symbol.asyncDispose]();
+      throw error;
+    }
   }
 
   /** Starts what does not run; resolves when all are ready. */
