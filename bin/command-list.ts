@@ -177,6 +177,12 @@ export const COMMANDS: readonly LazyCommand[] = [
     ],
   },
   {
+    name: 'crash-lab',
+    usage: 'crash-lab',
+    sentence: 'Kill, cut and corrupt real nodes on this machine, and judge what is left.',
+    load: async () => (await import('./commands/crash-lab.ts')).crashLab,
+  },
+  {
     name: 'doctor',
     usage: 'doctor',
     sentence: 'Judge this machine as the home of a node.',

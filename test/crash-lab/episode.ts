@@ -23,30 +23,33 @@ export interface EpisodePlan {
   readonly faults: readonly Fault[];
   readonly recordsMax: number;
   say(line: string): void;
+  /** Given the cluster as soon as there is one, to end it when the run is interrupted. */
+  onLab(lab: Lab): void;
 }
 
 /** What an episode that could not be brought to its end leaves behind. */
 export class EpisodeFailure extends Error {
   readonly history: readonly HistoryEvent[];
-  readonly logs: string;
+  readonly story: string;
 
-  constructor(message: string, lab: Lab, cause: unknown) {
+  constructor(message: string, history: readonly HistoryEvent[], story: string, cause: unknown) {
     super(message, { cause });
     this.name = 'EpisodeFailure';
-    this.history = lab.load.history.events;
-    this.logs = lab.logs();
+    this.history = history;
+    this.story = story;
   }
 }
 
 export interface EpisodeResult {
   readonly report: EpisodeReport;
   readonly history: readonly HistoryEvent[];
-  readonly logs: string;
+  readonly story: string;
 }
 
 /** @throws EpisodeFailure when the cluster does not come back by itself. */
 export async function runEpisode(plan: EpisodePlan): Promise<EpisodeResult> {
   await using lab = await Lab.create(new Prng(plan.seed), plan.disk, plan.recordsMax);
+  plan.onLab(lab);
   let doing = 'its start';
   try {
     const faults: EpisodeReport['faults'][number][] = [];
@@ -81,10 +84,12 @@ export async function runEpisode(plan: EpisodePlan): Promise<EpisodeResult> {
         vacuous,
       },
       history: lab.load.history.events,
-      logs: lab.logs(),
+      story: await lab.story(),
     };
   } catch (error) {
-    throw new EpisodeFailure(`seed ${plan.seed} (${plan.disk}) failed at ${doing}: ${String(error)}`, lab, error);
+    const what = String((error as Error).message).split('; its log:')[0];
+    const message = `seed ${plan.seed} (${plan.disk}) failed at ${doing}: ${what}`;
+    throw new EpisodeFailure(message, lab.load.history.events, await lab.story(), error);
   }
 }
 

@@ -26,6 +26,7 @@ const FLAGS = [
 ];
 const RECOVERED_WITHIN_MS = 30_000;
 const ACKS_OF_HEALTH = 100;
+const LOG_CHARS = 8_000;
 
 export interface LabNode {
   readonly node: TestNode;
@@ -48,6 +49,7 @@ export class Lab implements AsyncDisposable {
   readonly nodes: readonly LabNode[];
   readonly load: Load;
   readonly #dir: string;
+  #ending: Promise<void> | undefined;
 
   private constructor(random: Prng, dir: string, nodes: readonly LabNode[], load: Load) {
     this.random = random;
@@ -165,12 +167,27 @@ export class Lab implements AsyncDisposable {
     );
   }
 
-  /** The end of every node's log, for reports of what went wrong. */
-  logs(): string {
-    return this.nodes.map(({ node }) => `--- ${node.id}\n${node.log.slice(-6_000)}`).join('\n');
+  /** What every node says of itself and the end of its log, for reports of what went wrong. */
+  async story(): Promise<string> {
+    const told = await Promise.all(
+      this.nodes.map(async ({ node }) => {
+        const state = await fetch(`http://${node.address}/readyz?verbose`).then(
+          (answer) => answer.text(),
+          (error: unknown) => String(error),
+        );
+        return `--- ${node.id}: ${state}\n${node.log.slice(-LOG_CHARS)}`;
+      }),
+    );
+    return told.join('\n');
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
+  /** Once, however often it is called. */
+  [Symbol.asyncDispose](): Promise<void> {
+    this.#ending ??= this.#end();
+    return this.#ending;
+  }
+
+  async #end(): Promise<void> {
     for (const { node } of this.nodes) node.resume();
     await Promise.all(this.nodes.map(({ node }) => node.kill()));
     await Promise.all(this.relays.map((relay) => relay.close()));

@@ -7,7 +7,7 @@
 import { type Client, connect, LogError, type Subscription } from '../../src/client/index.ts';
 import type { TestNode } from '../cluster/support/test-node.ts';
 import type { Prng } from '../raft/support/prng.ts';
-import { Recorder, type Sighting } from '../sim/oracle/index.ts';
+import { type Outcome, Recorder, type Sighting } from '../sim/oracle/index.ts';
 
 /** Single records of one producer that wait for their answer. */
 const PIPELINE = 24;
@@ -36,6 +36,7 @@ export class Load {
   readonly #options: LoadOptions;
   readonly #partition: string;
   readonly #clients: Client[] = [];
+  #probes = 0;
   #isWriting = true;
   #isReading = true;
   #subscription: Subscription<Uint8Array> | undefined;
@@ -72,6 +73,26 @@ export class Load {
     await this.#subscription?.close();
     await Promise.all(this.#readers);
     await Promise.all(this.#clients.map((client) => client.close()));
+  }
+
+  /** One record over HTTP, to that node and without a retry. @returns the code of its refusal. */
+  async appendOnce({ address }: TestNode): Promise<string | undefined> {
+    const { topic } = this.#options;
+    this.#probes++;
+    const value = `o1-${this.#probes}`;
+    const op = this.history.begin({ kind: 'append', client: 'o1', partition: this.#partition, values: [value] });
+    const answer = await fetch(`http://${address}/v1/topics/${topic}/records?partition=0`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/octet-stream' },
+      body: encode(value),
+    });
+    const { offset, code, outcome } = (await answer.json()) as { offset: number; code: string; outcome: Outcome };
+    if (answer.ok) {
+      this.#acked(op, offset, 1);
+      return undefined;
+    }
+    this.history.end(op, { kind: 'failed', outcome, code });
+    return code;
   }
 
   get #mayWrite(): boolean {
@@ -218,7 +239,7 @@ export async function readReplica(
   }
 }
 
-function encode(name: string): Uint8Array {
+function encode(name: string): Buffer<ArrayBuffer> {
   return Buffer.from(`${name}|${fillerOf(name)}`);
 }
 

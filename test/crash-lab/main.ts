@@ -1,5 +1,5 @@
 /**
- * The crash lab: `npm run crash-lab -- --minutes M --seed S`. Real processes, real files, real faults; episode after
+ * The crash lab: `logdrive crash-lab`, `npm run crash-lab -- --minutes M --seed S`. Real processes, real files, real faults; episode after
  * episode until the time is over. Exit 0: every promise was kept and everything planned happened; 1: not; 2: wrong words.
  */
 import { execFileSync } from 'node:child_process';
@@ -12,6 +12,7 @@ import { encodeHistory, type HistoryEvent } from '../sim/oracle/index.ts';
 import type { DiskKind } from './disks.ts';
 import { EpisodeFailure, type EpisodePlan, runEpisode } from './episode.ts';
 import type { Fault, FaultGroup } from './faults/fault.ts';
+import type { Lab } from './lab.ts';
 import { FAULTS, inTurns, whyNot } from './plan.ts';
 import { type EpisodeReport, GROUPS, isGood, type LabReport, renderReport } from './report.ts';
 
@@ -19,7 +20,9 @@ const FAULTS_PER_EPISODE = 6;
 /** Keeps the history of an episode within some hundred MB. */
 const RECORDS_MAX = 120_000;
 
-const USAGE = `npm run crash-lab -- [options]
+const EXIT_INTERRUPTED = 130;
+
+const USAGE = `logdrive crash-lab [options]
   --minutes M      how long (5)
   --episodes N     at most so many episodes
   --seed S         the first episode's seed; the next one is S + 1 (1)
@@ -81,22 +84,37 @@ async function main(options: Options): Promise<number> {
   const failures: string[] = [];
   const random = new Prng(options.seed);
   const turns = inTurns(random, faults);
+  let running: Lab | undefined;
+  const onSignal = (signal: string): void => {
+    say(`interrupted by ${signal}; ending what was started`);
+    void Promise.resolve(running?.[Symbol.asyncDispose]()).finally(() => process.exit(EXIT_INTERRUPTED));
+  };
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.once(signal, () => onSignal(signal));
   for (let episode = 0; episode < options.episodes && minutesGone() < options.minutes; episode++) {
     const seed = options.seed + episode;
     const chosen = Array.from({ length: FAULTS_PER_EPISODE }, () => turns.next().value as Fault);
     const disk = diskFor(chosen, random);
     say(`episode ${episode + 1}, seed ${seed}, ${disk}`);
-    const plan: EpisodePlan = { seed, disk, faults: chosen, recordsMax: RECORDS_MAX, say: (line) => say(`  ${line}`) };
+    const plan: EpisodePlan = {
+      seed,
+      disk,
+      faults: chosen,
+      recordsMax: RECORDS_MAX,
+      say: (line) => say(`  ${line}`),
+      onLab: (lab) => {
+        running = lab;
+      },
+    };
     try {
-      const { report, history, logs } = await runEpisode(plan);
+      const { report, history, story } = await runEpisode(plan);
       reports.push(report);
       say(`  acknowledged ${report.acked}, unknown ${report.unknown}, anomalies ${report.anomalies.length}`);
-      if (report.anomalies.length + report.vacuous.length > 0) keep(options.out, seed, history, logs);
+      if (report.anomalies.length + report.vacuous.length > 0) keep(options.out, seed, history, story);
     } catch (error) {
       if (!(error instanceof EpisodeFailure)) throw error;
       failures.push(error.message);
       say(`  ${error.message}`);
-      keep(options.out, seed, error.history, error.logs);
+      keep(options.out, seed, error.history, error.story);
     }
   }
   const report = summary(options, minutesGone(), reports, failures, notRun);
@@ -112,9 +130,9 @@ function diskFor(faults: readonly Fault[], random: Prng): DiskKind {
   return random.chance(0.5) ? 'ext4' : 'xfs';
 }
 
-function keep(out: string, seed: number, history: readonly HistoryEvent[], logs: string): void {
+function keep(out: string, seed: number, history: readonly HistoryEvent[], story: string): void {
   writeFileSync(join(out, `seed-${seed}.history`), encodeHistory(history));
-  writeFileSync(join(out, `seed-${seed}.log`), logs);
+  writeFileSync(join(out, `seed-${seed}.log`), story);
   say(`  history and logs: ${join(out, `seed-${seed}.*`)}`);
 }
 
@@ -134,7 +152,7 @@ function summary(
   const told = (of: (report: EpisodeReport) => readonly string[]): string[] =>
     reports.flatMap((report) => of(report).map((line) => `seed ${report.seed}: ${line}`));
   return {
-    commit: execFileSync('git', ['rev-parse', '--short', 'HEAD'], { encoding: 'utf8' }).trim(),
+    commit: commit(),
     machine: `${cpus().length} x ${cpus()[0]?.model ?? 'unknown'}, Linux ${release()}, Node ${process.version}`,
     seed,
     minutes,
@@ -148,6 +166,16 @@ function summary(
     notRun,
     recoveredMs: { median: times[times.length >> 1] ?? 0, most: times.at(-1) ?? 0 },
   };
+}
+
+/** 'unknown' outside a checkout. */
+function commit(): string {
+  try {
+    const words = ['rev-parse', '--short', 'HEAD'];
+    return execFileSync('git', words, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim();
+  } catch {
+    return 'unknown';
+  }
 }
 
 function say(line: string): void {

@@ -2,11 +2,18 @@
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { within } from '../../support/eventually.ts';
 
-/** From the root of the repository, where the tests and the main job are started. */
-export const LOGDRIVE: string = resolve('dist/bin/logdrive.cjs');
-if (!existsSync(LOGDRIVE)) throw new Error(`${LOGDRIVE} is missing: npm run build makes it`);
+/** Beside this file when it is part of a bundle; else from the root of the repository, where the tests are started. */
+export const LOGDRIVE: string = executable();
+
+function executable(): string {
+  const places = [fileURLToPath(new URL('./logdrive.cjs', import.meta.url)), resolve('dist/bin/logdrive.cjs')];
+  const found = places.find((place) => existsSync(place));
+  if (found === undefined) throw new Error(`${places.join(' or ')} is missing: npm run build makes it`);
+  return found;
+}
 
 export interface Finished {
   readonly code: number | null;

@@ -61,8 +61,5 @@ async function isFull(disk: unknown): Promise<boolean> {
 /** The leader that refuses a record because of its disk; undefined while none does. */
 async function refusal(lab: Lab): Promise<string | undefined> {
   const { leader } = await lab.leadership();
-  if ((lab.load.failures.get('STORAGE_FULL') ?? 0) > 0) return leader.node.id;
-  // The clients retry; this asks once.
-  const answer = await fetch(`http://${leader.node.address}/readyz?verbose`);
-  return /full/i.test(await answer.text()) ? leader.node.id : undefined;
+  return (await lab.load.appendOnce(leader.node)) === 'STORAGE_FULL' ? leader.node.id : undefined;
 }
