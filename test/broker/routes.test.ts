@@ -31,7 +31,7 @@ function bench(): Bench {
     up: ['n2', 'n3'],
     routes: new Routes(
       'n1',
-      { catalog, get: () => (made.isMember ? {} : undefined) } as unknown as Host,
+      { catalog, get: () => (made.isMember ? { voters: [] } : undefined) } as unknown as Host,
       leaders,
       {
         isUp: (id: string) => made.up.includes(id),

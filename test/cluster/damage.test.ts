@@ -55,6 +55,11 @@ async function cut(file: string): Promise<void> {
   await truncate(file, bytes.lastIndexOf('line-') - 1_000);
 }
 
+async function isSound(node: TestNode): Promise<boolean> {
+  const answer = await fetch(`http://${node.address}/readyz?verbose`);
+  return (await answer.text()).includes('no damage known');
+}
+
 async function serves(node: TestNode, expected: string): Promise<void> {
   await eventually(
     async () => {
@@ -89,6 +94,8 @@ describe('a damaged replica of three', () => {
     node.start();
     await node.ready();
     await serves(node, LINES);
+    // A log that lost what it had acknowledged serves again before its vote and its acks count again.
+    await eventually(() => isSound(node), { what: `${node.id} to be whole` });
     // And it takes part again: with another node gone, it is needed for the majority.
     await cluster.nodes[(leader + 2) % 3]!.kill();
     await logdriveOk(['produce', TOPIC, '-s', cluster.servers], { stdin: 'needs both\n' });
