@@ -27,6 +27,7 @@ export type MetricName =
   | 'logdrive_raft_leader_changes_total'
   | 'logdrive_raft_elections_total'
   | 'logdrive_partitions_resting'
+  | 'logdrive_partitions_stopped'
   | 'logdrive_stalls_total'
   | 'logdrive_raft_peer_up'
   | 'logdrive_raft_peer_rtt_seconds'
@@ -83,6 +84,7 @@ export const METRICS: Readonly<Record<MetricName, MetricRow>> = {
   logdrive_raft_leader_changes_total: { kind: 'counter', sentence: 'Times a partition on this node saw a new leader.', labels: [] },
   logdrive_raft_elections_total: { kind: 'counter', sentence: 'Elections this node stood in, each raising the term of a partition.', labels: [] },
   logdrive_partitions_resting: { kind: 'gauge', sentence: 'Partitions of this node that are idle and send no heartbeats of their own.', labels: [] },
+  logdrive_partitions_stopped: { kind: 'gauge', sentence: 'Partitions stopped on this node: their log cannot be opened, or an entry is damaged on every replica.', labels: [] },
   logdrive_stalls_total: { kind: 'counter', sentence: 'Times the process stood still for half of the shortest election timeout or longer.', labels: [] },
   logdrive_raft_peer_up: { kind: 'gauge', sentence: '1 while the link to the peer is up, else 0.', labels: ['peer'] },
   logdrive_raft_peer_rtt_seconds: { kind: 'histogram', sentence: 'Round trip of a ping on the control lane.', labels: ['peer'], buckets: RTT_BUCKETS },

@@ -2,7 +2,7 @@
  * The node as clients see it: all verbs, over the partitions it hosts and the peers that host the rest. It owns the one
  * tick, the birth of the cluster, and who leads what. No sockets; doors call the verbs of verbs.ts and nothing else.
  */
-import { CacheBudget, decodeEntries, type SuppliedEntry } from '../partition/index.ts';
+import { CacheBudget } from '../partition/index.ts';
 import { LogError } from '../protocol/index.ts';
 import { Admission } from './admission.ts';
 import { Beats, NODE_GROUP } from './beats.ts';
@@ -11,6 +11,7 @@ import { CATALOG_GROUP, type CatalogCommand, type CatalogNode, type CatalogOutco
 import { CompactionDriver } from './compaction.ts';
 import { damageReport } from './damage-report.ts';
 import { DiskWatch } from './disk-watch.ts';
+import { EntryCalls } from './entry-calls.ts';
 import { Fetch } from './fetch.ts';
 import { Gossip } from './gossip.ts';
 import { HandOver } from './hand-over.ts';
@@ -20,14 +21,7 @@ import { reportLogEvent } from './log-events.ts';
 import { Members } from './members.ts';
 import { Mover } from './mover.ts';
 import type { BrokerOptions, BrokerWorld } from './options.ts';
-import {
-  decodeCall,
-  encodeCall,
-  type FetchEntryAnswer,
-  type FetchEntryCall,
-  type StatusAnswer,
-  type StatusCall,
-} from './peer-calls.ts';
+import { decodeCall, encodeCall, type FetchEntryCall, type StatusAnswer, type StatusCall } from './peer-calls.ts';
 import type { PeerHandler, PeerMethod } from './peers.ts';
 import { Produce } from './produce.ts';
 import { Pulse } from './pulse.ts';
@@ -54,7 +48,6 @@ import type {
   WantedLevel,
 } from './verbs.ts';
 
-const CALL_TIMEOUT_MS = 2_000;
 const TELL_AGAIN_MS = 200;
 
 export class Broker implements BrokerVerbs {
@@ -62,6 +55,7 @@ export class Broker implements BrokerVerbs {
   readonly #world: BrokerWorld;
   readonly #leaders = new Leaders();
   readonly #host: Host;
+  readonly #entryCalls: EntryCalls;
   readonly #routes: Routes;
   readonly #produce: Produce;
   readonly #fetch: Fetch;
@@ -105,7 +99,7 @@ export class Broker implements BrokerVerbs {
     const { nodeId, nodeIds, segmentBytes, batchBytesMax } = options;
     const { env, metrics, directory, peers } = world;
     const budget = new CacheBudget(options.cacheBytesMax);
-    this.#host = new Host(options, world, budget, (groupId, wanted) => this.#fetchEntry(groupId, wanted), {
+    this.#host = new Host(options, world, budget, (groupId, wanted) => this.#entryCalls.fetch(groupId, wanted), {
       onStatus: (groupId, { term, leader }) => this.#statusChanged(groupId, term, leader),
       onApplied: (groupId) => this.#applied(groupId),
       onLogEvent: (groupId, event) => reportLogEvent({ env, metrics }, groupId, event),
@@ -113,6 +107,7 @@ export class Broker implements BrokerVerbs {
       onRejoining: (groupId, isRejoining) => this.#rejoins.changed(groupId, isRejoining),
     });
     const host = this.#host;
+    this.#entryCalls = new EntryCalls({ nodeId, world, host });
     this.#rejoins = new Rejoins({ env, metrics, peers, host });
     this.#routes = new Routes(nodeId, host, this.#leaders, peers, env.timers);
     const routes = this.#routes;
@@ -362,27 +357,6 @@ export class Broker implements BrokerVerbs {
     this.#gossip.hasNews();
   }
 
-  async #fetchEntry(
-    groupId: number,
-    { index, term }: { readonly index: number; readonly term: number },
-  ): Promise<SuppliedEntry | undefined> {
-    const { peers, env } = this.#world;
-    const call: FetchEntryCall = { groupId, index, term };
-    for (const peer of peers.list) {
-      if (!peer.isUp) continue;
-      try {
-        const body = await peers.call(peer.id, 'fetch-entry', encodeCall(call), { timeoutMs: CALL_TIMEOUT_MS });
-        const { head, bytes } = decodeCall<FetchEntryAnswer>(body);
-        const entry = bytes.length === 0 ? undefined : decodeEntries(bytes, undefined)[0];
-        if (entry !== undefined && entry.header.index === index && entry.header.groupId === groupId)
-          return { entry, isCommitted: head.isCommitted };
-      } catch (error) {
-        env.logger.warn({ group: groupId, index, peer: peer.id, err: error }, 'a peer could not supply an entry');
-      }
-    }
-    return undefined;
-  }
-
   #peerHandler(): PeerHandler {
     const { directory } = this.#world;
     const { nodeId, clientUrl, version } = this.#options;
@@ -452,7 +426,7 @@ export class Broker implements BrokerVerbs {
       case 'status':
         return this.#onStatus(from, decodeCall<StatusCall>(body).head);
       case 'fetch-entry':
-        return this.#onFetchEntry(decodeCall<FetchEntryCall>(body).head);
+        return this.#entryCalls.answer(decodeCall<FetchEntryCall>(body).head);
       case 'rejoin':
       case 'lost-acks':
         return this.#rejoins.onAsked(from, method, body);
@@ -479,11 +453,5 @@ export class Broker implements BrokerVerbs {
     const groups = call.groups.flatMap((groupId) => this.#topics.statusOf(groupId) ?? []);
     const { leads, mayLead } = this.#gossip.call([]);
     return encodeCall({ leads, mayLead, groups } satisfies StatusAnswer);
-  }
-
-  async #onFetchEntry({ groupId, index, term }: FetchEntryCall): Promise<Uint8Array[]> {
-    const found = await this.#host.readEntry(groupId, { index, term });
-    const answer: FetchEntryAnswer = { isCommitted: found?.isCommitted ?? false };
-    return encodeCall(answer, found === undefined ? [] : [found.entry.headerBytes, found.entry.payload]);
   }
 }

@@ -6,6 +6,7 @@
 import type { Env } from '../env.ts';
 import type { Partition, Unreadable } from '../partition/index.ts';
 import { LogError, READ_BYTES_MAX, READ_LEVEL_MS, splitBatches, WAIT_MS_MAX } from '../protocol/index.ts';
+import { describeLost } from './damage-report.ts';
 import type { Host } from './host.ts';
 import { decodeCall, encodeCall, type ReadAnswer, type ReadCall, type ReadIndexCall } from './peer-calls.ts';
 import type { Peers } from './peers.ts';
@@ -134,16 +135,11 @@ export class Fetch implements WindowReads {
     const { groupId } = route.partition;
     const partition = host.get(groupId);
     if (partition !== undefined) return { route, partition };
-    const breakage = host.breakage(groupId);
-    if (breakage === undefined) throw routes.noLeader('The partition is being opened on this node.');
-    throw new LogError(
-      'STORAGE_CORRUPT',
-      `Partition ${route.partition.partition} of topic "${route.topic.name}" is stopped on this node: ${breakage.message}`,
-      {
-        details: { topic: route.topic.name, partition: route.partition.partition },
-        cause: breakage,
-      },
-    );
+    const stoppage = routes.stoppage(route);
+    if (stoppage !== undefined) throw stoppage;
+    const lost = host.lostEntry(groupId);
+    const why = lost === undefined ? '' : `: ${describeLost(lost)}`;
+    throw routes.noLeader(`The partition is being opened on this node${why}.`);
   }
 
   /** The offset a start position means here and now. Past this replica's tail, the leader is asked whether it is past its own, too. */

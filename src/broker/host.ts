@@ -8,6 +8,7 @@ import {
   isLogLost,
   type LogEvent,
   type LostAcks,
+  type LostEntry,
   newMarker,
   Partition,
   type PartitionOptions,
@@ -58,6 +59,8 @@ export class Host {
   /** The open partitions that need ticks: the others rest. */
   readonly #awake = new Set<Partition>();
   readonly #early = new EarlyMessages();
+  /** Of groups with an entry that is damaged here and that no peer supplied yet: the gravest. */
+  readonly #lostEntries = new Map<number, LostEntry>();
   #ticks = 0;
   /** Catalog.deletedGroups when logs of deleted groups were last looked for. */
   #sweptGroups = 0;
@@ -80,6 +83,7 @@ export class Host {
     const { bytesPerSecond = Number.POSITIVE_INFINITY, chunkBytes } = options.snapshots ?? {};
     const snapshotPace = new SnapshotPace(bytesPerSecond, env.clock, chunkBytes);
     this.#partitionWorld = { env, metrics, directory, transport, cacheBudget, fetchEntry, snapshotPace };
+    this.#countStopped();
   }
 
   get catalog(): Catalog {
@@ -98,6 +102,17 @@ export class Host {
     return hosted?.kind === 'opening' ? hosted.readEntry?.(wanted) : undefined;
   }
 
+  /** Whether this node knows which entries of a group it has: its log is open, or open enough to be read. */
+  canSupply(groupId: number): boolean {
+    const hosted = this.#hosted.get(groupId);
+    return hosted?.kind === 'open' || (hosted?.kind === 'opening' && hosted.readEntry !== undefined);
+  }
+
+  /** The gravest entry of a group that is damaged here and that no peer supplied yet. */
+  lostEntry(groupId: number): LostEntry | undefined {
+    return this.#lostEntries.get(groupId);
+  }
+
   /** Why a hosted group cannot be used. */
   breakage(groupId: number): Error | undefined {
     const hosted = this.#hosted.get(groupId);
@@ -113,9 +128,14 @@ export class Host {
     return this.#groupsOf('broken');
   }
 
-  /** Groups that are being opened. */
+  /** Groups that are being opened. One that waits for an entry which every replica has lost is stopped instead. */
   get opening(): readonly number[] {
-    return this.#groupsOf('opening');
+    return this.#groupsOf('opening').filter((groupId) => this.lostEntry(groupId)?.unheard.length !== 0);
+  }
+
+  /** Groups with an entry that is damaged here and that no peer supplied yet. */
+  get lostIn(): readonly { readonly groupId: number; readonly lost: LostEntry }[] {
+    return [...this.#lostEntries].map(([groupId, lost]) => ({ groupId, lost }));
   }
 
   #groupsOf(kind: Hosted['kind']): number[] {
@@ -242,6 +262,7 @@ export class Host {
   #open(groupId: number, voters: readonly string[]): Promise<void> {
     const opening: Hosted = { kind: 'opening', readEntry: undefined };
     this.#hosted.set(groupId, opening);
+    this.#lostEntries.delete(groupId);
     // Removed, or the node is stopping: what was begun is given up.
     const isGivenUp = (): boolean => this.#isClosed || this.#hosted.get(groupId) !== opening;
     return this.#enqueue(groupId, async () => {
@@ -348,6 +369,10 @@ export class Host {
       onLogEvent: (event) => this.#events.onLogEvent(groupId, event),
       onBroken: (error) => this.#stopped(groupId, error),
       onLostAcks: (lost) => this.#events.onLostAcks(groupId, lost),
+      onLostEntry: (lost) => {
+        // One that was removed meanwhile has nothing to say any more.
+        if (this.#hosted.has(groupId)) this.#lostEntryChanged(groupId, lost);
+      },
       onRejoined: () => this.#events.onRejoining(groupId, false),
       onTrouble: (what, error) => logger.error({ group: groupId, err: error }, what),
     });
@@ -358,6 +383,17 @@ export class Host {
     if (partition === undefined) return;
     if (isResting) this.#awake.delete(partition);
     else this.#awake.add(partition);
+  }
+
+  #lostEntryChanged(groupId: number, lost: LostEntry | undefined): void {
+    if (lost === undefined) this.#lostEntries.delete(groupId);
+    else this.#lostEntries.set(groupId, lost);
+    this.#countStopped();
+  }
+
+  #countStopped(): void {
+    const lost = this.lostIn.filter((one) => one.lost.unheard.length === 0).map(({ groupId }) => groupId);
+    this.#world.metrics.set('logdrive_partitions_stopped', new Set([...lost, ...this.broken]).size);
   }
 
   /** An open partition has stopped itself. */
@@ -371,6 +407,7 @@ export class Host {
   #remove(groupId: number): Promise<void> {
     const hosted = this.#hosted.get(groupId);
     this.#hosted.delete(groupId);
+    this.#lostEntryChanged(groupId, undefined);
     if (hosted?.kind === 'open') this.#awake.delete(hosted.partition);
     // An opening that is under way ends first, and closes what it opened.
     return this.#enqueue(groupId, async () => {
@@ -392,6 +429,7 @@ export class Host {
   #broke(groupId: number, error: unknown): void {
     const cause = error instanceof Error ? error : new Error(String(error));
     this.#hosted.set(groupId, { kind: 'broken', error: cause });
+    this.#countStopped();
     this.#world.env.logger.error(
       { group: groupId, err: cause },
       'a partition is stopped on this node; the others go on',

@@ -86,6 +86,8 @@ export interface FetchEntryCall extends GroupCall {
 /** The entry follows as bytes; none when it cannot be supplied. */
 export interface FetchEntryAnswer {
   readonly isCommitted: boolean;
+  /** The log of the answering node is open: what it does not supply it does not have. */
+  readonly isFinal: boolean;
 }
 
 /** Of a replica that lost what it may have promised, to its leader: put this marker into the log. */

@@ -115,6 +115,7 @@ export class Produce {
         if (attempt.redirect || !isTransient || !isSafe) throw wasSent ? asUnknown(error) : error;
         await new Promise<void>((resolve) => env.timers.after(RETRY_MS, resolve));
       }
+      this.#expectNotStopped(attempt);
       const leftMs = attempt.deadlineMs - env.clock.monotonicMs();
       await routes.waitForLeader(groupId, Math.min(leftMs, TOPIC_CHECK_MS));
       if (attempt.deadlineMs <= env.clock.monotonicMs()) throw this.#late(attempt, 0);
@@ -128,6 +129,13 @@ export class Produce {
     } catch (error) {
       throw LogError.is(error) && isSent ? asUnknown(error) : error;
     }
+  }
+
+  /** Waiting for a leader is in vain while no replica can be one. @throws LogError STORAGE_CORRUPT, which names why. */
+  #expectNotStopped({ route, isSent }: Attempt): void {
+    if (this.#parts.host.lostEntry(route.partition.groupId)?.unheard.length !== 0) return;
+    const stoppage = this.#parts.routes.stoppage(route)!;
+    throw isSent ? asUnknown(stoppage) : stoppage;
   }
 
   async #appendHere(attempt: Attempt): Promise<AppendAnswer> {

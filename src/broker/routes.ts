@@ -6,6 +6,7 @@ import type { Timers } from '../env.ts';
 import { LogError } from '../protocol/index.ts';
 import type { CatalogPartition, CatalogTopic } from './catalog.ts';
 import { CATALOG_GROUP } from './catalog.ts';
+import { describeLost } from './damage-report.ts';
 import type { Host } from './host.ts';
 import type { Leaders } from './leaders.ts';
 import type { Peers } from './peers.ts';
@@ -118,6 +119,19 @@ export class Routes {
 
   clientUrl(node: string): string | undefined {
     return this.#peers.list.find(({ id }) => id === node)?.clientUrl;
+  }
+
+  /** The named reason why a partition is stopped: its log cannot be opened here, or every replica lost an entry of it. */
+  stoppage({ topic, partition: { groupId, partition } }: Route): LogError | undefined {
+    const breakage = this.#host.breakage(groupId);
+    const lost = this.#host.lostEntry(groupId);
+    const isLost = lost?.unheard.length === 0;
+    if (breakage === undefined && !isLost) return undefined;
+    const why = isLost ? `${describeLost(lost)}; put a sound copy back` : breakage?.message;
+    const place = isLost ? { file: lost.file, position: lost.position } : {};
+    const where = `Partition ${partition} of topic "${topic.name}" is stopped on this node`;
+    const details = { topic: topic.name, partition, ...place };
+    return new LogError('STORAGE_CORRUPT', `${where}: ${why}.`, { details, cause: breakage });
   }
 
   noLeader(what: string): LogError {

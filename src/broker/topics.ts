@@ -272,6 +272,8 @@ export class Topics {
     const { host } = this.#parts;
     if (host.breakage(groupId) !== undefined) return { groupId, earliest: 0, tail: 0, isDamaged: true, cleanOffset: 0 };
     const partition = host.get(groupId);
+    if (partition === undefined && host.lostEntry(groupId) !== undefined)
+      return { groupId, earliest: 0, tail: 0, isDamaged: true, cleanOffset: 0 };
     if (partition === undefined) return undefined;
     const { earliest, tail, damage } = partition.status;
     const { cleanOffset } = partition.compactor;

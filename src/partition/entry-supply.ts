@@ -12,6 +12,15 @@ export interface SuppliedEntry {
   readonly isCommitted: boolean;
 }
 
+/** Nobody who could be asked has it. */
+export interface Unsupplied {
+  readonly entry: undefined;
+  /** Other replicas that could not be asked, or could not tell: any of them may have it. None: all have lost it. */
+  readonly unheard: readonly string[];
+}
+
+export type Supply = SuppliedEntry | Unsupplied;
+
 /** The entry at `wanted.index`; undefined when this log cannot supply it. `committed`: the last index known so. */
 export async function supplyEntry(log: Log, wanted: EntryId, committed: LogIndex): Promise<SuppliedEntry | undefined> {
   const { index, term } = wanted;

@@ -6,13 +6,14 @@
  * Entries of one damaged region go back in index order: each one's size says where the next begins.
  */
 import { type Damage, type Log, type LogEntry, type LogIndex, StorageError } from '../../storage/index.ts';
+import { LostEntries } from './lost-entries.ts';
 import type { PartitionEvents, PartitionWorld } from './options.ts';
 
 export interface MenderParts {
   readonly log: Log;
   readonly groupId: number;
   readonly world: Pick<PartitionWorld, 'fetchEntry' | 'metrics'>;
-  readonly events: Pick<PartitionEvents, 'onTrouble'>;
+  readonly events: Pick<PartitionEvents, 'onTrouble' | 'onLostEntry'>;
   /** Whether the end of the log may be cut here: once there is a Raft core, that is its business alone. */
   mayCut(): boolean;
 }
@@ -23,11 +24,24 @@ export class Mender {
   #work: Promise<unknown> = Promise.resolve();
   /** Repairs under way or waiting, by index: however many ask for an entry, it is fetched once. */
   readonly #mending = new Map<LogIndex, Promise<boolean>>();
+  /** What no peer supplied when it was last asked for. */
+  readonly #lost: LostEntries;
   /** Entries that were reported as lost for now, so that asking again and again is not a line each time. */
   readonly #reported = new Set<LogIndex>();
 
   constructor(parts: MenderParts) {
     this.#parts = parts;
+    this.#lost = new LostEntries((gravest) => parts.events.onLostEntry(gravest));
+  }
+
+  /** Some entry is damaged on every replica of the group: it goes on without a leader until one of them has it again. */
+  get isStopped(): boolean {
+    return this.#lost.gravest?.unheard.length === 0;
+  }
+
+  /** Some entry that was asked for was not supplied yet. */
+  get isWaiting(): boolean {
+    return this.#lost.gravest !== undefined;
   }
 
   /** Mends up to and including `index`, as far as that lies in a damaged region. False: no peer could supply it. */
@@ -45,9 +59,11 @@ export class Mender {
     return mending;
   }
 
-  /** Mends everything known to be damaged, as far as peers can supply it. */
+  /** Mends everything known to be damaged, as far as peers can supply it: one region they cannot is no end to it. */
   async mendAll(): Promise<void> {
-    for (const { lastIndex } of [...this.#parts.log.damage]) if (!(await this.mend(lastIndex))) return;
+    // Entries that were cut off, trimmed or replaced by a snapshot are nobody's loss any more.
+    this.#lost.keep((index) => this.#covering(index) !== undefined);
+    for (const { lastIndex } of [...this.#parts.log.damage]) await this.mend(lastIndex);
   }
 
   async #mendUpTo(index: LogIndex): Promise<boolean> {
@@ -65,15 +81,24 @@ export class Mender {
     const { log, groupId, world } = this.#parts;
     const where = `entry ${index} (byte ${position} of ${file})`;
     const supplied = await world.fetchEntry(groupId, { index, term: log.termAt(index) ?? 0 });
-    if (supplied === undefined) {
-      this.#report(index, `${where} is damaged and no peer could supply it`, undefined);
+    const { entry } = supplied;
+    if (entry === undefined) {
+      const { unheard } = supplied;
+      const who = unheard.length === 0 ? 'on every replica' : `here, and may be sound on ${unheard.join(', ')}`;
+      this.#lost.add({ index, file, position, unheard });
+      this.#report(
+        index,
+        `${where} is damaged and no peer could supply it: it is damaged or missing ${who}`,
+        undefined,
+      );
       return false;
     }
-    const { entry, isCommitted } = supplied;
+    const { isCommitted } = supplied;
     if (isCommitted && entry.header.term !== log.termAt(index) && index > log.commitHint && this.#parts.mayCut()) {
       // Another entry is committed in its place, so this one never was (W10): its leader would cut it away as well.
       this.#report(index, `${where} is damaged, and another one was committed in its place: it is cut away`, undefined);
       log.truncateSuffix(index);
+      this.#lost.keep((lost) => lost < index);
       return true;
     }
     try {
@@ -84,6 +109,7 @@ export class Mender {
       return false;
     }
     this.#reported.delete(index);
+    this.#lost.keep((lost) => lost !== index);
     world.metrics.add('logdrive_wal_repairs_total');
     return true;
   }
@@ -102,7 +128,7 @@ export class Mender {
         supply: async (wanted) => {
           if (wanted === index) return entry;
           const supplied = await world.fetchEntry(groupId, { index: wanted, term: log.termAt(wanted) ?? 0 });
-          return supplied?.entry;
+          return supplied.entry;
         },
       });
       if (rewritten === undefined) throw error;

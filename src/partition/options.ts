@@ -4,8 +4,9 @@ import type { DataDirectory, EntryId, GroupId, LogEvent } from '../../storage/in
 import type { Env } from '../env.ts';
 import type { Metrics } from '../metrics.ts';
 import type { LostAcks, Membership, NodeId, RaftStatus } from '../raft/index.ts';
-import type { SuppliedEntry } from './entry-supply.ts';
+import type { SuppliedEntry, Supply } from './entry-supply.ts';
 import type { LeaseOptions } from './lease.ts';
+import type { LostEntry } from './lost-entries.ts';
 import type { SnapshotPace } from './snapshot-pace.ts';
 import type { StateMachine } from './state.ts';
 import type { CacheBudget } from './tail-cache.ts';
@@ -55,10 +56,9 @@ export interface PartitionWorld {
   /** Shared by all partitions of the node. Absent: snapshots leave as fast as followers take them. */
   readonly snapshotPace?: SnapshotPace;
   /**
-   * Asks the peers for an entry whose bytes are damaged here; undefined when none could supply it. Entries come
-   * verified by their own checksums.
+   * Asks the peers for an entry whose bytes are damaged here. Entries come verified by their own checksums.
    */
-  fetchEntry(groupId: GroupId, wanted: EntryId): Promise<SuppliedEntry | undefined>;
+  fetchEntry(groupId: GroupId, wanted: EntryId): Promise<Supply>;
 }
 
 export interface PartitionEvents {
@@ -77,6 +77,8 @@ export interface PartitionEvents {
   onLogEvent(event: LogEvent): void;
   /** Leader: a follower's disk lost entries it had acked; it is to be told (R21). */
   onLostAcks(lost: LostAcks): void;
+  /** The gravest entry that is damaged here and that no peer supplied changed; undefined when there is none any more. */
+  onLostEntry(lost: LostEntry | undefined): void;
   /** This replica takes part again. */
   onRejoined(): void;
   /** The partition has stopped itself for good, for a reason that has a name; it is to be closed. */

@@ -381,13 +381,16 @@ export class Partition {
   }
 
   /** One entry, for a peer whose copy is damaged. */
-  readEntry(wanted: EntryId): Promise<SuppliedEntry | undefined> {
-    return supplyEntry(this.#log, wanted, this.#state.appliedIndex);
+  async readEntry(wanted: EntryId): Promise<SuppliedEntry | undefined> {
+    const supplied = await supplyEntry(this.#log, wanted, this.#state.appliedIndex);
+    // Looking for it may have found the same damage here.
+    if (supplied === undefined && this.#log.damage.length > 0) this.#rightsChanged();
+    return supplied;
   }
 
   /** Mends what is known to be damaged, as far as peers can supply it. */
   async mendAll(): Promise<void> {
-    if (this.#log.damage.length === 0 || this.#isClosed) return;
+    if (this.#isClosed || (this.#log.damage.length === 0 && !this.#mender.isWaiting)) return;
     this.#rightsChanged();
     await this.#mender.mendAll();
     this.#rightsChanged();
@@ -490,6 +493,8 @@ export class Partition {
   #rightsChanged(): void {
     if (this.#isClosed) return;
     this.#rights.refresh();
+    // Nobody leads what every replica has lost a part of: nothing is appended behind it until that is back.
+    if (this.#mender.isStopped) this.#raft.stepDown();
     this.#drive.run();
   }
 }

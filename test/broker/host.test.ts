@@ -78,7 +78,13 @@ async function bench(disk: Disk = new MemoryDisk()): Promise<Bench> {
   });
   const metrics = { add: () => undefined, set: () => undefined, observe: () => undefined };
   const world = { env, metrics, directory: gated, peers } as unknown as BrokerWorld;
-  const host = new Host(options as BrokerOptions, world, new CacheBudget(1_000_000), async () => undefined, EVENTS);
+  const host = new Host(
+    options as BrokerOptions,
+    world,
+    new CacheBudget(1_000_000),
+    async () => ({ entry: undefined, unheard: [] }),
+    EVENTS,
+  );
   await host.openCatalog();
   let index = 10;
   const made: Bench = {

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import type { LostEntry } from '../../src/partition/lost-entries.ts';
 import { Mender, type MenderParts } from '../../src/partition/mender.ts';
 import { type Damage, type LogEntry, StorageError } from '../../storage/index.ts';
 import { entries } from './support/entries.ts';
@@ -17,6 +18,10 @@ interface Bench {
   repairs: number;
   /** Whether peers know what they supply committed. */
   isCommitted: boolean;
+  /** Who could not be asked, as the answer to a question without an entry says. */
+  unheard: string[];
+  /** What was told to be lost, one after the other. */
+  readonly losses: (number | undefined)[];
   mayCut: boolean;
   readonly cuts: number[];
   /** Answers the oldest question that waits. */
@@ -32,6 +37,8 @@ function bench(...damage: Damage[]): Bench {
     troubles: [],
     repairs: 0,
     isCommitted: true,
+    unheard: ['n3'],
+    losses: [],
     mayCut: false,
     cuts: [],
     failRepair: undefined,
@@ -68,7 +75,11 @@ function bench(...damage: Damage[]): Bench {
         fetchEntry: (_groupId: number, { index }: { index: number }) => {
           made.asked.push(index);
           return new Promise((resolve) =>
-            waiting.push((entry) => resolve(entry && { entry, isCommitted: made.isCommitted })),
+            waiting.push((entry) =>
+              resolve(
+                entry === undefined ? { entry, unheard: made.unheard } : { entry, isCommitted: made.isCommitted },
+              ),
+            ),
           );
         },
         metrics: {
@@ -78,7 +89,10 @@ function bench(...damage: Damage[]): Bench {
         },
       },
       mayCut: () => made.mayCut,
-      events: { onTrouble: (what: string) => made.troubles.push(what) },
+      events: {
+        onTrouble: (what: string) => made.troubles.push(what),
+        onLostEntry: (lost: LostEntry | undefined) => made.losses.push(lost?.index),
+      },
     } as unknown as MenderParts),
   };
   return made;
@@ -172,11 +186,52 @@ describe('mending', () => {
     });
   });
 
-  test('of everything stops at the first region that cannot be helped', async () => {
+  test('of everything goes on behind a region that cannot be helped', async () => {
     const made = bench(region(1, 1), region(3, 3));
     const all = made.mender.mendAll();
     await made.supply(undefined);
+    await made.supply(FOUR[2]);
     await all;
-    expect(made.asked).toEqual([1]);
+    expect([made.asked, made.damage]).toEqual([[1, 3], [region(1, 1)]]);
+  });
+});
+
+describe('an entry that no peer supplied', () => {
+  test('stops the partition only when every other replica could be asked', async () => {
+    const made = bench(region(2, 2));
+    const ask = async (entry: LogEntry | undefined, unheard: string[]): Promise<void> => {
+      made.unheard = unheard;
+      const mended = made.mender.mend(2);
+      await made.supply(entry);
+      await mended;
+    };
+    await ask(undefined, ['n3']);
+    expect([made.mender.isWaiting, made.mender.isStopped]).toEqual([true, false]);
+    await ask(undefined, []);
+    expect([made.mender.isWaiting, made.mender.isStopped]).toEqual([true, true]);
+    await ask(FOUR[1], []);
+    expect([made.mender.isWaiting, made.mender.isStopped]).toEqual([false, false]);
+    expect(made.losses).toEqual([2, 2, undefined]);
+  });
+
+  test('that is lost everywhere is named before one that is waited for', async () => {
+    const made = bench(region(1, 1), region(3, 3));
+    const all = made.mender.mendAll();
+    await made.supply(undefined);
+    made.unheard = [];
+    await made.supply(undefined);
+    await all;
+    expect(made.losses).toEqual([1, 3]);
+  });
+
+  test('is lost no more once it is cut off or trimmed', async () => {
+    const made = bench(region(2, 2));
+    made.unheard = [];
+    const mended = made.mender.mend(2);
+    await made.supply(undefined);
+    await mended;
+    made.damage = [];
+    await made.mender.mendAll();
+    expect([made.mender.isStopped, made.losses]).toEqual([false, [2, undefined]]);
   });
 });

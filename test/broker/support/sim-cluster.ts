@@ -10,12 +10,13 @@ import { type Life, type LogLine, SimTime, simEnv } from './sim-env.ts';
 import { SimNetwork } from './sim-network.ts';
 
 const LATENCY_MS = 1;
-const SILENT: Metrics = { add: () => undefined, set: () => undefined, observe: () => undefined };
 
 export interface SimNode {
   readonly id: string;
   disk: Disk;
   readonly lines: LogLine[];
+  /** Gauges of this node, as last set. */
+  readonly metrics: Map<string, number>;
   broker: Broker | undefined;
   directory: DataDirectory | undefined;
   /** Of the process that runs, or ran last. */
@@ -41,14 +42,14 @@ export class SimCluster {
     this.network = new SimNetwork(this.time, ids, options.latencyMs?.bind(options) ?? (() => LATENCY_MS));
     for (const id of ids) {
       const life = { isOver: true, skewMs: 0 };
-      this.nodes.set(id, { id, disk: new MemoryDisk(), lines: [], broker: undefined, directory: undefined, life });
+      this.nodes.set(id, { ...unstarted(id), life });
     }
   }
 
   /** A node with an empty disk that nobody knows yet; it knows those that were there before it. */
   addMachine(id: string): void {
     const life = { isOver: true, skewMs: 0 };
-    this.nodes.set(id, { id, disk: new MemoryDisk(), lines: [], broker: undefined, directory: undefined, life });
+    this.nodes.set(id, { ...unstarted(id), life });
   }
 
   /** Directed links that lose everything, as "from>to". */
@@ -90,7 +91,7 @@ export class SimCluster {
     node.directory = directory;
     const peers = this.network.join(id);
     const options = { ...this.#options(id), ...this.#overrides, ...more };
-    node.broker = await Broker.start(options, { env, metrics: SILENT, directory, peers });
+    node.broker = await Broker.start(options, { env, metrics: gaugesOf(node), directory, peers });
     for (const other of this.nodes.keys()) {
       if (other !== id) this.time.add(LATENCY_MS, undefined, () => this.connect(id, other));
     }
@@ -214,6 +215,15 @@ export class SimCluster {
       }),
     );
   }
+}
+
+function unstarted(id: string): Omit<SimNode, 'life'> {
+  return { id, disk: new MemoryDisk(), lines: [], metrics: new Map(), broker: undefined, directory: undefined };
+}
+
+function gaugesOf({ metrics }: SimNode): Metrics {
+  const set = (name: string, value: number): void => void metrics.set(name, value);
+  return { add: () => undefined, set, observe: () => undefined };
 }
 
 export function batchOf(values: readonly string[], nowMs = 1): Uint8Array {

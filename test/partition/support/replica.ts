@@ -104,7 +104,8 @@ export class Replica {
         },
         directory,
         cacheBudget: new CacheBudget(options.cacheBytesMax ?? 1024 * 1024),
-        fetchEntry: (_groupId, { index }) => fetchEntry?.(index) ?? Promise.resolve(undefined),
+        fetchEntry: async (_groupId, { index }) =>
+          (await fetchEntry?.(index)) ?? { entry: undefined, unheard: ['nobody asked'] },
       },
       {
         onStatus: (status) => this.statuses.push(status),
@@ -115,6 +116,7 @@ export class Replica {
         onRest: () => undefined,
         onBroken: (error) => this.broken.push(error),
         onLostAcks: ({ peer }) => this.lost.push(peer),
+        onLostEntry: () => undefined,
         onRejoined: () => {
           this.rejoined += 1;
         },

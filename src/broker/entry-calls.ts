@@ -1,0 +1,62 @@
+/**
+ * Entries that are damaged on one node and sound on another: asking for them, and answering. Who asks also learns who
+ * could not be heard: an entry is lost only when every other replica of its group was, and has it neither (R19).
+ */
+import { decodeEntries, type Supply } from '../partition/index.ts';
+import type { Host } from './host.ts';
+import type { BrokerWorld } from './options.ts';
+import { decodeCall, encodeCall, type FetchEntryAnswer, type FetchEntryCall } from './peer-calls.ts';
+
+const CALL_TIMEOUT_MS = 2_000;
+
+export interface EntryCallParts {
+  readonly nodeId: string;
+  readonly world: Pick<BrokerWorld, 'env' | 'peers'>;
+  readonly host: Host;
+}
+
+export class EntryCalls {
+  readonly #parts: EntryCallParts;
+
+  constructor(parts: EntryCallParts) {
+    this.#parts = parts;
+  }
+
+  /** Asks one peer after the other, replicas or not: a node that is about to be one may have the entry already. */
+  async fetch(groupId: number, { index, term }: { readonly index: number; readonly term: number }): Promise<Supply> {
+    const { peers, env } = this.#parts.world;
+    const unheard = new Set(this.#otherReplicas(groupId));
+    const call: FetchEntryCall = { groupId, index, term };
+    for (const peer of peers.list) {
+      if (!peer.isUp) continue;
+      try {
+        const body = await peers.call(peer.id, 'fetch-entry', encodeCall(call), { timeoutMs: CALL_TIMEOUT_MS });
+        const { head, bytes } = decodeCall<FetchEntryAnswer>(body);
+        const entry = bytes.length === 0 ? undefined : decodeEntries(bytes, undefined)[0];
+        if (entry !== undefined && entry.header.index === index && entry.header.groupId === groupId)
+          return { entry, isCommitted: head.isCommitted };
+        if (entry === undefined && head.isFinal) unheard.delete(peer.id);
+      } catch (error) {
+        env.logger.warn({ group: groupId, index, peer: peer.id, err: error }, 'a peer could not supply an entry');
+      }
+    }
+    return { entry: undefined, unheard: [...unheard] };
+  }
+
+  /** What a peer asked for. */
+  async answer({ groupId, index, term }: FetchEntryCall): Promise<Uint8Array[]> {
+    const { host } = this.#parts;
+    // A log that is still being opened, or cannot be, may hold it all the same.
+    const isFinal = host.canSupply(groupId);
+    const found = await host.readEntry(groupId, { index, term });
+    const answer: FetchEntryAnswer = { isCommitted: found?.isCommitted ?? false, isFinal };
+    return encodeCall(answer, found === undefined ? [] : [found.entry.headerBytes, found.entry.payload]);
+  }
+
+  /** As the catalog places them; of the catalog itself, and of what it does not know yet, every peer counts. */
+  #otherReplicas(groupId: number): readonly string[] {
+    const { host, nodeId, world } = this.#parts;
+    const placed = host.catalog.topicOfGroup(groupId)?.partitions.find((one) => one.groupId === groupId);
+    return (placed?.replicas ?? world.peers.list.map(({ id }) => id)).filter((id) => id !== nodeId);
+  }
+}
