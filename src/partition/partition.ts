@@ -186,7 +186,6 @@ export class Partition {
   get earliest(): Offset {
     return this.#state.logStart;
   }
-
   /** High watermark. */
   get tail(): Offset {
     return this.#state.highWatermark;
@@ -202,7 +201,6 @@ export class Partition {
     const first = this.#raft.firstIndexOfTerm;
     return this.#raft.role === 'leader' && first !== undefined && this.#state.appliedIndex >= first;
   }
-
   get leader(): string | undefined {
     return this.#raft.leader;
   }
