@@ -12,9 +12,11 @@
  */
 import { Ajv, type ErrorObject } from 'ajv';
 import { type Static, type TSchema, Type } from 'typebox';
+import { suggestion, withoutComments } from './config-text.ts';
 
 const KiB = 1024;
 const MiB = 1024 * KiB;
+const GiB = 1024 * MiB;
 
 const NODE_ID = '^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$';
 const ADDRESS = '^(\\[[0-9A-Fa-f:.]+\\]|[A-Za-z0-9._-]+):[0-9]{1,5}$';
@@ -80,6 +82,31 @@ const schema = group({
   }),
   wal: group({
     segmentBytes: integer(64 * MiB, 64 * KiB, 1024 * MiB, 'Size at which a segment file is sealed and the next begun.'),
+  }),
+  disk: group({
+    warnBelowBytes: integer(4 * GiB, 0, 64 * 1024 * GiB, 'With less free space the node warns.'),
+    warnBelowPercent: integer(15, 0, 90, 'The same as a share of the disk; whichever of the two is less counts.'),
+    rejectBelowBytes: integer(
+      1 * GiB,
+      0,
+      64 * 1024 * GiB,
+      'With less free space appends are refused; what is left is for terms, trims and manifests.',
+    ),
+    rejectBelowPercent: integer(5, 0, 80, 'The same as a share of the disk; whichever of the two is less counts.'),
+  }),
+  scrub: group({
+    periodMs: integer(
+      7 * 24 * 3_600_000,
+      0,
+      90 * 24 * 3_600_000,
+      'How often all sealed segments are read again and checked. 0: never.',
+    ),
+    ioBytesPerSecond: integer(
+      8 * MiB,
+      64 * KiB,
+      4096 * MiB,
+      'How fast the scrub reads, over all partitions of the node.',
+    ),
   }),
   compaction: group({
     ioBytesPerSecond: integer(
@@ -156,6 +183,13 @@ export interface Config {
     readonly uncommittedBytesMax: number;
   };
   readonly wal: { readonly segmentBytes: number };
+  readonly disk: {
+    readonly warnBelowBytes: number;
+    readonly warnBelowPercent: number;
+    readonly rejectBelowBytes: number;
+    readonly rejectBelowPercent: number;
+  };
+  readonly scrub: { readonly periodMs: number; readonly ioBytesPerSecond: number };
   readonly compaction: { readonly ioBytesPerSecond: number; readonly mapBytes: number };
   readonly limits: {
     readonly recordBytesMax: number;
@@ -285,7 +319,17 @@ export function configOf(partial: ConfigInput = {}): Config {
 
 /** Config with every key optional, at both levels. */
 export type ConfigInput = {
-  readonly [K in keyof Config]?: K extends 'raft' | 'wal' | 'limits' | 'ws' | 'http' | 'log' | 'shutdown'
+  readonly [K in keyof Config]?: K extends
+    | 'raft'
+    | 'wal'
+    | 'disk'
+    | 'scrub'
+    | 'compaction'
+    | 'limits'
+    | 'ws'
+    | 'http'
+    | 'log'
+    | 'shutdown'
     ? Partial<Config[K]>
     : Config[K];
 };
@@ -348,7 +392,7 @@ function readFile(file: { path: string; text: string }, values: Values, problems
 const YES_NO: ReadonlyMap<string, boolean> = new Map(Object.entries({ true: true, false: false, 1: true, 0: false }));
 const MS_UNITS: ReadonlyMap<string, number> = new Map(Object.entries({ ms: 1, s: 1_000, m: 60_000, h: 3_600_000 }));
 const NO_UNITS: ReadonlyMap<string, number> = new Map();
-const BYTE_UNITS: ReadonlyMap<string, number> = new Map(Object.entries({ B: 1, KiB, MiB, GiB: 1024 * MiB }));
+const BYTE_UNITS: ReadonlyMap<string, number> = new Map(Object.entries({ B: 1, KiB, MiB, GiB }));
 
 /** Text from a flag, a variable or the file turned into the key's type; what does not fit is left for the schema. */
 function parseValue(row: ConfigKey, value: unknown): unknown {
@@ -400,7 +444,7 @@ function ajvProblem(error: ErrorObject, values: Values): string[] {
 }
 
 function relationProblems(config: Config): string[] {
-  const { raft, limits, wal, peers, nodeId } = config;
+  const { raft, limits, wal, disk, peers, nodeId } = config;
   const problems: string[] = [];
   const must = (holds: boolean, sentence: string): void => {
     if (!holds) problems.push(sentence);
@@ -418,6 +462,11 @@ function relationProblems(config: Config): string[] {
     'raft.uncommittedBytesMax must be at least 2 x limits.batchBytesMax',
   );
   must(wal.segmentBytes >= limits.batchBytesMax, 'wal.segmentBytes must be at least limits.batchBytesMax');
+  must(disk.warnBelowBytes >= disk.rejectBelowBytes, 'disk.warnBelowBytes must be at least disk.rejectBelowBytes');
+  must(
+    disk.warnBelowPercent >= disk.rejectBelowPercent,
+    'disk.warnBelowPercent must be at least disk.rejectBelowPercent',
+  );
   const isAlone = Object.keys(peers).length === 0;
   must(isAlone || Object.hasOwn(peers, nodeId), `peers must name this node (${nodeId}) too`);
   must(new Set(Object.values(peers)).size === Object.keys(peers).length, 'peers must not name one address twice');
@@ -435,35 +484,6 @@ function relationProblems(config: Config): string[] {
     'listen and peerListen must differ: clients and peers have separate ports',
   );
   return problems;
-}
-
-/** JSON as people write it: // and block comments outside strings become blanks, so that positions stay true. */
-function withoutComments(source: string): string {
-  const token = /"(?:[^"\\]|\\.)*"|\/\/[^\n]*|\/\*[\s\S]*?\*\//g;
-  return source.replace(token, (found) => (found.startsWith('"') ? found : found.replace(/[^\n]/g, ' ')));
-}
-
-function suggestion(given: string, known: Iterable<string>, prefix: string): string {
-  let best: { name: string; distance: number } | undefined;
-  for (const name of known) {
-    const distance = editDistance(given.toLowerCase(), name.toLowerCase());
-    if (distance <= 2 && distance < (best?.distance ?? Infinity)) best = { name, distance };
-  }
-  return best === undefined ? '' : `; did you mean ${prefix}${best.name}?`;
-}
-
-/** Levenshtein's distance, one row at a time. */
-function editDistance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, column) => column);
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j++) {
-      const replaced = row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1);
-      next.push(Math.min(replaced, row[j]! + 1, next[j - 1]! + 1));
-    }
-    row = next;
-  }
-  return row[b.length]!;
 }
 
 function deepFreeze(value: Record<string, unknown>): Record<string, unknown> {

@@ -50,6 +50,10 @@ export type MetricName =
   | 'logdrive_compaction_opaque_batches_total'
   | 'logdrive_disk_free_bytes'
   | 'logdrive_disk_total_bytes'
+  | 'logdrive_disk_space_level'
+  | 'logdrive_scrub_bytes_total'
+  | 'logdrive_scrub_damage_total'
+  | 'logdrive_scrub_last_round_time_seconds'
   | 'logdrive_append_seconds'
   | 'logdrive_append_records_total'
   | 'logdrive_append_bytes_total'
@@ -107,6 +111,10 @@ export const METRICS: Readonly<Record<MetricName, MetricRow>> = {
   logdrive_compaction_opaque_batches_total: { kind: 'counter', sentence: 'Batches a pass left alone because their records cannot be looked at.', labels: [] },
   logdrive_disk_free_bytes: { kind: 'gauge', sentence: 'Free space where the data directory lies.', labels: [] },
   logdrive_disk_total_bytes: { kind: 'gauge', sentence: 'Size of the disk where the data directory lies.', labels: [] },
+  logdrive_disk_space_level: { kind: 'gauge', sentence: '0: the disk has room; 1: little, a warning was logged; 2: none for appends, which are refused.', labels: [] },
+  logdrive_scrub_bytes_total: { kind: 'counter', sentence: 'Bytes of sealed segments read again by the scrub.', labels: [] },
+  logdrive_scrub_damage_total: { kind: 'counter', sentence: 'Damaged places that the scrub found and nobody knew of.', labels: [] },
+  logdrive_scrub_last_round_time_seconds: { kind: 'gauge', sentence: 'When the scrub last finished a round over all sealed segments, in seconds since the epoch.', labels: [] },
   logdrive_append_seconds: { kind: 'histogram', sentence: 'From the arrival of an append to its answer.', labels: ['face'], buckets: LATENCY_BUCKETS },
   logdrive_append_records_total: { kind: 'counter', sentence: 'Records acknowledged.', labels: ['face'] },
   logdrive_append_bytes_total: { kind: 'counter', sentence: 'Bytes of record batches acknowledged.', labels: ['face'] },

@@ -49,7 +49,12 @@ export class DamageList {
   }
 
   hasIn(segmentId: number): boolean {
-    return this.#found.some((found) => found.segmentId === segmentId);
+    return this.countIn(segmentId) > 0;
+  }
+
+  /** Damaged regions of one segment. */
+  countIn(segmentId: number): number {
+    return this.#found.filter((found) => found.segmentId === segmentId).length;
   }
 
   /** Forgets faults of entries behind `index`, which were cut off, and faults of files that are gone. */

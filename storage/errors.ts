@@ -63,3 +63,9 @@ export class StorageError extends Error {
 export function isStorageError(error: unknown, code?: StorageErrorCode): error is StorageError {
   return error instanceof StorageError && (code === undefined || error.code === code);
 }
+
+/** The medium cannot give bytes back that are there: they are as lost as bytes that fail their checksum (F36). Not for
+ *  other failures of a read, such as too many open files, which say nothing of the bytes. */
+export function isUnreadable(error: unknown): boolean {
+  return isStorageError(error, 'IO') && (error.cause as { readonly code?: unknown } | undefined)?.code === 'EIO';
+}

@@ -101,7 +101,7 @@ export function decodeIndex(bytes: Uint8Array, segmentId: number, file: string):
  * Whether they are of this state of the segment is for the caller to compare (sameSummary).
  */
 export async function readFooter(
-  file: File,
+  file: Pick<File, 'read' | 'bytes'>,
   dataEnd: ByteCount,
   path: string,
 ): Promise<{ readonly summary: SegmentSummary | undefined; readonly marks: readonly Mark[] | undefined }> {

@@ -20,12 +20,13 @@ export {
   type SegmentReport,
   type SnapshotReport,
 } from './inspect.ts';
-export { Log, type SegmentInfo } from './log.ts';
+export { Log } from './log.ts';
 export { MemoryDisk, type MemoryDiskOptions } from './memory-disk.ts';
 export { NodeDisk } from './node-disk.ts';
 export { repairDirectory } from './offline-repair.ts';
 export type { LogEvent, LogOptions, LogTimers } from './options.ts';
 export type { RewritePlan, Rewritten } from './rewrite.ts';
+export type { SegmentInfo } from './segment-info.ts';
 export type { Marker } from './standing.ts';
 export type {
   ByteCount,

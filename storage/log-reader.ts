@@ -186,6 +186,13 @@ export class LogReader {
     }
   }
 
+  /** Judges a segment that somebody found damaged: what is so goes on the list, or is mended. */
+  async judge(segment: StoredSegment): Promise<void> {
+    const generation = this.#generation;
+    await this.#judge(segment, generation);
+    // The log changed meanwhile, perhaps elsewhere; the next look at this segment finds what is still there.
+  }
+
   /** Judges a segment whole; true when there is something new: damage, a way around it, or bytes that were mended. */
   async #judge(segment: StoredSegment, generation: number): Promise<boolean> {
     const { damage, files } = this.#parts;

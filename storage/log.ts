@@ -22,6 +22,8 @@ import { type LogOptions, limitsOf } from './options.ts';
 import type { Recovered } from './recovery.ts';
 import { mendFrames, repairEntry } from './repair.ts';
 import { type RewritePlan, Rewriter, type Rewritten } from './rewrite.ts';
+import { type Pace, scrub } from './scrub.ts';
+import { infoOf, type SegmentInfo } from './segment-info.ts';
 import { SegmentReader } from './segment-reader.ts';
 import type { Fault } from './segment-scan.ts';
 import type { Segments } from './segments.ts';
@@ -44,19 +46,6 @@ import type {
   TermRun,
 } from './types.ts';
 
-/** One segment as retention sees it. */
-export interface SegmentInfo {
-  readonly firstIndex: LogIndex;
-  readonly lastIndex: LogIndex;
-  readonly firstOffset: Offset;
-  readonly nextOffset: Offset;
-  readonly bytes: ByteCount;
-  /** Of the first entry; of a sealed segment a lower bound. */
-  readonly firstAppendTimeMs: Ms;
-  readonly lastAppendTimeMs: Ms;
-  readonly isSealed: boolean;
-}
-
 export interface LogOwner {
   /** A flush failed: the process must end (W4). */
   onFatal(error: StorageError): void;
@@ -74,6 +63,8 @@ export class Log {
   readonly #snapshots: SnapshotFiles;
   readonly #incoming: IncomingSnapshot;
   readonly #rewriter: Rewriter;
+  /** One pass over the sealed segments; resolves with the damaged regions that nobody knew of. See scrub.ts. */
+  readonly scrub: (pace: Pace) => Promise<number>;
   readonly #damage: DamageList;
   readonly #hardStateFile: HardStateFile;
   #hardState: HardState;
@@ -109,14 +100,14 @@ export class Log {
       },
     );
     const { segments, damage } = recovered;
-    this.#rewriter = new Rewriter(
-      { context, segments, commit: this.#commit, reader: this.#reader, damage },
-      {
-        commitHint: () => this.commitHint,
-        assertOpen: () => this.#assertNotClosed(),
-        writing: (work) => this.#orFail(work),
-      },
-    );
+    const parts = { context, segments, commit: this.#commit, reader: this.#reader, damage };
+    const assertOpen = (): void => this.#assertNotClosed();
+    this.#rewriter = new Rewriter(parts, {
+      commitHint: () => this.commitHint,
+      assertOpen,
+      writing: (work) => this.#orFail(work),
+    });
+    this.scrub = (pace) => scrub(parts, { assertOpen, observe: (event) => options.observe?.(event) }, pace);
     if (recovered.torn !== undefined) options.observe?.({ kind: 'torn-end', ...recovered.torn });
     for (const file of recovered.mended) options.observe?.({ kind: 'mended', file });
     for (const found of this.#damage.list()) {
@@ -373,16 +364,7 @@ export class Log {
 
   /** All segments, oldest first; the last one is active. */
   segments(): SegmentInfo[] {
-    return this.#segments.all().map((segment) => ({
-      firstIndex: segment.before.index + 1,
-      lastIndex: segment.last.index,
-      firstOffset: segment.before.nextOffset,
-      nextOffset: segment.last.nextOffset,
-      bytes: segment.isSealed ? segment.fileBytes : segment.dataEnd,
-      firstAppendTimeMs: segment.marks?.marks[0]?.appendTimeMs ?? segment.before.appendTimeMs,
-      lastAppendTimeMs: segment.last.appendTimeMs,
-      isSealed: segment.isSealed,
-    }));
+    return this.#segments.all().map(infoOf);
   }
 
   /**

@@ -13,13 +13,13 @@ import { type File, joinPath } from './disk.ts';
 import { StorageError } from './errors.ts';
 import type { SegmentSummary } from './footer.ts';
 import { HardStateFile } from './hard-state.ts';
+import { hasOwnHeader, type KnownHeader, writeHeader } from './header-mend.ts';
 import { INCOMING_NAME, readIncomingKey } from './incoming-snapshot.ts';
 import { IndexTable } from './index-table.ts';
 import type { LogContext } from './log-context.ts';
 import { type LogPoint, pointAfter, START_POINT, samePoint } from './log-point.ts';
 import { loadManifest, type Manifest, storeManifest } from './manifest.ts';
 import { mendFrames } from './repair.ts';
-import { assertOwn, decodeSegmentHeader, encodeSegmentHeader, SEGMENT_HEADER_BYTES } from './segment-header.ts';
 import { type Fault, type ScanResult, scanSegment } from './segment-scan.ts';
 import { createSegment, type SealedFile, Segments } from './segments.ts';
 import { isAside } from './small-file.ts';
@@ -104,9 +104,9 @@ async function attempt(context: LogContext): Promise<Recovered | { readonly mend
       return { mendedFirst: active.path };
     }
     const mended = [...sealed.badHeaders.map((bad) => bad.path)];
-    for (const bad of sealed.badHeaders) await mendHeader(context, bad);
+    for (const bad of sealed.badHeaders) await writeHeader(context, bad);
     if (!active.isHeaderSound) {
-      await mendHeader(context, { path: active.path, segmentId: active.segmentId, before: active.before });
+      await writeHeader(context, { path: active.path, segmentId: active.segmentId, before: active.before });
       mended.push(active.path);
     }
     if (!isManifestWhole) {
@@ -171,25 +171,20 @@ async function findResidue(context: LogContext, manifest: Manifest): Promise<str
   return residue;
 }
 
-interface BadHeader {
-  readonly path: string;
-  readonly segmentId: number;
-  readonly before: LogPoint;
-}
-
 async function judgeSealed(
   context: LogContext,
   manifest: Manifest,
   damage: DamageList,
-): Promise<{ files: SealedFile[]; badHeaders: BadHeader[] }> {
+): Promise<{ files: SealedFile[]; badHeaders: KnownHeader[] }> {
   const files: SealedFile[] = [];
-  const badHeaders: BadHeader[] = [];
+  const badHeaders: KnownHeader[] = [];
   for (const summary of manifest.sealed) {
     const { segmentId, before } = summary;
     const path = segmentPath(context.directory, segmentId);
     const file = await openListed(context, path, 'read');
     try {
-      if (!(await hasOwnHeader(context, file, path, segmentId, before))) badHeaders.push({ path, segmentId, before });
+      const header = { path, segmentId, before };
+      if (!(await hasOwnHeader(context, file, header))) badHeaders.push(header);
       const fileBytes = await file.bytes();
       files.push({ summary, fileBytes });
       if (fileBytes < summary.dataEnd) {
@@ -208,25 +203,6 @@ async function openListed(context: LogContext, path: string, mode: 'read' | 'wri
     throw new StorageError('CORRUPT', 'a segment that the manifest lists is missing', { file: path });
   }
   return context.disk.open(path, mode, mode === 'write' ? 'durable-writes' : undefined);
-}
-
-/** Whether the header is sound; FOREIGN when it is and says something else than the manifest. */
-async function hasOwnHeader(
-  context: LogContext,
-  file: File,
-  path: string,
-  segmentId: number,
-  before: LogPoint,
-): Promise<boolean> {
-  const block = new Uint8Array(SEGMENT_HEADER_BYTES);
-  const count = await file.read(0, block);
-  const header = decodeSegmentHeader(block.subarray(0, count), path);
-  if (header === undefined) return false;
-  assertOwn(header, context.own, segmentId, path);
-  if (!samePoint(header.before, before)) {
-    throw new StorageError('FOREIGN', `a segment that begins behind index ${header.before.index}`, { file: path });
-  }
-  return true;
 }
 
 function scanSealed(
@@ -262,7 +238,7 @@ async function openActive(context: LogContext, manifest: Manifest): Promise<Open
   const path = segmentPath(context.directory, segmentId);
   const file = await openListed(context, path, 'write');
   try {
-    const isHeaderSound = await hasOwnHeader(context, file, path, segmentId, before);
+    const isHeaderSound = await hasOwnHeader(context, file, { path, segmentId, before });
     const fileBytes = await file.bytes();
     const marks = new IndexTable();
     const points: LogPoint[] = [];
@@ -403,15 +379,4 @@ async function mendLostFrames(context: LogContext, active: OpenActive): Promise<
     if (await mendFrames(context, active.file, { segmentId: active.segmentId, fault })) didMend = true;
   }
   return didMend;
-}
-
-/** Everything in a header is known from the manifest: it is derived data, and is written anew. */
-async function mendHeader(context: LogContext, { path, segmentId, before }: BadHeader): Promise<void> {
-  const file = await context.disk.open(path, 'write');
-  try {
-    await file.write(0, [encodeSegmentHeader({ ...context.own, segmentId, before })]);
-    await file.flush();
-  } finally {
-    await file.close();
-  }
 }

@@ -8,8 +8,8 @@
  */
 import assert from 'node:assert/strict';
 import type { DamageList } from './damage.ts';
-import type { File } from './disk.ts';
-import { StorageError } from './errors.ts';
+import { type File, PAGE_BYTES } from './disk.ts';
+import { isUnreadable, StorageError } from './errors.ts';
 import { decodeEntries, entryBytes, isChained, isPayloadSound } from './format.ts';
 import { encodeFrameHeader, FRAME_HEADER_BYTES, frameSeed } from './frame.ts';
 import type { LogContext } from './log-context.ts';
@@ -33,6 +33,9 @@ export async function repairEntry(context: RepairContext, entry: LogEntry): Prom
   const end = position + entryBytes(entry);
   const file = await context.disk.open(found.path, 'write');
   try {
+    if (!(await isReadable(file, fault.position, end))) {
+      return refuse('the medium does not give its place back', header.index);
+    }
     if (position !== fault.position) await writeLostFrames(context, file, found);
     await context.scheduler.run('entries', () => file.writeDurable(position, [entry.headerBytes, entry.payload]));
     await assertReadsBack(file, found.path, position, entry);
@@ -61,11 +64,28 @@ export async function mendFrames(
   found: { readonly segmentId: number; readonly fault: Fault },
 ): Promise<boolean> {
   const { fault } = found;
-  if (fault.missing?.position !== fault.position) return false;
+  if (fault.missing?.position !== fault.position || !(await isReadable(file, fault.position, fault.end))) return false;
   const entryCount = fault.after.index - fault.before.index;
   if (entryCount > 0 && !(await holdsEntries(file, fault))) return false;
   await writeLostFrames(context, file, found);
   return true;
+}
+
+/**
+ * Whether the medium gives the pages of a region back. Where it does not, nothing can be put back in place: a write of
+ * less than a page reads the page first, and its failure would be a failed flush. The segment is written anew instead
+ * (rewrite.ts), elsewhere on the medium.
+ */
+async function isReadable(file: File, position: ByteCount, end: ByteCount): Promise<boolean> {
+  const first = position - (position % PAGE_BYTES);
+  const last = Math.min(Math.ceil(end / PAGE_BYTES) * PAGE_BYTES, await file.bytes());
+  try {
+    await file.read(first, new Uint8Array(Math.max(0, last - first)));
+    return true;
+  } catch (error) {
+    if (isUnreadable(error)) return false;
+    throw error;
+  }
 }
 
 /** Whether sound entries fill a region behind its first, lost frame header. */

@@ -7,7 +7,7 @@
  * read on first use and kept, the last few of them; one that is missing or damaged is rebuilt by a scan (F46).
  */
 import type { File } from './disk.ts';
-import { StorageError } from './errors.ts';
+import { isUnreadable, StorageError } from './errors.ts';
 import { FileWindow } from './file-window.ts';
 import { readFooter, sameSummary } from './footer.ts';
 import {
@@ -184,11 +184,11 @@ export class SegmentReader {
 
   async #loadMarks(segment: StoredSegment): Promise<IndexTable> {
     const stored = await this.#context.handles.use(segment.path, (file) => readIndex(segment, file));
-    if (stored !== undefined && stored.length > 0) return new IndexTable(stored);
+    if (stored.marks !== undefined && stored.marks.length > 0) return new IndexTable(stored.marks);
     const rebuilt = new IndexTable();
     const scan = await this.scan(segment, ({ header, position, frame }) => rebuilt.add(header, position, frame));
     // Marks around damage are too far apart to be kept; they serve until it is repaired.
-    if (scan.faults.length === 0) this.#onRebuilt(segment, rebuilt.marks);
+    if (scan.faults.length === 0 && !stored.isUnreadable) this.#onRebuilt(segment, rebuilt.marks);
     return rebuilt;
   }
 
@@ -199,10 +199,21 @@ export class SegmentReader {
   }
 }
 
-/** The marks in a sealed segment's footer; undefined when it is missing, damaged or of another state of the segment. */
-async function readIndex(segment: StoredSegment, file: File): Promise<readonly Mark[] | undefined> {
-  const { summary, marks } = await readFooter(file, segment.dataEnd, segment.path);
-  return summary !== undefined && sameSummary(summary, segment) ? marks : undefined;
+/** The marks in a sealed segment's footer; undefined when they are missing, damaged or of another state of the segment.
+ *  Where the medium does not give them back they are not written anew in their place either: less than a page cannot be
+ *  written without reading the page. */
+async function readIndex(
+  segment: StoredSegment,
+  file: File,
+): Promise<{ readonly marks: readonly Mark[] | undefined; readonly isUnreadable: boolean }> {
+  try {
+    const { summary, marks } = await readFooter(file, segment.dataEnd, segment.path);
+    const isOwn = summary !== undefined && sameSummary(summary, segment);
+    return { marks: isOwn ? marks : undefined, isUnreadable: false };
+  } catch (error) {
+    if (!isUnreadable(error)) throw error;
+    return { marks: undefined, isUnreadable: true };
+  }
 }
 
 /** Where a segment's first entry is looked for when no mark leads to it: the marks were made while it was damaged. */
@@ -238,7 +249,7 @@ class Walk {
     frame = 0,
   ) {
     this.#segment = segment;
-    this.#window = new FileWindow(file, segment.dataEnd, windowBytes);
+    this.#window = new FileWindow(file, segment.dataEnd, { windowBytes, isProven: true });
     this.#seed = frameSeed(context.own.diskUuid, segment.segmentId);
     this.#groupId = context.own.groupId;
     this.position = position;

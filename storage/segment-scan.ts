@@ -11,7 +11,7 @@
  */
 import type { File } from './disk.ts';
 import { StorageError } from './errors.ts';
-import { FileWindow } from './file-window.ts';
+import { FileWindow, WINDOW_BYTES } from './file-window.ts';
 import { ENTRY_PROBE_BYTES, isChained, isPayloadSound, parseEntryHeader, payloadStart, storedBytes } from './format.ts';
 import { FRAME_HEADER_BYTES, FRAME_MAGIC, type FrameHeader, frameSeed, parseFrameHeader } from './frame.ts';
 import { type LogPoint, pointAfter, samePoint, whyNotAfter } from './log-point.ts';
@@ -19,7 +19,7 @@ import { SEGMENT_HEADER_BYTES } from './segment-header.ts';
 import type { ByteCount, EntryHeader, GroupId, LogIndex } from './types.ts';
 
 export interface ScanTarget {
-  readonly file: File;
+  readonly file: Pick<File, 'read'>;
   readonly path: string;
   readonly diskUuid: string;
   readonly groupId: GroupId;
@@ -29,6 +29,8 @@ export interface ScanTarget {
   readonly end: ByteCount;
   /** Where a segment whose whole content is proven must end; undefined: its end is to be found. */
   readonly proven: { readonly last: LogPoint; readonly frames: number } | undefined;
+  /** Bytes of one read; absent: a window's usual size. */
+  readonly windowBytes?: ByteCount;
 }
 
 /** Frame headers that are lost in a damaged region; they can be written anew once the region is known. */
@@ -118,7 +120,8 @@ class Scan {
 
   constructor(target: ScanTarget) {
     this.#target = target;
-    this.#window = new FileWindow(target.file, target.end);
+    const { file, end, windowBytes = WINDOW_BYTES, proven } = target;
+    this.#window = new FileWindow(file, end, { windowBytes, isProven: proven !== undefined });
     this.#seed = frameSeed(target.diskUuid, target.segmentId);
     this.#point = target.before;
   }

@@ -28,6 +28,7 @@ import { Pulse } from './pulse.ts';
 import { ReadLevels } from './read-levels.ts';
 import { Rejoins } from './rejoins.ts';
 import { Routes } from './routes.ts';
+import { SpaceWatch } from './space-watch.ts';
 import { Topics } from './topics.ts';
 import { Upkeep } from './upkeep.ts';
 import type {
@@ -74,8 +75,8 @@ export class Broker implements BrokerVerbs {
   readonly #beats: Beats;
   readonly #pulse: Pulse;
   readonly #diskWatch: DiskWatch;
+  readonly #spaceWatch: SpaceWatch;
   readonly #handOver: HandOver;
-  #isFull = false;
   #isDraining = false;
   #isFounding = false;
   /** Opening the catalog and what follows from it; once in a broker's life. */
@@ -87,7 +88,7 @@ export class Broker implements BrokerVerbs {
   static async start(options: BrokerOptions, world: BrokerWorld): Promise<Broker> {
     const broker = new Broker(options, world);
     world.peers.attach(broker.#peerHandler());
-    await broker.#upkeep.measureSpace();
+    await broker.#spaceWatch.measure();
     if (world.directory.clusterId !== undefined) void broker.#join();
     broker.#pulse.start();
     return broker;
@@ -102,7 +103,7 @@ export class Broker implements BrokerVerbs {
     this.#host = new Host(options, world, budget, (groupId, wanted) => this.#entryCalls.fetch(groupId, wanted), {
       onStatus: (groupId, { term, leader }) => this.#statusChanged(groupId, term, leader),
       onApplied: (groupId) => this.#applied(groupId),
-      onLogEvent: (groupId, event) => reportLogEvent({ env, metrics }, groupId, event),
+      onLogEvent: (groupId, event) => reportLogEvent({ env, metrics, catalog: this.#host.catalog }, groupId, event),
       onLostAcks: (groupId, lost) => this.#rejoins.found(groupId, lost),
       onRejoining: (groupId, isRejoining) => this.#rejoins.changed(groupId, isRejoining),
     });
@@ -120,14 +121,15 @@ export class Broker implements BrokerVerbs {
       env,
       peers,
       leaders: this.#leaders,
-      mayLead: () => !this.#isDraining && !this.#isFull && !this.#diskWatch.isSlow && host.catalog.mayLead(nodeId),
+      mayLead: () =>
+        !this.#isDraining && !this.#spaceWatch.isFull && !this.#diskWatch.isSlow && host.catalog.mayLead(nodeId),
       isDeleted: (groupId) => host.catalog.isDeleted(groupId),
     });
     const gossip = this.#gossip;
     this.#topics = new Topics({ nodeId, env, peers, host, leaders: this.#leaders, routes, gossip });
     const mayLead = (peer: string): boolean => gossip.isWilling(peer) && host.catalog.mayLead(peer);
-    const onFull = (isFull: boolean): void => this.#setFull(isFull);
-    this.#upkeep = new Upkeep({ nodeId, env, metrics, directory, host, mayLead, onFull });
+    this.#spaceWatch = new SpaceWatch(options, world, host, () => this.#fullChanged());
+    this.#upkeep = new Upkeep({ nodeId, env, metrics, host, mayLead, scrub: options.scrub });
     this.#compaction = CompactionDriver.of(options, world, host, gossip);
     const { peerAddress, clientUrl: url, version } = options;
     const { diskUuid } = directory;
@@ -234,7 +236,7 @@ export class Broker implements BrokerVerbs {
       },
       // A damaged partition is named, and does not take the others out of service (design 6.1).
       { name: 'partitions', isOk: true, detail: damageReport(this.#host) },
-      { name: 'disk', isOk: !this.#isFull, detail: this.#isFull ? 'no room for appends; reads go on' : 'has room' },
+      { name: 'disk', isOk: !this.#spaceWatch.isFull, detail: this.#spaceWatch.detail },
       { name: 'flushes', isOk: !this.#diskWatch.isSlow, detail: this.#diskWatch.detail },
     ];
   }
@@ -273,6 +275,8 @@ export class Broker implements BrokerVerbs {
     this.#beats.tick();
     this.#diskWatch.tick();
     if (this.#diskWatch.isSlow) this.#handOver.fromSlowDisk(this.#diskWatch);
+    if (this.#spaceWatch.tick() && this.#spaceWatch.isFull) this.#tellFull();
+    if (this.#spaceWatch.isFull) this.#handOver.fromFullDisk(this.#spaceWatch);
     if (this.#world.directory.clusterId === undefined) this.#found();
     else this.#tellMembers();
     this.#upkeep.tick();
@@ -347,14 +351,15 @@ export class Broker implements BrokerVerbs {
     if (leader === this.nodeId) this.#gossip.hasNews();
   }
 
-  #setFull(isFull: boolean): void {
-    if (isFull === this.#isFull) return;
-    this.#isFull = isFull;
-    const { logger } = this.#world.env;
-    if (isFull) logger.error({}, 'the disk is full: appends are refused, reads go on; free space and appends resume');
-    else logger.info({}, 'the disk has room again');
-    this.#host.setFull(isFull);
+  #fullChanged(): void {
+    this.#tellFull();
     this.#gossip.hasNews();
+  }
+
+  #tellFull(): void {
+    const { peers } = this.#world;
+    const isRoomy = (node: string): boolean => peers.isUp(node) && this.#gossip.isWilling(node);
+    this.#host.setFull(this.#spaceWatch.isFull, isRoomy);
   }
 
   #peerHandler(): PeerHandler {

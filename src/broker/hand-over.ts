@@ -1,6 +1,6 @@
 /**
  * Gives leaderships away: all of them when the node drains, and those that somebody else can take when its disk is too
- * slow to lead. Who takes over must hold everything committed, so that the partition is without a leader for a round
+ * slow, or too full, to lead. Who takes over must hold everything committed, so that the partition is without a leader for a round
  * trip and not for an election.
  */
 import type { Partition } from '../partition/index.ts';
@@ -8,6 +8,7 @@ import type { DiskWatch } from './disk-watch.ts';
 import type { Gossip } from './gossip.ts';
 import type { Host } from './host.ts';
 import type { BrokerOptions, BrokerWorld } from './options.ts';
+import type { SpaceWatch } from './space-watch.ts';
 
 /** How long draining waits for other nodes to take the leaderships over. */
 const DRAIN_MS = 5_000;
@@ -56,6 +57,19 @@ export class HandOver {
       // Nobody took over in time, and the flush may never return: the others elect whom they like (F41).
       if (isHanging) partition.stepDown();
       else this.#offer(partition, this.#successors(partition).filter(isWilling), flushMs);
+    }
+  }
+
+  /** Called every tick while the disk is full: a replica with room takes the appends that this one refuses (F38). */
+  fromFullDisk({ fullMs }: SpaceWatch): void {
+    const { world, gossip } = this.#parts;
+    for (const partition of this.#led()) {
+      const others = this.#successors(partition);
+      this.#offer(
+        partition,
+        others.filter((node) => world.peers.isUp(node) && gossip.isWilling(node)),
+        fullMs,
+      );
     }
   }
 

@@ -66,6 +66,10 @@ export class Host {
   #sweptGroups = 0;
   #sweep: Promise<void> = Promise.resolve();
   #isFull = false;
+  /** Groups whose log found no room for a write. */
+  readonly #fullLogs = new Set<number>();
+  /** Groups that nobody led at the last look at a full disk. */
+  #leaderless: ReadonlySet<number> = new Set();
   #isResigned = false;
   #isClosed = false;
 
@@ -194,9 +198,26 @@ export class Host {
     for (const partition of this.open()) await partition.mendAll();
   }
 
-  setFull(isFull: boolean): void {
+  /** Whether a log of this node found no room for a write, and has found none since. */
+  get hasFullLog(): boolean {
+    return this.#fullLogs.size > 0;
+  }
+
+  /**
+   * The node has no room for producers' entries, or has some again. Said at every look while it is full: it seeks no
+   * leadership where a replica with room could lead; where nobody did from one look to the next (it may be behind),
+   * a leader that refuses appends serves better than none.
+   */
+  setFull(isFull: boolean, isRoomy: (node: string) => boolean): void {
     this.#isFull = isFull;
-    for (const partition of this.open()) partition.setFull(isFull);
+    const leaderless = new Set<number>();
+    for (const partition of this.open()) {
+      const { groupId, leader, voters } = partition;
+      if (leader === undefined) leaderless.add(groupId);
+      const isStuck = leader === undefined && this.#leaderless.has(groupId);
+      partition.setFull(isFull, isStuck || !voters.some(isRoomy));
+    }
+    this.#leaderless = leaderless;
   }
 
   /** No leadership is sought from here on: the node is about to go. */
@@ -284,7 +305,7 @@ export class Host {
         return;
       }
       if (machine !== undefined) this.#catalog = machine;
-      partition.setFull(this.#isFull);
+      partition.setFull(this.#isFull, false);
       if (this.#isResigned) partition.resign();
       this.#hosted.set(groupId, { kind: 'open', partition });
       this.#awake.add(partition);
@@ -374,8 +395,17 @@ export class Host {
         if (this.#hosted.has(groupId)) this.#lostEntryChanged(groupId, lost);
       },
       onRejoined: () => this.#events.onRejoining(groupId, false),
+      onFull: (isFull) => this.#logFilled(groupId, isFull),
       onTrouble: (what, error) => logger.error({ group: groupId, err: error }, what),
     });
+  }
+
+  #logFilled(groupId: number, isFull: boolean): void {
+    const { logger } = this.#world.env;
+    if (isFull) this.#fullLogs.add(groupId);
+    else this.#fullLogs.delete(groupId);
+    if (isFull) logger.warn({ group: groupId }, 'a write found no room: it is tried again until there is some');
+    else logger.info({ group: groupId }, 'a log that found no room goes on');
   }
 
   #rests(groupId: number, isResting: boolean): void {
@@ -408,6 +438,7 @@ export class Host {
     const hosted = this.#hosted.get(groupId);
     this.#hosted.delete(groupId);
     this.#lostEntryChanged(groupId, undefined);
+    this.#fullLogs.delete(groupId);
     if (hosted?.kind === 'open') this.#awake.delete(hosted.partition);
     // An opening that is under way ends first, and closes what it opened.
     return this.#enqueue(groupId, async () => {
@@ -430,6 +461,7 @@ export class Host {
     const cause = error instanceof Error ? error : new Error(String(error));
     this.#hosted.set(groupId, { kind: 'broken', error: cause });
     this.#countStopped();
+    this.#fullLogs.delete(groupId);
     this.#world.env.logger.error(
       { group: groupId, err: cause },
       'a partition is stopped on this node; the others go on',

@@ -1,9 +1,10 @@
 /** What the logs of a node did, as metrics and as lines in the log of the node. */
 import type { LogEvent } from '../partition/index.ts';
+import type { Catalog } from './catalog.ts';
 import type { BrokerWorld } from './options.ts';
 
 export function reportLogEvent(
-  { env, metrics }: Pick<BrokerWorld, 'env' | 'metrics'>,
+  { env, metrics, catalog }: Pick<BrokerWorld, 'env' | 'metrics'> & { readonly catalog: Catalog },
   groupId: number,
   event: LogEvent,
 ): void {
@@ -13,7 +14,9 @@ export function reportLogEvent(
     metrics.observe('logdrive_wal_flush_entries', event.entries);
     return;
   }
-  const fields = { group: groupId, ...event };
+  const topic = catalog.topicOfGroup(groupId);
+  const partition = topic?.partitions.find((placed) => placed.groupId === groupId)?.partition;
+  const fields = { topic: topic?.name, partition, group: groupId, ...event };
   switch (event.kind) {
     case 'torn-end':
       metrics.add('logdrive_wal_torn_ends_total');

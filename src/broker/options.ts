@@ -3,6 +3,7 @@ import type { Env } from '../env.ts';
 import type { Metrics } from '../metrics.ts';
 import type { DataDirectory, RaftTiming } from '../partition/index.ts';
 import type { Peers } from './peers.ts';
+import type { ScrubOptions } from './scrubber.ts';
 
 export interface BrokerOptions {
   readonly nodeId: string;
@@ -27,6 +28,14 @@ export interface BrokerOptions {
   readonly cacheBytesMax: number;
   /** How snapshots leave this node. Absent: in chunks of the usual size, as fast as they are taken. */
   readonly snapshots?: { readonly bytesPerSecond: number; readonly chunkBytes?: number };
+  /** Rungs of free space, each the lesser of its bytes and its share of the disk (space-watch.ts). */
+  readonly space: {
+    readonly warnBelowBytes: number;
+    readonly warnBelowPercent: number;
+    readonly rejectBelowBytes: number;
+    readonly rejectBelowPercent: number;
+  };
+  readonly scrub: ScrubOptions;
   /** Bytes a second that compaction reads and writes, over all partitions of this node. */
   readonly compactionBytesPerSecond: number;
   /** What the table of keys of one pass takes. */

@@ -1,29 +1,29 @@
 /**
- * What a node does by itself, now and then: retention, leaders back to where they were meant to be, room on the disk.
+ * What a node does by itself, now and then: retention, leaders back to where they were meant to be, damaged
+ * entries mended, sealed segments scrubbed.
  * Driven by the broker's tick; each job has a period. Only leaders decide; what they decide goes through the log.
  */
 import type { Env } from '../env.ts';
 import type { Metrics } from '../metrics.ts';
-import type { DataDirectory, Partition } from '../partition/index.ts';
+import type { Partition } from '../partition/index.ts';
 import type { CatalogPartition, CatalogTopic } from './catalog.ts';
 import type { Host } from './host.ts';
 import { isSealDue, trimTarget } from './retention.ts';
+import { Scrubber, type ScrubOptions } from './scrubber.ts';
 
 export interface UpkeepParts {
   readonly nodeId: string;
   readonly env: Env;
   readonly metrics: Metrics;
-  readonly directory: DataDirectory;
   readonly host: Host;
+  readonly scrub: ScrubOptions;
   /** Whether a peer wants leaderships at all. */
   mayLead(peer: string): boolean;
-  onFull(isFull: boolean): void;
 }
 
 const RETENTION_PERIOD_MS = 1_000;
 /** Partitions looked at in one tick. */
 const RETENTION_TURN_PARTITIONS = 100;
-const SPACE_PERIOD_MS = 1_000;
 const BALANCE_PERIOD_MS = 2_000;
 const MEND_PERIOD_MS = 1_000;
 /** After a transfer that did not come about, doubled each time: while one is tried, nothing can be appended. */
@@ -31,9 +31,6 @@ const BALANCE_RETRY_MS_MIN = 4_000;
 const BALANCE_RETRY_MS_MAX = 300_000;
 /** A peer is given back its leaderships once it has been up this long: one that flaps does not move them about. */
 const SETTLED_MS = 3_000;
-/** Below min(1 GiB, 5 % of the disk) appends are refused, so that hard states and trims always find room (W23). */
-const FLOOR_BYTES = 1024 ** 3;
-const FLOOR_SHARE = 0.05;
 /** Of the catalog, which is no topic: its state is its snapshot. */
 const CATALOG: Pick<CatalogTopic, 'retention' | 'compaction'> = {
   retention: { maxBytes: undefined, maxAgeMs: undefined, maxRecords: undefined },
@@ -48,14 +45,14 @@ export class Upkeep {
   #retentionDueMs = 0;
   /** Partitions that retention has still to look at in this round. */
   #round: Iterator<Partition> | undefined;
-  #spaceDueMs = 0;
   #balanceDueMs = 0;
+  readonly #scrubber: Scrubber;
   #mendDueMs = 0;
-  #isMeasuring = false;
   #isMending = false;
 
   constructor(parts: UpkeepParts) {
     this.#parts = parts;
+    this.#scrubber = new Scrubber(parts);
   }
 
   peerUp(peer: string): void {
@@ -84,10 +81,7 @@ export class Upkeep {
       this.#mendDueMs = nowMs + MEND_PERIOD_MS;
       this.#mend().catch((error: unknown) => logger.error({ err: error }, 'mending damaged entries failed'));
     }
-    if (nowMs >= this.#spaceDueMs && !this.#isMeasuring) {
-      this.#spaceDueMs = nowMs + SPACE_PERIOD_MS;
-      this.measureSpace().catch((error: unknown) => logger.error({ err: error }, 'cannot tell how full the disk is'));
-    }
+    this.#scrubber.tick();
   }
 
   async #mend(): Promise<void> {
@@ -96,19 +90,6 @@ export class Upkeep {
       await this.#parts.host.mendAll();
     } finally {
       this.#isMending = false;
-    }
-  }
-
-  /** Looks at the disk now. */
-  async measureSpace(): Promise<void> {
-    this.#isMeasuring = true;
-    try {
-      const { freeBytes, totalBytes } = await this.#parts.directory.space();
-      this.#parts.metrics.set('logdrive_disk_free_bytes', freeBytes);
-      this.#parts.metrics.set('logdrive_disk_total_bytes', totalBytes);
-      this.#parts.onFull(freeBytes < Math.min(FLOOR_BYTES, totalBytes * FLOOR_SHARE));
-    } finally {
-      this.#isMeasuring = false;
     }
   }
 

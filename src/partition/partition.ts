@@ -154,17 +154,17 @@ export class Partition {
     });
     this.#installing = new Installing({
       ...{ raft, log, state, pending, cache, rights, drive: this.#drive, snapshots: this.#snapshots, onTrouble },
-      isClosed: () => this.#isClosed,
+      isClosed: () => this.isClosed,
       onInstalled: () => {
         this.#inbox.installed();
         this.compactor.reset();
       },
       onApplied: () => this.#applied(),
     });
-    const isClosed = (): boolean => this.#isClosed;
+    const isClosed = (): boolean => this.isClosed;
     const propose = (payload: Uint8Array): Promise<AppendOutcome> => this.#proposeControl(payload, true);
     this.rejoining = new Rejoining({ nodeId, world, log, raft, rights, state, run, propose, isClosed, events }, marker);
-    if (opened.isFull) rights.setLogFull(true);
+    if (opened.isFull) this.#logBecameFull(true);
     opened.hearBy({
       onFlushed: (at) => this.#step((raft) => raft.persisted(at)),
       onSealed: (last) => this.#snapshots.sealed(last),
@@ -172,6 +172,9 @@ export class Partition {
     });
   }
 
+  get isClosed(): boolean {
+    return this.#closing !== undefined;
+  }
   get groupId(): number {
     return this.#options.groupId;
   }
@@ -229,7 +232,7 @@ export class Partition {
   }
 
   tick(): void {
-    if (this.#isClosed) return;
+    if (this.isClosed) return;
     this.#readIndex.onTick();
     if (this.#raft.tick()) this.#drive.run();
   }
@@ -266,7 +269,7 @@ export class Partition {
    * in `committedMembership`, here or at the next leader. Asking again is safe.
    */
   changeMembership(target: MembershipTarget): MembershipChange {
-    if (this.#isClosed) return { kind: 'refused', reason: 'not-leader' };
+    if (this.isClosed) return { kind: 'refused', reason: 'not-leader' };
     const parts = { raft: this.#raft, log: this.#log, drive: this.#drive };
     const change = beginChange(parts, target, () => this.#clock.nowMs());
     this.#drive.run();
@@ -304,7 +307,7 @@ export class Partition {
 
   /** A raft message. Bytes are given. One that is malformed or damaged is dropped: the sender repeats it. */
   receive(from: string, bytes: Uint8Array): void {
-    if (this.#isClosed) return;
+    if (this.isClosed) return;
     const received = this.#inbox.take(from, bytes);
     if (received !== undefined) this.#stepReceived(received);
   }
@@ -355,7 +358,7 @@ export class Partition {
   }
 
   #step(event: (raft: Raft) => void): void {
-    if (this.#isClosed) return;
+    if (this.isClosed) return;
     event(this.#raft);
     this.#drive.run();
   }
@@ -366,9 +369,10 @@ export class Partition {
     return progress?.state === 'replicate' && progress.isActive && progress.match >= this.#raft.commit;
   }
 
-  /** The disk has no room: producers' entries are not taken, no leadership is sought; reads, votes and trims live on. */
-  setFull(isFull: boolean): void {
-    this.#rights.setNodeFull(isFull);
+  /** The disk has no room: producers' entries are not taken; reads, votes and trims live on. `mayCampaign`: nobody with
+   *  room is there to lead. */
+  setFull(isFull: boolean, mayCampaign: boolean): void {
+    this.#rights.setNodeFull(isFull, mayCampaign);
     this.#drive.run();
   }
 
@@ -388,10 +392,15 @@ export class Partition {
 
   /** Mends what is known to be damaged, as far as peers can supply it. */
   async mendAll(): Promise<void> {
-    if (this.#isClosed || (this.#log.damage.length === 0 && !this.#mender.isWaiting)) return;
+    if (this.isClosed || (this.#log.damage.length === 0 && !this.#mender.isWaiting)) return;
     this.#rightsChanged();
     await this.#mender.mendAll();
     this.#rightsChanged();
+  }
+
+  /** See Log. */
+  scrub(pace: Parameters<Log['scrub']>[0]): Promise<number> {
+    return this.#log.scrub(pace);
   }
 
   segments(): ReturnType<Log['segments']> {
@@ -430,13 +439,8 @@ export class Partition {
     this.#cache.clear();
   }
 
-  get #isClosed(): boolean {
-    return this.#closing !== undefined;
-  }
-
   #logBecameFull(isFull: boolean): void {
-    const what = isFull ? 'the disk is full: appends are refused, reads go on' : 'the disk has room again';
-    this.#events.onTrouble(what, undefined);
+    this.#events.onFull(isFull);
     this.#rights.setLogFull(isFull);
     this.#drive.run();
   }
@@ -452,7 +456,7 @@ export class Partition {
 
   #trimmed(): void {
     // While a snapshot replaces the log, its start is ahead of what the core was told; it will be told of both.
-    if (this.#isClosed || this.#installing.isRunning) return;
+    if (this.isClosed || this.#installing.isRunning) return;
     this.#raft.logStartMoved(this.#log.base);
     this.#drive.run();
   }
@@ -489,7 +493,7 @@ export class Partition {
   }
 
   #rightsChanged(): void {
-    if (this.#isClosed) return;
+    if (this.isClosed) return;
     this.#rights.refresh();
     // Nobody leads what every replica has lost a part of: nothing is appended behind it until that is back.
     if (this.#mender.isStopped) this.#raft.stepDown();

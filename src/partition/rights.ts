@@ -10,6 +10,8 @@ export class Rights {
   readonly #raft: Raft;
   /** The node is short of space, by its own measure. */
   #isNodeFull = false;
+  /** It is, and nobody with room is there to lead: one that refuses appends is better than none. */
+  #leadsWhenFull = false;
   /** A write failed for want of space; the log refuses entries until it finds some. */
   #isLogFull = false;
   /** This log and the leader's disagree although their terms and indexes agree: damage that no checksum caught. */
@@ -33,8 +35,9 @@ export class Rights {
     return !this.#isLogFull && (isSmall || !this.#isNodeFull);
   }
 
-  setNodeFull(isFull: boolean): void {
+  setNodeFull(isFull: boolean, mayCampaign: boolean): void {
     this.#isNodeFull = isFull;
+    this.#leadsWhenFull = mayCampaign;
     this.refresh();
   }
 
@@ -59,6 +62,8 @@ export class Rights {
     const isTailSound = !this.#isDivergent && !damage.some(({ where }) => where === 'tail');
     this.#raft.setMayVote(isTailSound);
     const isWhole = isTailSound && damage.length === 0;
-    this.#raft.setMayCampaign(isWhole && this.mayTake(false) && !this.#isResigned);
+    // A leader's first entry must find room: a log that cannot write does not lead.
+    const hasRoom = !this.#isLogFull && (!this.#isNodeFull || this.#leadsWhenFull);
+    this.#raft.setMayCampaign(isWhole && hasRoom && !this.#isResigned);
   }
 }

@@ -224,7 +224,7 @@ export class NodeServer {
   }
 
   #brokerOptions(): Parameters<typeof Broker.start>[0] {
-    const { nodeId, peers, bootstrap, raft, wal, compaction, limits } = this.#config;
+    const { nodeId, peers, bootstrap, raft, wal, disk, scrub, compaction, limits } = this.#config;
     const ticks = (ms: number): number => Math.max(1, Math.round(ms / raft.tickMs));
     const nodeIds = Object.keys(peers);
     return {
@@ -249,6 +249,8 @@ export class NodeServer {
       uncommittedBytesMax: raft.uncommittedBytesMax,
       cacheBytesMax: limits.cacheBytesMax,
       snapshots: { bytesPerSecond: raft.snapshotBytesPerSecond },
+      space: disk,
+      scrub: { periodMs: scrub.periodMs, bytesPerSecond: scrub.ioBytesPerSecond },
       compactionBytesPerSecond: compaction.ioBytesPerSecond,
       compactionMapBytes: compaction.mapBytes,
     };

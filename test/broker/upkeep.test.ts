@@ -15,8 +15,6 @@ interface Bench {
   nowMs: number;
   isWilling: boolean;
   isLeader: boolean;
-  isFull: boolean | undefined;
-  freeBytes: number;
   run(ms: number): Promise<void>;
 }
 
@@ -35,8 +33,6 @@ function bench(): Bench {
     nowMs: 1_000,
     isWilling: true,
     isLeader: true,
-    isFull: undefined,
-    freeBytes: 1e12,
     run: async (ms) => {
       for (const endMs = made.nowMs + ms; made.nowMs < endMs; made.nowMs += 100) {
         made.upkeep.tick();
@@ -47,7 +43,6 @@ function bench(): Bench {
       nodeId: 'n1',
       env: { clock: { monotonicMs: () => made.nowMs, nowMs: () => 1e12 }, logger: { error: () => undefined } },
       metrics: { set: () => undefined },
-      directory: { space: async () => ({ freeBytes: made.freeBytes, totalBytes: 1e12 }) },
       host: {
         mendAll: async () => undefined,
         get: () => partition,
@@ -58,9 +53,7 @@ function bench(): Bench {
         },
       },
       mayLead: () => made.isWilling,
-      onFull: (isFull: boolean) => {
-        made.isFull = isFull;
-      },
+      scrub: { periodMs: 0, bytesPerSecond: 1 },
     } as unknown as UpkeepParts),
   };
   const partition = {
@@ -141,19 +134,5 @@ describe('sealing', () => {
     made.segments = [{ ...idle, bytes: HOUSEKEEPING_BYTES_MAX }];
     await made.run(1_000);
     expect(made.seals).toHaveLength(1);
-  });
-});
-
-describe('the disk', () => {
-  test('counts as full below its floor, and as having room above', async () => {
-    const made = bench();
-    await made.run(200);
-    expect(made.isFull).toBe(false);
-    made.freeBytes = 1024 ** 3 - 1;
-    await made.run(2_000);
-    expect(made.isFull).toBe(true);
-    made.freeBytes = 1024 ** 3;
-    await made.run(2_000);
-    expect(made.isFull).toBe(false);
   });
 });

@@ -40,7 +40,8 @@ const ROOMS: readonly Room[] = [
   },
   { name: 'env', at: 'src/env.ts', rooms: [], packages: [] },
   { name: 'metrics', at: 'src/metrics.ts', rooms: [], packages: [] },
-  { name: 'config', at: 'src/config.ts', rooms: [], packages: ['typebox', 'ajv'] },
+  { name: 'config', at: 'src/config.ts', rooms: ['config-text'], packages: ['typebox', 'ajv'] },
+  { name: 'config-text', at: 'src/config-text.ts', rooms: [], packages: [] },
   {
     name: 'partition',
     at: 'src/partition/',

@@ -118,17 +118,17 @@ describe('a full disk', () => {
   test('refuses producers and lets trims through, which are what makes room', async () => {
     const replica = await leader(ALONE);
     for (const value of ['a', 'b', 'c']) await replica.wait(replica.append([value]));
-    replica.partition.setFull(true);
+    replica.partition.setFull(true, false);
     expect(await replica.wait(replica.append(['d']))).toEqual({ kind: 'full' });
     expect(await replica.wait(replica.partition.proposeTrim(2))).toMatchObject({ kind: 'appended' });
     expect(replica.partition.earliest).toBe(2);
-    replica.partition.setFull(false);
+    replica.partition.setFull(false, false);
     expect(await replica.wait(replica.append(['d']))).toMatchObject({ baseOffset: 3 });
   });
 
   test('takes a command that makes room, and no other', async () => {
     const replica = await leader(ALONE);
-    replica.partition.setFull(true);
+    replica.partition.setFull(true, false);
     expect(await replica.wait(replica.partition.proposeCommand({ what: 'more' }))).toEqual({ kind: 'full' });
     expect(await replica.wait(replica.partition.proposeCommand({ what: 'less' }, true))).toMatchObject({
       kind: 'appended',

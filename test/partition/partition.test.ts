@@ -72,7 +72,7 @@ describe('a follower', () => {
     const first = entries({ values: ['a', 'b'] });
     made.feed(first, { commit: 1 });
     await made.settle(5);
-    made.partition.setFull(true);
+    made.partition.setFull(true, false);
     const trim = entriesAfter(follow(first[0]), {
       kind: 'control',
       payload: encodeControl({ kind: 'trim', before: 1 }),
@@ -321,7 +321,7 @@ describe('a partition that is closed', () => {
     await closing;
     made.feed(entries({}));
     made.partition.tick();
-    made.partition.setFull(true);
+    made.partition.setFull(true, false);
     await made.partition.close();
   });
 

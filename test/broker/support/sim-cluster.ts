@@ -113,6 +113,8 @@ export class SimCluster {
       inflightBytesMax: 8 * 1024 * 1024,
       uncommittedBytesMax: 64 * 1024 * 1024,
       cacheBytesMax: 8 * 1024 * 1024,
+      space: { warnBelowBytes: 0, warnBelowPercent: 0, rejectBelowBytes: 0, rejectBelowPercent: 0 },
+      scrub: { periodMs: 0, bytesPerSecond: 8 * 1024 * 1024 },
       compactionBytesPerSecond: 8 * 1024 * 1024,
       compactionMapBytes: 8 * 1024 * 1024,
     };

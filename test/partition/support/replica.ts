@@ -120,6 +120,7 @@ export class Replica {
         onRejoined: () => {
           this.rejoined += 1;
         },
+        onFull: (isFull) => this.troubles.push(isFull ? 'the log is full' : 'the log has room'),
         onTrouble: (what) => this.troubles.push(what),
       },
     );

@@ -331,6 +331,8 @@ export class SimCluster {
       inflightBytesMax: 64 * 1024,
       uncommittedBytesMax: 256 * 1024,
       cacheBytesMax: 64 * 1024,
+      space: { warnBelowBytes: 2 ** 32, warnBelowPercent: 15, rejectBelowBytes: 2 ** 30, rejectBelowPercent: 5 },
+      scrub: { periodMs: 0, bytesPerSecond: 1024 * 1024 },
       compactionBytesPerSecond: 8 * 1024 * 1024,
       compactionMapBytes: 8 * 1024 * 1024,
       ...this.#settings.broker,
