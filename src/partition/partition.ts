@@ -184,7 +184,6 @@ export class Partition {
   get term(): number {
     return this.#raft.term;
   }
-
   /** First offset that can be read. */
   get earliest(): Offset {
     return this.#state.logStart;
@@ -198,7 +197,6 @@ export class Partition {
   get status(): PartitionStatus {
     return statusOf({ raft: this.#raft, state: this.#state, log: this.#log, rejoining: this.rejoining });
   }
-
   /** Leads, and its no-op is applied: everything committed in earlier terms is known here (R4). */
   get isReadyLeader(): boolean {
     const first = this.#raft.firstIndexOfTerm;
@@ -207,7 +205,6 @@ export class Partition {
   get leader(): string | undefined {
     return this.#raft.leader;
   }
-
   /** Last entry whose effect is visible here, inclusive. */
   get appliedIndex(): LogIndex {
     return this.#state.appliedIndex;
