@@ -28,6 +28,7 @@ import { Pulse } from './pulse.ts';
 import { ReadLevels } from './read-levels.ts';
 import { Rejoins } from './rejoins.ts';
 import { Routes } from './routes.ts';
+import { Scrubber } from './scrubber.ts';
 import { SpaceWatch } from './space-watch.ts';
 import { Topics } from './topics.ts';
 import { Upkeep } from './upkeep.ts';
@@ -129,7 +130,8 @@ export class Broker implements BrokerVerbs {
     this.#topics = new Topics({ nodeId, env, peers, host, leaders: this.#leaders, routes, gossip });
     const mayLead = (peer: string): boolean => gossip.isWilling(peer) && host.catalog.mayLead(peer);
     this.#spaceWatch = new SpaceWatch(options, world, host, () => this.#fullChanged());
-    this.#upkeep = new Upkeep({ nodeId, env, metrics, host, mayLead, scrub: options.scrub });
+    const scrubber = new Scrubber({ env, metrics, host, scrub: options.scrub });
+    this.#upkeep = new Upkeep({ nodeId, env, metrics, host, mayLead, scrubber });
     this.#compaction = CompactionDriver.of(options, world, host, gossip);
     const { peerAddress, clientUrl: url, version } = options;
     const { diskUuid } = directory;

@@ -9,14 +9,14 @@ import type { Partition } from '../partition/index.ts';
 import type { CatalogPartition, CatalogTopic } from './catalog.ts';
 import type { Host } from './host.ts';
 import { isSealDue, trimTarget } from './retention.ts';
-import { Scrubber, type ScrubOptions } from './scrubber.ts';
+import type { Scrubber } from './scrubber.ts';
 
 export interface UpkeepParts {
   readonly nodeId: string;
   readonly env: Env;
   readonly metrics: Metrics;
   readonly host: Host;
-  readonly scrub: ScrubOptions;
+  readonly scrubber: Pick<Scrubber, 'tick'>;
   /** Whether a peer wants leaderships at all. */
   mayLead(peer: string): boolean;
 }
@@ -46,13 +46,11 @@ export class Upkeep {
   /** Partitions that retention has still to look at in this round. */
   #round: Iterator<Partition> | undefined;
   #balanceDueMs = 0;
-  readonly #scrubber: Scrubber;
   #mendDueMs = 0;
   #isMending = false;
 
   constructor(parts: UpkeepParts) {
     this.#parts = parts;
-    this.#scrubber = new Scrubber(parts);
   }
 
   peerUp(peer: string): void {
@@ -81,7 +79,7 @@ export class Upkeep {
       this.#mendDueMs = nowMs + MEND_PERIOD_MS;
       this.#mend().catch((error: unknown) => logger.error({ err: error }, 'mending damaged entries failed'));
     }
-    this.#scrubber.tick();
+    this.#parts.scrubber.tick();
   }
 
   async #mend(): Promise<void> {

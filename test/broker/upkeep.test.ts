@@ -53,7 +53,7 @@ function bench(): Bench {
         },
       },
       mayLead: () => made.isWilling,
-      scrub: { periodMs: 0, bytesPerSecond: 1 },
+      scrubber: { tick: () => undefined },
     } as unknown as UpkeepParts),
   };
   const partition = {
