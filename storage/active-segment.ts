@@ -14,7 +14,7 @@ import { IndexTable } from './index-table.ts';
 import { type LogPoint, pointAfter } from './log-point.ts';
 import { SEGMENT_HEADER_BYTES } from './segment-header.ts';
 import { TermRuns } from './term-runs.ts';
-import type { ByteCount, LogEntry, LogIndex } from './types.ts';
+import type { ByteCount, EntryHeader, LogEntry, LogIndex } from './types.ts';
 
 /** Files grow in steps from this size, doubling, so that a flush seldom changes the file's size. */
 const GROW_BYTES_MIN: ByteCount = 1024 * 1024;
@@ -196,6 +196,11 @@ export class ActiveSegment {
     await this.file.flush();
     this.#fileBytes = this.#dataEnd;
     this.#growBytes = GROW_BYTES_MIN;
+  }
+
+  /** A damaged entry is back in its place: its term was a guess until now, and would go into the footer as one. */
+  repaired({ term, index }: EntryHeader): void {
+    this.#termRuns.correct(term, index);
   }
 
   async #growTo(end: ByteCount): Promise<void> {

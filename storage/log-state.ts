@@ -80,9 +80,10 @@ export class LogState {
     }
   }
 
-  /** A damaged entry is back in its place: the log may be cut behind it again. */
+  /** A damaged entry is back in its place: the log may be cut behind it again, and its term is no guess any more. */
   repaired(header: EntryHeader): void {
     this.#tail.insert(pointAfter(header));
+    this.#termRuns.correct(header.term, header.index);
   }
 
   /** Moves the end back in front of `from`; the new end. */

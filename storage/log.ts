@@ -373,12 +373,11 @@ export class Log {
    */
   async repair(entry: LogEntry): Promise<void> {
     this.#assertNotClosed();
-    const refused = await this.#commit.step(0, async () => {
-      return repairEntry({ ...this.#context, damage: this.#damage }, entry);
-    });
+    const refused = await this.#commit.step(0, () => repairEntry({ ...this.#context, damage: this.#damage }, entry));
     this.#reader.layoutChanged();
     if (refused !== undefined) throw refused;
     this.#state.repaired(entry.header);
+    this.#segments.active.repaired(entry.header);
   }
 
   /** See Rewriter. */

@@ -131,6 +131,7 @@ function whyUnfit(context: RepairContext, fault: Fault, entry: LogEntry): string
   if (header.groupId !== context.own.groupId) return `an entry of group ${header.groupId}`;
   const disorder = whyNotAfter(fault.before, header);
   if (disorder !== undefined) return disorder;
+  if (header.term > fault.after.term) return `its term ${header.term} is above ${fault.after.term}, the region's last`;
   if (!isChained(entry.headerBytes, header, fault.before.chain)) return 'its chain does not follow the entry before it';
   if (!isPayloadSound(header, entry.payload)) return 'its payload fails its checksum';
   const after = pointAfter(header);

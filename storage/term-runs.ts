@@ -37,6 +37,16 @@ export class TermRuns {
     else this.#runs.push({ term, lastIndex });
   }
 
+  /** The entry at `index` counted as of a later term until now, as entries of a damaged region do (recovery.ts). */
+  correct(term: Term, index: LogIndex): void {
+    const { last } = this;
+    if (index <= this.#base.index || index > last.index || this.termAt(index) === term) return;
+    const behind = this.slice(index, last.index);
+    this.cutAfter(index - 1);
+    this.add(term, index);
+    for (const run of behind) this.add(run.term, run.lastIndex);
+  }
+
   /** Drops everything behind `lastIndex`. */
   cutAfter(lastIndex: LogIndex): void {
     assert(lastIndex >= this.#base.index, `cut at ${lastIndex}, below the base ${this.#base.index}`);

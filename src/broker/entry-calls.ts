@@ -2,7 +2,7 @@
  * Entries that are damaged on one node and sound on another: asking for them, and answering. Who asks also learns who
  * could not be heard: an entry is lost only when every other replica of its group was, and has it neither (R19).
  */
-import { decodeEntries, type Supply } from '../partition/index.ts';
+import { decodeEntries, type Supply, type WantedEntry } from '../partition/index.ts';
 import type { Host } from './host.ts';
 import type { BrokerWorld } from './options.ts';
 import { decodeCall, encodeCall, type FetchEntryAnswer, type FetchEntryCall } from './peer-calls.ts';
@@ -23,10 +23,12 @@ export class EntryCalls {
   }
 
   /** Asks one peer after the other, replicas or not: a node that is about to be one may have the entry already. */
-  async fetch(groupId: number, { index, term }: { readonly index: number; readonly term: number }): Promise<Supply> {
+  async fetch(groupId: number, wanted: WantedEntry): Promise<Supply> {
     const { peers, env } = this.#parts.world;
     const unheard = new Set(this.#otherReplicas(groupId));
-    const call: FetchEntryCall = { groupId, index, term };
+    const { index } = wanted;
+    const call: FetchEntryCall = { groupId, ...wanted };
+    let isTrimmed = false;
     for (const peer of peers.list) {
       if (!peer.isUp) continue;
       try {
@@ -36,21 +38,27 @@ export class EntryCalls {
         if (entry !== undefined && entry.header.index === index && entry.header.groupId === groupId)
           return { entry, isCommitted: head.isCommitted };
         if (entry === undefined && head.isFinal) unheard.delete(peer.id);
+        isTrimmed ||= head.isTrimmed;
       } catch (error) {
         env.logger.warn({ group: groupId, index, peer: peer.id, err: error }, 'a peer could not supply an entry');
       }
     }
-    return { entry: undefined, unheard: [...unheard] };
+    return { entry: undefined, unheard: [...unheard], isTrimmed };
   }
 
   /** What a peer asked for. */
-  async answer({ groupId, index, term }: FetchEntryCall): Promise<Uint8Array[]> {
+  async answer({ groupId, index, witness }: FetchEntryCall): Promise<Uint8Array[]> {
     const { host } = this.#parts;
     // A log that is still being opened, or cannot be, may hold it all the same.
     const isFinal = host.canSupply(groupId);
-    const found = await host.readEntry(groupId, { index, term });
-    const answer: FetchEntryAnswer = { isCommitted: found?.isCommitted ?? false, isFinal };
-    return encodeCall(answer, found === undefined ? [] : [found.entry.headerBytes, found.entry.payload]);
+    const found = await host.readEntry(groupId, { index, witness });
+    if (found === undefined || found === 'trimmed') {
+      const none: FetchEntryAnswer = { isCommitted: false, isFinal, isTrimmed: found === 'trimmed' };
+      return encodeCall(none);
+    }
+    const { isCommitted, entry } = found;
+    const answer: FetchEntryAnswer = { isCommitted, isFinal, isTrimmed: false };
+    return encodeCall(answer, [entry.headerBytes, entry.payload]);
   }
 
   /** As the catalog places them; of the catalog itself, and of what it does not know yet, every peer counts. */

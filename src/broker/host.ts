@@ -10,11 +10,12 @@ import {
   type LostAcks,
   type LostEntry,
   newMarker,
+  type OneSupply,
   Partition,
   type PartitionOptions,
   type PartitionWorld,
   SnapshotPace,
-  type SuppliedEntry,
+  type WantedEntry,
 } from '../partition/index.ts';
 import { LogError } from '../protocol/index.ts';
 import { CATALOG_GROUP, Catalog } from './catalog.ts';
@@ -22,7 +23,7 @@ import { EarlyMessages } from './early-messages.ts';
 import type { BrokerOptions, BrokerWorld } from './options.ts';
 import { isPlacedOn } from './roster.ts';
 
-type ReadEntry = (wanted: { readonly index: number; readonly term: number }) => Promise<SuppliedEntry | undefined>;
+type ReadEntry = (wanted: WantedEntry) => Promise<OneSupply>;
 
 export interface HostEvents {
   /** Role, term or leader of a hosted group changed. */
@@ -100,7 +101,7 @@ export class Host {
   }
 
   /** One entry, for a peer whose copy is damaged; undefined when this node cannot supply it. */
-  async readEntry(groupId: number, wanted: Parameters<ReadEntry>[0]): Promise<SuppliedEntry | undefined> {
+  async readEntry(groupId: number, wanted: WantedEntry): Promise<OneSupply> {
     const hosted = this.#hosted.get(groupId);
     if (hosted?.kind === 'open') return hosted.partition.readEntry(wanted);
     return hosted?.kind === 'opening' ? hosted.readEntry?.(wanted) : undefined;

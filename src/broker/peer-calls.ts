@@ -79,8 +79,8 @@ export interface SnapshotAnswer {
 
 export interface FetchEntryCall extends GroupCall {
   readonly index: number;
-  /** As the asking node's log has it. */
-  readonly term: number;
+  /** An entry of the asking node's log: see WantedEntry. */
+  readonly witness: { readonly index: number; readonly term: number };
 }
 
 /** The entry follows as bytes; none when it cannot be supplied. */
@@ -88,6 +88,8 @@ export interface FetchEntryAnswer {
   readonly isCommitted: boolean;
   /** The log of the answering node is open: what it does not supply it does not have. */
   readonly isFinal: boolean;
+  /** It is committed, and not stored any more. */
+  readonly isTrimmed: boolean;
 }
 
 /** Of a replica that lost what it may have promised, to its leader: put this marker into the log. */

@@ -22,7 +22,7 @@ export type { FeedWaiter, WakeReason } from './commit-feed.ts';
 export type { CompactionOutcome, CompactionPolicy, CompactionRun } from './compactor.ts';
 export { Compactor } from './compactor.ts';
 export { UnsupportedEntry } from './control.ts';
-export type { SuppliedEntry, Supply } from './entry-supply.ts';
+export type { OneSupply, SuppliedEntry, Supply, WantedEntry } from './entry-supply.ts';
 export { encodeFirstEntry, type FirstEntry } from './first-entry.ts';
 export { KeyMap } from './key-map.ts';
 export type { LeaseOptions } from './lease.ts';

@@ -4,8 +4,13 @@
  * fit (storage checks), so nothing can be put in a place it does not belong. Nothing else on disk changes.
  *
  * Entries of one damaged region go back in index order: each one's size says where the next begins.
+ *
+ * What a peer knows committed and what does not fit here tells that this log has another entry in that place, which was
+ * never committed (W10): its leader would cut it away as well. Of an entry whose term is a guess (isTermKnown) nothing
+ * less tells that: what is cut away wrongly may have been acked, and made others commit.
  */
 import { type Damage, type Log, type LogEntry, type LogIndex, StorageError } from '../../storage/index.ts';
+import { isTermKnown, type Unsupplied, wantedEntry } from './entry-supply.ts';
 import { LostEntries } from './lost-entries.ts';
 import type { PartitionEvents, PartitionWorld } from './options.ts';
 
@@ -28,6 +33,8 @@ export class Mender {
   readonly #lost: LostEntries;
   /** Entries that were reported as lost for now, so that asking again and again is not a line each time. */
   readonly #reported = new Set<LogIndex>();
+  /** Entries that no replica has any more, and some have trimmed. */
+  readonly #trimmedElsewhere = new Set<LogIndex>();
 
   constructor(parts: MenderParts) {
     this.#parts = parts;
@@ -59,6 +66,12 @@ export class Mender {
     return mending;
   }
 
+  /** The damaged region that hides `index` begins with an entry that nobody stores any more: the others begin behind it. */
+  isBeyondRepair(index: LogIndex): boolean {
+    const found = this.#covering(index);
+    return found !== undefined && this.#trimmedElsewhere.has(found.firstIndex);
+  }
+
   /** Mends everything known to be damaged, as far as peers can supply it: one region they cannot is no end to it. */
   async mendAll(): Promise<void> {
     // Entries that were cut off, trimmed or replaced by a snapshot are nobody's loss any more.
@@ -77,40 +90,55 @@ export class Mender {
     return this.#parts.log.damage.find(({ firstIndex, lastIndex }) => firstIndex <= index && index <= lastIndex);
   }
 
-  async #mendOne({ firstIndex: index, file, position }: Damage): Promise<boolean> {
+  async #mendOne(found: Damage): Promise<boolean> {
     const { log, groupId, world } = this.#parts;
-    const where = `entry ${index} (byte ${position} of ${file})`;
-    const supplied = await world.fetchEntry(groupId, { index, term: log.termAt(index) ?? 0 });
-    const { entry } = supplied;
-    if (entry === undefined) {
-      const { unheard } = supplied;
-      const who = unheard.length === 0 ? 'on every replica' : `here, and may be sound on ${unheard.join(', ')}`;
-      this.#lost.add({ index, file, position, unheard });
-      this.#report(
-        index,
-        `${where} is damaged and no peer could supply it: it is damaged or missing ${who}`,
-        undefined,
-      );
+    const { firstIndex: index } = found;
+    const supplied = await world.fetchEntry(groupId, wantedEntry(log, index));
+    if (supplied.entry === undefined) {
+      this.#notSupplied(found, supplied);
       return false;
     }
-    const { isCommitted } = supplied;
-    if (isCommitted && entry.header.term !== log.termAt(index) && index > log.commitHint && this.#parts.mayCut()) {
-      // Another entry is committed in its place, so this one never was (W10): its leader would cut it away as well.
-      this.#report(index, `${where} is damaged, and another one was committed in its place: it is cut away`, undefined);
-      log.truncateSuffix(index);
-      this.#lost.keep((lost) => lost < index);
-      return true;
-    }
+    const { entry } = supplied;
+    const isKnown = isTermKnown(log, index);
+    const mayCut = supplied.isCommitted && index > log.commitHint && this.#parts.mayCut();
+    if (mayCut && isKnown && entry.header.term !== log.termAt(index)) return this.#cut(found);
     try {
       await this.#putBack(entry);
     } catch (error) {
       if (!(error instanceof StorageError)) throw error;
-      this.#report(index, `${where} is damaged and what a peer supplied did not fit`, error);
+      // A compacted entry is smaller than the one it was: of that one it tells nothing.
+      const isOther = error.code === 'OUT_OF_RANGE' && entry.header.compacted === undefined;
+      if (mayCut && !isKnown && isOther) return this.#cut(found);
+      this.#report(index, `${where(found)} is damaged and what a peer supplied did not fit`, error);
       return false;
     }
     this.#reported.delete(index);
     this.#lost.keep((lost) => lost !== index);
     world.metrics.add('logdrive_wal_repairs_total');
+    return true;
+  }
+
+  #notSupplied(found: Damage, { unheard, isTrimmed }: Unsupplied): void {
+    const { firstIndex: index, file, position } = found;
+    if (unheard.length === 0 && isTrimmed) {
+      this.#trimmedElsewhere.add(index);
+      this.#lost.keep((lost) => lost !== index);
+      this.#report(index, `${where(found)} is damaged, and trimmed elsewhere: no replica has it any more`, undefined);
+      return;
+    }
+    const who = unheard.length === 0 ? 'on every replica' : `here, and may be sound on ${unheard.join(', ')}`;
+    this.#lost.add({ index, file, position, unheard });
+    const what = `${where(found)} is damaged and no peer could supply it: it is damaged or missing ${who}`;
+    this.#report(index, what, undefined);
+  }
+
+  #cut(found: Damage): true {
+    const { firstIndex: index } = found;
+    const what = `${where(found)} is damaged, and another one was committed in its place: it is cut away`;
+    this.#reported.delete(index);
+    this.#report(index, what, undefined);
+    this.#parts.log.truncateSuffix(index);
+    this.#lost.keep((lost) => lost < index);
     return true;
   }
 
@@ -127,7 +155,7 @@ export class Mender {
         pace: async () => undefined,
         supply: async (wanted) => {
           if (wanted === index) return entry;
-          const supplied = await world.fetchEntry(groupId, { index: wanted, term: log.termAt(wanted) ?? 0 });
+          const supplied = await world.fetchEntry(groupId, wantedEntry(log, wanted));
           return supplied.entry;
         },
       });
@@ -140,4 +168,8 @@ export class Mender {
     this.#reported.add(index);
     this.#parts.events.onTrouble(what, error);
   }
+}
+
+function where({ firstIndex, position, file }: Damage): string {
+  return `entry ${firstIndex} (byte ${position} of ${file})`;
 }

@@ -1,10 +1,10 @@
 /** What a partition is made of and what it reports. */
 
-import type { DataDirectory, EntryId, GroupId, LogEvent } from '../../storage/index.ts';
+import type { DataDirectory, GroupId, LogEvent } from '../../storage/index.ts';
 import type { Env } from '../env.ts';
 import type { Metrics } from '../metrics.ts';
 import type { LostAcks, Membership, NodeId, RaftStatus } from '../raft/index.ts';
-import type { SuppliedEntry, Supply } from './entry-supply.ts';
+import type { OneSupply, Supply, WantedEntry } from './entry-supply.ts';
 import type { LeaseOptions } from './lease.ts';
 import type { LostEntry } from './lost-entries.ts';
 import type { SnapshotPace } from './snapshot-pace.ts';
@@ -58,7 +58,7 @@ export interface PartitionWorld {
   /**
    * Asks the peers for an entry whose bytes are damaged here. Entries come verified by their own checksums.
    */
-  fetchEntry(groupId: GroupId, wanted: EntryId): Promise<Supply>;
+  fetchEntry(groupId: GroupId, wanted: WantedEntry): Promise<Supply>;
 }
 
 export interface PartitionEvents {
@@ -70,7 +70,7 @@ export interface PartitionEvents {
   onApplied(): void;
   /** The log is open and its state being brought up to date, which may wait for peers: until then, entries for peers
    *  are read like this. */
-  onReplaying(readEntry: (wanted: EntryId) => Promise<SuppliedEntry | undefined>): void;
+  onReplaying(readEntry: (wanted: WantedEntry) => Promise<OneSupply>): void;
   /** The node is stopping: nothing waits for peers any more. */
   isStopping(): boolean;
   /** What the log did, for metrics and the log of the node. */

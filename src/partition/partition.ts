@@ -5,7 +5,6 @@
  * Expected outcomes are values. Only a broken invariant throws, and then the process ends.
  */
 import {
-  type EntryId,
   type Log,
   type LogIndex,
   type Offset,
@@ -22,7 +21,7 @@ import { Compactor } from './compactor.ts';
 import { encodeControl } from './control.ts';
 import { createRaft } from './core.ts';
 import { Drive } from './drive.ts';
-import { type SuppliedEntry, supplyEntry } from './entry-supply.ts';
+import { type OneSupply, supplyEntry, type WantedEntry } from './entry-supply.ts';
 import { Inbox } from './inbox.ts';
 import { Installing } from './installing.ts';
 import { beginChange, type MembershipChange } from './membership-change.ts';
@@ -380,7 +379,7 @@ export class Partition {
   }
 
   /** One entry, for a peer whose copy is damaged. */
-  async readEntry(wanted: EntryId): Promise<SuppliedEntry | undefined> {
+  async readEntry(wanted: WantedEntry): Promise<OneSupply> {
     const supplied = await supplyEntry(this.#log, wanted, this.#state.appliedIndex);
     // Looking for it may have found the same damage here.
     if (supplied === undefined && this.#log.damage.length > 0) this.#rightsChanged();

@@ -7,6 +7,7 @@
 
 import { type Log, type LogEntry, type LogIndex, StorageError } from '../../storage/index.ts';
 import type { Timers } from '../env.ts';
+import { isTermKnown } from './entry-supply.ts';
 import type { Mender } from './mender.ts';
 import { PendingEntries } from './pending-entries.ts';
 import type { PartitionState } from './state.ts';
@@ -24,9 +25,11 @@ export interface ReplayParts {
   isStopping(): boolean;
 }
 
-/** @throws StorageError CLOSED when the node stops before damaged entries could be mended. */
+/** @throws StorageError CLOSED when the node stops before damaged entries could be mended; CORRUPT when nobody has one
+ *  of them any more. */
 export async function replay(parts: ReplayParts): Promise<PendingEntries> {
   const { log, state } = parts;
+  await learnTerms(parts);
   const pending = new PendingEntries();
   let next: LogIndex = state.appliedIndex + 1;
   while (next <= log.lastIndex) {
@@ -43,7 +46,28 @@ export async function replay(parts: ReplayParts): Promise<PendingEntries> {
   return pending;
 }
 
-async function readSound({ log, mender, timers, isStopping }: ReplayParts, from: LogIndex): Promise<LogEntry[]> {
+/** The Raft core compares terms, also of entries that need not be applied: none of them may be a guess. */
+async function learnTerms(parts: ReplayParts): Promise<void> {
+  const { log, mender } = parts;
+  const guessed = (): LogIndex | undefined =>
+    log.damage.find(({ firstIndex }) => !isTermKnown(log, firstIndex))?.firstIndex;
+  for (let index = guessed(); index !== undefined; index = guessed()) {
+    if (!(await mender.mend(index))) await waitForPeers(parts, index);
+  }
+}
+
+/** @throws StorageError CORRUPT when there is nothing to wait for: the log has to be replaced as a whole. */
+async function waitForPeers({ mender, timers, isStopping }: ReplayParts, index: LogIndex): Promise<void> {
+  if (isStopping()) throw new StorageError('CLOSED', 'stopped while waiting for a peer to supply damaged entries');
+  if (mender.isBeyondRepair(index)) {
+    const what = `entry ${index} is damaged, and every other replica has trimmed it`;
+    throw new StorageError('CORRUPT', what, { index });
+  }
+  await new Promise<void>((resolve) => timers.after(RETRY_MS, resolve));
+}
+
+async function readSound(parts: ReplayParts, from: LogIndex): Promise<LogEntry[]> {
+  const { log, mender, isStopping } = parts;
   let mended: LogIndex | undefined;
   for (;;) {
     try {
@@ -57,7 +81,7 @@ async function readSound({ log, mender, timers, isStopping }: ReplayParts, from:
       // What was mended may have been cut away, with all behind it (mender.ts).
       if (isNews && from > log.lastIndex) return [];
       if (isNews) continue;
-      await new Promise<void>((resolve) => timers.after(RETRY_MS, resolve));
+      await waitForPeers(parts, error.index);
     }
   }
 }

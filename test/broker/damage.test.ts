@@ -20,13 +20,21 @@ async function filled(): Promise<SimCluster> {
   await cluster.startAll();
   await cluster.ready();
   await cluster.createTopic('t');
+  await fill(cluster);
+  await cluster.time.advance(500);
+  return cluster;
+}
+
+async function fill(cluster: SimCluster): Promise<void> {
   for (let i = 0; i < RECORDS; i += 1) {
     const batch = batchOf([`${i}-${'x'.repeat(6_000)}`]);
     const request = { client: { inflightBytes: 0 }, topic: { name: 't' }, partition: 0, batch, producer: undefined };
     await cluster.wait(cluster.broker('n1').append({ ...request, redirect: false }));
   }
-  await cluster.time.advance(500);
-  return cluster;
+}
+
+function hasBegunAnew(cluster: SimCluster): boolean {
+  return cluster.node('n2').lines.some(({ message }) => message.startsWith('a replica has rejoined'));
 }
 
 /** The first segment file of the topic's log on a node. */
@@ -139,6 +147,29 @@ describe('damage in the end of a log, which a replica must know to take part', (
     expect((await contents(cluster, 'n2', path)).subarray(0, before.length - 4_096)).toEqual(
       before.subarray(0, before.length - 4_096),
     );
+  });
+
+  test('that all others have trimmed is not waited for: the replica begins anew from what they hold', async () => {
+    const cluster = await filled();
+    await cluster.crash('n2');
+    await flip(cluster, 'n2', (await lastSegment(cluster, 'n2')).path, 8_000);
+    await fill(cluster);
+    await cluster.wait(cluster.broker('n1').trim('t', 0, 2 * RECORDS - 3));
+    for (const id of ['n1', 'n3']) {
+      while ((await firstSegment(cluster, id)) < '/data/logs/0000000001/0000000000000005')
+        await cluster.time.advance(100);
+    }
+    await cluster.crash('n3');
+    await cluster.start('n2');
+    await cluster.time.advance(3_000);
+    // The one that is away may be the one that still has it.
+    expect(hasBegunAnew(cluster)).toBe(false);
+    await cluster.start('n3');
+    await cluster.until(() => hasBegunAnew(cluster), 'begun anew', 30_000);
+    await cluster.ready();
+    // It is needed for the majority now.
+    await cluster.crash('n3');
+    await fill(cluster);
   });
 
   test('at different places on every replica heals although none of them can lead at first', async () => {

@@ -82,7 +82,7 @@ async function bench(disk: Disk = new MemoryDisk()): Promise<Bench> {
     options as BrokerOptions,
     world,
     new CacheBudget(1_000_000),
-    async () => ({ entry: undefined, unheard: [] }),
+    async () => ({ entry: undefined, unheard: [], isTrimmed: false }),
     EVENTS,
   );
   await host.openCatalog();

@@ -25,12 +25,14 @@ interface Bench {
   mayCut: boolean;
   readonly cuts: number[];
   /** Answers the oldest question that waits. */
-  supply(entry: LogEntry | undefined): Promise<void>;
+  supply(entry: LogEntry | 'trimmed' | undefined): Promise<void>;
+  /** As the log names it for each entry. */
+  termAt: (index: number) => number;
   failRepair: Error | undefined;
 }
 
 function bench(...damage: Damage[]): Bench {
-  const waiting: ((entry: LogEntry | undefined) => void)[] = [];
+  const waiting: ((entry: LogEntry | 'trimmed' | undefined) => void)[] = [];
   const made: Bench = {
     damage,
     asked: [],
@@ -42,6 +44,7 @@ function bench(...damage: Damage[]): Bench {
     mayCut: false,
     cuts: [],
     failRepair: undefined,
+    termAt: () => 1,
     supply: async (entry) => {
       await turn();
       waiting.shift()!(entry);
@@ -54,7 +57,7 @@ function bench(...damage: Damage[]): Bench {
           return made.damage;
         },
         commitHint: 1,
-        termAt: () => 1,
+        termAt: (index: number) => made.termAt(index),
         truncateSuffix: (from: number) => {
           made.cuts.push(from);
           made.damage = made.damage.filter(({ lastIndex }) => lastIndex < from);
@@ -77,7 +80,9 @@ function bench(...damage: Damage[]): Bench {
           return new Promise((resolve) =>
             waiting.push((entry) =>
               resolve(
-                entry === undefined ? { entry, unheard: made.unheard } : { entry, isCommitted: made.isCommitted },
+                typeof entry === 'object'
+                  ? { entry, isCommitted: made.isCommitted }
+                  : { entry: undefined, unheard: made.unheard, isTrimmed: entry === 'trimmed' },
               ),
             ),
           );
@@ -184,6 +189,61 @@ describe('mending', () => {
       await made.supply(other[index - 1]);
       expect([await mended, made.cuts]).toEqual([false, []]);
     });
+  });
+
+  describe('of a tail whose terms are guesses', () => {
+    /** Between an entry of term 1 and one of term 3: what the log says of entry 2 is only that. */
+    function guessing(): Bench {
+      const made = bench({ ...region(2, 3), where: 'tail' });
+      made.termAt = (index) => (index < 2 ? 1 : 3);
+      made.mayCut = true;
+      return made;
+    }
+    const committed = entries({ term: 1 }, { term: 2 }, { term: 2 });
+
+    test('cuts nothing away because of a guess: what is committed there may be what was acked', async () => {
+      const made = guessing();
+      const mended = made.mender.mend(2);
+      await made.supply(committed[1]);
+      expect([await mended, made.cuts, made.repairs]).toEqual([true, [], 1]);
+    });
+
+    test('cuts where the committed entry does not fit, or where the term is known and another one', async () => {
+      const unfit = guessing();
+      unfit.failRepair = new StorageError('OUT_OF_RANGE', 'too long');
+      const mended = unfit.mender.mend(2);
+      await unfit.supply(committed[1]);
+      expect([await mended, unfit.cuts]).toEqual([true, [2]]);
+      const last = guessing();
+      const all = last.mender.mend(3);
+      await last.supply(committed[1]);
+      await last.supply(committed[2]);
+      expect([await all, last.cuts, last.repairs]).toEqual([true, [3], 1]);
+    });
+
+    test('does not take the size of a compacted entry for another one', async () => {
+      const made = guessing();
+      made.failRepair = new StorageError('OUT_OF_RANGE', 'too short');
+      const mended = made.mender.mend(2);
+      const { header } = committed[1]!;
+      await made.supply({ ...committed[1]!, header: { ...header, compacted: {} as typeof header.compacted } });
+      expect([await mended, made.cuts]).toEqual([false, []]);
+    });
+  });
+
+  test('of an entry that others have trimmed is in vain once all have been heard', async () => {
+    const made = bench(region(2, 3));
+    for (const [unheard, isInVain] of [
+      [['n3'], false],
+      [[], true],
+    ] as const) {
+      made.unheard = [...unheard];
+      const mended = made.mender.mend(3);
+      await made.supply('trimmed');
+      expect([await mended, made.mender.isBeyondRepair(3)]).toEqual([false, isInVain]);
+    }
+    // It is no loss that stops the partition: the others go on behind it.
+    expect([made.mender.isStopped, made.mender.isBeyondRepair(4)]).toEqual([false, false]);
   });
 
   test('of everything goes on behind a region that cannot be helped', async () => {

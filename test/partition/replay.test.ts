@@ -98,6 +98,7 @@ describe('replay', () => {
       const time = new SimTime();
       let asked = 0;
       const mender = {
+        isBeyondRepair: () => false,
         mend: async () => {
           asked += 1;
           if (asked === 3) heal();
@@ -117,9 +118,32 @@ describe('replay', () => {
       expect([asked, parts.state.appliedIndex]).toEqual([3, 4]);
     });
 
+    test('gives the log up when every other replica has trimmed what is bad', async () => {
+      const { log } = await damaged();
+      const mender = { mend: () => Promise.resolve(false), isBeyondRepair: () => true } as unknown as Mender;
+      await expect(replay(partsOf(log, { mender }))).rejects.toMatchObject({ code: 'CORRUPT', index: 3 });
+    });
+
+    test('learns the terms that are guesses, also of entries that need not be applied any more', async () => {
+      const log = await reopened(4);
+      const state = new PartitionState(undefined);
+      for (const { header, payload } of FOUR) state.apply(header, payload);
+      let damage = [{ file: '/log', position: 512, firstIndex: 2, lastIndex: 3, where: 'tail' }];
+      Object.defineProperty(log, 'damage', { get: () => damage });
+      log.termAt = (index) => (index < 2 ? 1 : 2);
+      const mended: number[] = [];
+      const mend = async (index: number): Promise<boolean> => {
+        mended.push(index);
+        damage = [];
+        return true;
+      };
+      await replay(partsOf(log, { state, mender: { mend } as unknown as Mender }));
+      expect(mended).toEqual([2]);
+    });
+
     test('gives up when the node stops', async () => {
       const { log } = await damaged();
-      const mender = { mend: () => Promise.resolve(false) } as unknown as Mender;
+      const mender = { mend: () => Promise.resolve(false), isBeyondRepair: () => false } as unknown as Mender;
       await expect(replay(partsOf(log, { mender, isStopping: () => true }))).rejects.toMatchObject({ code: 'CLOSED' });
     });
 
@@ -128,6 +152,7 @@ describe('replay', () => {
       const time = new SimTime();
       let asked = 0;
       const mender = {
+        isBeyondRepair: () => false,
         mend: async () => {
           asked += 1;
           return true;
@@ -147,6 +172,7 @@ describe('replay', () => {
     test('ends where the log ends, once an entry in whose place another was committed is cut away', async () => {
       const { log } = await damaged(2);
       const mender = {
+        isBeyondRepair: () => false,
         mend: async () => {
           log.truncateSuffix(3);
           return true;

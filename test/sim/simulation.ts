@@ -343,18 +343,9 @@ class Simulation {
     });
   }
 
-  /** Groups that the unlucky machine cannot serve: stopped by name, or waiting for an entry that all others have trimmed
-   *  meanwhile, so that nobody can supply it any more. */
+  /** Groups that the unlucky machine cannot serve: stopped by name. */
   #lost(): readonly number[] {
-    const { unlucky } = this.#harm;
-    return [...this.view.groups.values()].flatMap(({ id, replicas }) => {
-      const others = [...replicas.values()].filter(({ node }) => node !== unlucky);
-      const damage = replicas.get(unlucky)?.observed.log.damage ?? [];
-      const isTrimmed = damage.some(({ firstIndex }) =>
-        others.every(({ observed: { log } }) => log.base.index >= firstIndex),
-      );
-      return isTrimmed || this.#stopped.has(`${unlucky}/${id}`) ? [id] : [];
-    });
+    return [...this.view.groups.keys()].filter((id) => this.#stopped.has(`${this.#harm.unlucky}/${id}`));
   }
 
   #isConverged(): boolean {

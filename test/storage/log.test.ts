@@ -1,6 +1,6 @@
 /** A log as its callers see it: what reads answer, what cuts, trims, snapshots and installs leave. */
 import { describe, expect, test } from 'vitest';
-import { isStorageError, type Log, MemoryDisk, type Snapshot } from '../../storage/index.ts';
+import { encodeEntry, isStorageError, type Log, MemoryDisk, type Snapshot } from '../../storage/index.ts';
 import { ModelDisk, seededRandom } from '../support/model-disk.ts';
 import {
   bytesOf,
@@ -338,5 +338,41 @@ describe('repair', () => {
     await again.log.repair(entries[1]!);
     expect(again.log.damage).toEqual([]);
     expect(describeEntries(await readAll(again.log))).toEqual(describeEntries(entries));
+  });
+
+  test('of a tail across terms ends the guesses at them, also in the segment that is sealed next', async () => {
+    const disk = new MemoryDisk();
+    const { log, directory } = await logOf([{ term: 1 }], disk);
+    for (const specs of [[{ term: 1 }, { term: 1 }, { term: 3 }], [{ term: 3 }]]) {
+      log.append(nextEntries(log, specs));
+      await log.flush();
+    }
+    const entries = await readAll(log);
+    const runs = log.termRuns();
+    await directory.close();
+    const path = '/data/logs/0000000001/0000000000000001.segment';
+    const file = await disk.open(path, 'write');
+    const bytes = Buffer.alloc(await file.bytes());
+    await file.read(0, bytes);
+    // The header of entry 2: nothing says any more where the entries behind it begin.
+    await file.write(bytes.indexOf(entries[1]!.headerBytes), [new Uint8Array(8)]);
+    const again = await openLog(disk, { segmentBytes: SEGMENT_BYTES });
+    expect(again.log.damage).toMatchObject([{ firstIndex: 2, lastIndex: 4, where: 'tail' }]);
+    expect(again.log.termAt(2)).toBe(3);
+    const chain = await again.log.chainBefore(2);
+    const foreign = encodeEntry({ ...entries[1]!.header, term: 4, payload: entries[1]!.payload }, chain);
+    expect(await codeOf(() => again.log.repair(foreign))).toBe('OUT_OF_RANGE');
+    for (const [at, terms] of [
+      [1, [1, 3, 3]],
+      [2, [1, 1, 3]],
+      [3, [1, 1, 3]],
+    ] as const) {
+      await again.log.repair(entries[at]!);
+      expect([2, 3, 4].map((index) => again.log.termAt(index))).toEqual(terms);
+    }
+    expect(again.log.termRuns()).toEqual(runs);
+    await again.log.roll();
+    await again.directory.close();
+    expect((await openLog(disk, { segmentBytes: SEGMENT_BYTES })).log.termRuns()).toEqual(runs);
   });
 });

@@ -105,7 +105,7 @@ export class Replica {
         directory,
         cacheBudget: new CacheBudget(options.cacheBytesMax ?? 1024 * 1024),
         fetchEntry: async (_groupId, { index }) =>
-          (await fetchEntry?.(index)) ?? { entry: undefined, unheard: ['nobody asked'] },
+          (await fetchEntry?.(index)) ?? { entry: undefined, unheard: ['nobody asked'], isTrimmed: false },
       },
       {
         onStatus: (status) => this.statuses.push(status),
