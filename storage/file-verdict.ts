@@ -89,6 +89,7 @@ export function verdictOn(facts: FileFacts, findings: readonly Finding[]): FileV
 }
 
 export const MENDED = 'a start writes it anew from the sound copy';
+export const FETCHED = 'a node fetches its entries from its peers, and votes on meanwhile';
 export const REFUSES_NODE =
   'the node refuses to start; give the node a new data directory and let it rejoin under a new id';
 export const REFUSES_LOG =

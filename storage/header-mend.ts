@@ -42,8 +42,12 @@ async function readHeader(file: Pick<File, 'read'>): Promise<Uint8Array> {
 }
 
 /** Durable when it resolves. */
-export async function writeHeader(context: LogContext, { path, segmentId, before }: KnownHeader): Promise<void> {
-  const file = await context.disk.open(path, 'write');
+export async function writeHeader(
+  context: LogContext,
+  { path, segmentId, before }: KnownHeader,
+  mode: 'write' | 'create' = 'write',
+): Promise<void> {
+  const file = await context.disk.open(path, mode);
   try {
     await file.write(0, [encodeSegmentHeader({ ...context.own, segmentId, before })]);
     await file.flush();

@@ -110,6 +110,7 @@ export class Log {
     this.scrub = (pace) => scrub(parts, { assertOpen, observe: (event) => options.observe?.(event) }, pace);
     if (recovered.torn !== undefined) options.observe?.({ kind: 'torn-end', ...recovered.torn });
     for (const file of recovered.mended) options.observe?.({ kind: 'mended', file });
+    for (const file of recovered.missing) options.observe?.({ kind: 'missing-segment', file });
     for (const found of this.#damage.list()) {
       options.observe?.({ kind: 'damage', file: found.file, position: found.position, index: found.firstIndex });
     }

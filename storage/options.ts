@@ -8,6 +8,8 @@ export type LogEvent =
   | { readonly kind: 'torn-end'; readonly file: string; readonly position: ByteCount; readonly bytes: ByteCount }
   /** A copy or derived file was damaged and was written anew from what is known elsewhere. */
   | { readonly kind: 'mended'; readonly file: string }
+  /** A sealed segment was not there when the log was opened: its entries are damage, and told of as that too. */
+  | { readonly kind: 'missing-segment'; readonly file: string }
   | { readonly kind: 'damage'; readonly file: string; readonly position: ByteCount; readonly index: number };
 
 /** One-shot timers; storage starts none of its own. */

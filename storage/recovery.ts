@@ -5,7 +5,7 @@
  * starts again from the same judgement.
  *
  * Sealed segments are not read beyond their headers, unless their file is too short or they hold entries above the
- * commit hint, whose points a cut may need.
+ * commit hint, whose points a cut may need. One that is missing is damage of all its entries: it loses no promise.
  */
 import { ActiveSegment } from './active-segment.ts';
 import { DamageList } from './damage.ts';
@@ -20,6 +20,7 @@ import type { LogContext } from './log-context.ts';
 import { type LogPoint, pointAfter, START_POINT, samePoint } from './log-point.ts';
 import { loadManifest, type Manifest, storeManifest } from './manifest.ts';
 import { mendFrames } from './repair.ts';
+import { SEGMENT_HEADER_BYTES } from './segment-header.ts';
 import { type Fault, type ScanResult, scanSegment } from './segment-scan.ts';
 import { createSegment, type SealedFile, Segments } from './segments.ts';
 import { isAside } from './small-file.ts';
@@ -44,6 +45,8 @@ export interface Recovered {
   readonly torn: { readonly file: string; readonly position: ByteCount; readonly bytes: ByteCount } | undefined;
   /** Files that were mended from other copies. */
   readonly mended: readonly string[];
+  /** Sealed segments that were not there: all their entries are damage. */
+  readonly missing: readonly string[];
 }
 
 /** Makes the files of an empty log in a directory that nobody looks at yet. */
@@ -94,7 +97,7 @@ async function attempt(context: LogContext): Promise<Recovered | { readonly mend
     }
     const commitHint = Math.max(manifest.commitHint, active.scan.commitHint);
     const termRuns = joinRuns(manifest, active);
-    const tail = await collectTail(context, manifest, active, commitHint);
+    const tail = await collectTail(context, manifest, active, commitHint, sealed.missing);
     const snapshots = await judgeSnapshots(context, manifest, tail, termRuns);
 
     // From here on files change; everything above only read.
@@ -105,6 +108,8 @@ async function attempt(context: LogContext): Promise<Recovered | { readonly mend
     }
     const mended = [...sealed.badHeaders.map((bad) => bad.path)];
     for (const bad of sealed.badHeaders) await writeHeader(context, bad);
+    // Repair puts entries into a file; until then it is as good as one of zeros. Stopped here, the next open finds that.
+    for (const lost of sealed.missing) await writeHeader(context, lost, 'create');
     if (!active.isHeaderSound) {
       await writeHeader(context, { path: active.path, segmentId: active.segmentId, before: active.before });
       mended.push(active.path);
@@ -137,6 +142,7 @@ async function attempt(context: LogContext): Promise<Recovered | { readonly mend
       snapshotIndexes: snapshots.indexes,
       torn: scan.tornBytes === 0 ? undefined : { file: active.path, position: scan.dataEnd, bytes: scan.tornBytes },
       mended,
+      missing: sealed.missing.map(({ path }) => path),
     };
   } catch (error) {
     await hardState.close();
@@ -175,13 +181,21 @@ async function judgeSealed(
   context: LogContext,
   manifest: Manifest,
   damage: DamageList,
-): Promise<{ files: SealedFile[]; badHeaders: KnownHeader[] }> {
+): Promise<{ files: SealedFile[]; badHeaders: KnownHeader[]; missing: KnownHeader[] }> {
   const files: SealedFile[] = [];
   const badHeaders: KnownHeader[] = [];
+  const missing: KnownHeader[] = [];
   for (const summary of manifest.sealed) {
     const { segmentId, before } = summary;
     const path = segmentPath(context.directory, segmentId);
-    const file = await openListed(context, path, 'read');
+    if ((await context.disk.stat(path)) === undefined) {
+      // Named, and no reason to give the replica up: the manifest knows all that its promises rest on (W15, decision 7).
+      missing.push({ path, segmentId, before });
+      files.push({ summary, fileBytes: SEGMENT_HEADER_BYTES });
+      damage.note({ segmentId, path, isSealed: true }, [allOf(summary)]);
+      continue;
+    }
+    const file = await context.disk.open(path, 'read');
     try {
       const header = { path, segmentId, before };
       if (!(await hasOwnHeader(context, file, header))) badHeaders.push(header);
@@ -195,14 +209,13 @@ async function judgeSealed(
       await file.close();
     }
   }
-  return { files, badHeaders };
+  return { files, badHeaders, missing };
 }
 
-async function openListed(context: LogContext, path: string, mode: 'read' | 'write'): Promise<File> {
-  if ((await context.disk.stat(path)) === undefined) {
-    throw new StorageError('CORRUPT', 'a segment that the manifest lists is missing', { file: path });
-  }
-  return context.disk.open(path, mode, mode === 'write' ? 'durable-writes' : undefined);
+/** A sealed segment of which nothing is left, as a scan of a file of zeros would judge it. */
+function allOf({ before, last, dataEnd, frames }: SegmentSummary): Fault {
+  const position = SEGMENT_HEADER_BYTES;
+  return { position, end: dataEnd, before, after: last, missing: { position, firstSequence: 1, count: frames } };
 }
 
 function scanSealed(
@@ -236,7 +249,11 @@ interface OpenActive {
 async function openActive(context: LogContext, manifest: Manifest): Promise<OpenActive> {
   const { segmentId, before } = manifest.active;
   const path = segmentPath(context.directory, segmentId);
-  const file = await openListed(context, path, 'write');
+  if ((await context.disk.stat(path)) === undefined) {
+    // The end of the log was in it, and so what this replica promised.
+    throw new StorageError('CORRUPT', 'the active segment, which the manifest lists, is missing', { file: path });
+  }
+  const file = await context.disk.open(path, 'write', 'durable-writes');
   try {
     const isHeaderSound = await hasOwnHeader(context, file, { path, segmentId, before });
     const fileBytes = await file.bytes();
@@ -315,16 +332,19 @@ async function collectTail(
   manifest: Manifest,
   active: OpenActive,
   commitHint: LogIndex,
+  missing: readonly KnownHeader[],
 ): Promise<TailPoints> {
   const above = manifest.sealed.filter((summary) => summary.last.index > commitHint);
   const tail = new TailPoints(above[0]?.before ?? active.before);
   for (const summary of above) {
     const path = segmentPath(context.directory, summary.segmentId);
-    const file = await context.disk.open(path, 'read');
-    try {
-      await scanSealed(context, file, path, summary, (point) => tail.push(point));
-    } finally {
-      await file.close();
+    if (!missing.some(({ segmentId }) => segmentId === summary.segmentId)) {
+      const file = await context.disk.open(path, 'read');
+      try {
+        await scanSealed(context, file, path, summary, (point) => tail.push(point));
+      } finally {
+        await file.close();
+      }
     }
     if (tail.last.index < summary.last.index) tail.push(summary.last);
   }

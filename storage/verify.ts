@@ -10,6 +10,7 @@ import { type Disk, joinPath, PAGE_BYTES } from './disk.ts';
 import { DryRunDisk } from './dry-run-disk.ts';
 import { isStorageError } from './errors.ts';
 import {
+  FETCHED,
   type FileFacts,
   type FileVerdict,
   judgeTwin,
@@ -126,9 +127,11 @@ async function* verifyLog(
     else if (snapshotIndexOf(name) !== undefined) yield await verifySnapshot(disk, facts, manifest);
     else yield strange(file, isAside(name), groupId, bytes);
   }
-  for (const id of manifest === undefined ? [] : [...manifest.sealed, manifest.active].map((one) => one.segmentId)) {
-    const file = segmentPath(path, id);
-    if ((await disk.stat(file)) === undefined) yield missing(file, 'segment', groupId, REFUSES_LOG);
+  if (manifest === undefined) return;
+  for (const { segmentId } of [...manifest.sealed, manifest.active]) {
+    const file = segmentPath(path, segmentId);
+    if ((await disk.stat(file)) !== undefined) continue;
+    yield missing(file, 'segment', groupId, segmentId === manifest.active.segmentId ? REFUSES_LOG : FETCHED);
   }
 }
 

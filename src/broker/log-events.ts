@@ -25,6 +25,9 @@ export function reportLogEvent(
     case 'mended':
       env.logger.warn(fields, 'a damaged copy was written anew from what is known elsewhere');
       return;
+    case 'missing-segment':
+      env.logger.error(fields, 'a segment that the manifest lists is missing: its entries are fetched from a peer');
+      return;
     case 'damage':
       metrics.add('logdrive_wal_damage_total');
       env.logger.error(fields, 'stored bytes are damaged: they are kept, and mended from a peer');

@@ -6,7 +6,7 @@
  * In padding one byte in 211 is tried, of cuts one in three, unless LOGDRIVE_TEST_ALL_BYTES is set.
  */
 import { beforeAll, describe, expect, test } from 'vitest';
-import { isStorageError, type Log, type LogEntry } from '../../storage/index.ts';
+import { isStorageError, type Log, type LogEntry, type LogEvent } from '../../storage/index.ts';
 import { ModelDisk } from '../support/model-disk.ts';
 import { bytesOf, describeEntries, nextEntries, type Opened, openLog, readAll } from '../support/storage-fixture.ts';
 
@@ -216,10 +216,60 @@ describe('missing and foreign files', () => {
   }
 
   test('never make the log start empty: the missing piece is named', async () => {
-    for (const name of ['manifest', 'hard-state', '0000000000000001.segment', '0000000000000003.segment']) {
+    for (const name of ['manifest', 'hard-state', '0000000000000003.segment']) {
       expect(await refusal((disk) => disk.remove(`${LOG_PATH}/${name}`))).toBe(`CORRUPT ${LOG_PATH}/${name}`);
     }
     expect(await refusal((disk) => disk.remove('/data/identity'))).toBe('CORRUPT /data/identity');
+  });
+
+  test.each([
+    ['one', [1]],
+    ['all', [1, 2]],
+  ])(
+    'of %s sealed segments are damage of their entries, named, that heals; promises and the end stay',
+    async (_, ids) => {
+      const disk = pristine.afterCrash(0);
+      const gone = ids.map((id) => `${LOG_PATH}/000000000000000${id}.segment`);
+      for (const path of gone) await disk.remove(path);
+      const events: LogEvent[] = [];
+      const opened = await openLog(disk, { segmentBytes: SEGMENT_BYTES, observe: (event) => events.push(event) });
+      const { log } = opened;
+      expect(events.flatMap((event) => (event.kind === 'missing-segment' ? event.file : []))).toEqual(gone);
+      expect([log.lastIndex, log.hardState]).toEqual([entries.length, { term: 3, votedFor: 'n2' }]);
+      expect(log.damage.map(({ file, where }) => [file, where])).toEqual(gone.map((file) => [file, 'sealed']));
+      const found = await readEach(log, 'missing');
+      const isLost = (index: number): boolean =>
+        log.damage.some(({ firstIndex, lastIndex }) => firstIndex <= index && index <= lastIndex);
+      expect(found).toEqual(texts.map((text, i) => (isLost(i + 1) ? undefined : text)));
+      // Opened again before anything was repaired, it is judged the same.
+      const { damage } = log;
+      await opened.directory.close();
+      const again = await openLog(disk.afterCrash(3), { segmentBytes: SEGMENT_BYTES });
+      expect(again.log.damage).toEqual(damage);
+      await again.directory.close();
+      const last = disk.afterCrash(4);
+      await assertHeals(await openLog(last, { segmentBytes: SEGMENT_BYTES }), last, 'missing');
+    },
+  );
+
+  test('of a sealed segment are judged the same after a stop at any call of the start that finds it', async () => {
+    const disk = pristine.afterCrash(0);
+    await disk.remove(`${LOG_PATH}/0000000000000001.segment`);
+    await disk.syncDirectory(LOG_PATH);
+    for (let stopAt = 1; ; stopAt += 1) {
+      const stopping = disk.afterCrash(stopAt, { onCall: ({ number }) => (number === stopAt ? 'stop' : undefined) });
+      const isOver = await Promise.race([
+        openLog(stopping, { segmentBytes: SEGMENT_BYTES }).then(() => true),
+        stopping.stopped.then(() => false),
+      ]);
+      const { log, directory } = await openLog(stopping.afterCrash(stopAt), { segmentBytes: SEGMENT_BYTES });
+      expect(
+        log.damage.map(({ firstIndex }) => firstIndex),
+        `stop at ${stopAt}`,
+      ).toEqual([1]);
+      await directory.close();
+      if (isOver) break;
+    }
   });
 
   test('of another log, or swapped within this one, are refused', async () => {
