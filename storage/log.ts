@@ -19,7 +19,7 @@ import type { LogPoint } from './log-point.ts';
 import { LogReader } from './log-reader.ts';
 import { LogState } from './log-state.ts';
 import { type LogOptions, limitsOf } from './options.ts';
-import type { Recovered } from './recovery.ts';
+import { eventsOf, type Recovered } from './recovery.ts';
 import { mendFrames, repairEntry } from './repair.ts';
 import { type RewritePlan, Rewriter, type Rewritten } from './rewrite.ts';
 import { type Pace, scrub } from './scrub.ts';
@@ -108,12 +108,7 @@ export class Log {
       writing: (work) => this.#orFail(work),
     });
     this.scrub = (pace) => scrub(parts, { assertOpen, observe: (event) => options.observe?.(event) }, pace);
-    if (recovered.torn !== undefined) options.observe?.({ kind: 'torn-end', ...recovered.torn });
-    for (const file of recovered.mended) options.observe?.({ kind: 'mended', file });
-    for (const file of recovered.missing) options.observe?.({ kind: 'missing-segment', file });
-    for (const found of this.#damage.list()) {
-      options.observe?.({ kind: 'damage', file: found.file, position: found.position, index: found.firstIndex });
-    }
+    for (const event of eventsOf(recovered)) options.observe?.(event);
   }
 
   get groupId(): GroupId {

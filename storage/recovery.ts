@@ -19,6 +19,7 @@ import { IndexTable } from './index-table.ts';
 import type { LogContext } from './log-context.ts';
 import { type LogPoint, pointAfter, START_POINT, samePoint } from './log-point.ts';
 import { loadManifest, type Manifest, storeManifest } from './manifest.ts';
+import type { LogEvent } from './options.ts';
 import { mendFrames } from './repair.ts';
 import { SEGMENT_HEADER_BYTES } from './segment-header.ts';
 import { type Fault, type ScanResult, scanSegment } from './segment-scan.ts';
@@ -47,6 +48,18 @@ export interface Recovered {
   readonly mended: readonly string[];
   /** Sealed segments that were not there: all their entries are damage. */
   readonly missing: readonly string[];
+}
+
+/** What the start of a log found, to be told. */
+export function eventsOf({ torn, mended, missing, damage }: Recovered): LogEvent[] {
+  return [
+    ...(torn === undefined ? [] : [{ kind: 'torn-end', ...torn } as const]),
+    ...mended.map((file) => ({ kind: 'mended', file }) as const),
+    ...missing.map((file) => ({ kind: 'missing-segment', file }) as const),
+    ...damage.list().map(({ file, position, firstIndex: index }) => {
+      return { kind: 'damage', file, position, index } as const;
+    }),
+  ];
 }
 
 /** Makes the files of an empty log in a directory that nobody looks at yet. */
