@@ -1,5 +1,6 @@
 /** How a cluster is born once, whatever stops in the middle and whoever takes itself for the founder. */
 import { afterEach, describe, expect, test } from 'vitest';
+import { MemoryDisk } from '../../storage/index.ts';
 import { ModelDisk } from '../support/model-disk.ts';
 import { batchOf, SimCluster } from './support/sim-cluster.ts';
 
@@ -134,5 +135,43 @@ describe('a founder', () => {
     await cluster.until(() => clusterIds(cluster).every((id) => id !== undefined), 'the other one is told');
     await cluster.ready();
     await cluster.createTopic('t', {}, 'n3');
+  });
+});
+
+describe('two of three nodes whose disks were emptied', () => {
+  const ORDERS = [
+    ['n1', 'n2', 'n3'],
+    ['n1', 'n3', 'n2'],
+    ['n2', 'n1', 'n3'],
+    ['n2', 'n3', 'n1'],
+    ['n3', 'n1', 'n2'],
+    ['n3', 'n2', 'n1'],
+  ] as const;
+  const cases = THREE.flatMap((survivor) => ORDERS.map((order) => ({ survivor, order: order.join(', ') })));
+
+  test.each(cases)('form no new cluster: $survivor is left, started $order', async ({ survivor, order }) => {
+    const cluster = made();
+    for (const id of THREE) await cluster.start(id);
+    await expectBorn(cluster);
+    const [born] = clusterIds(cluster);
+    for (const id of THREE) await cluster.stop(id);
+    const wiped = THREE.filter((id) => id !== survivor);
+    for (const id of wiped) {
+      cluster.node(id).disk = new MemoryDisk();
+      cluster.node(id).lines.length = 0;
+    }
+    for (const id of order.split(', ')) {
+      await cluster.start(id);
+      await cluster.time.advance(3_000);
+      for (const other of wiped) expect(cluster.nodes.get(other)?.broker?.cluster().clusterId).toBeUndefined();
+    }
+    expect(cluster.broker(survivor).cluster().clusterId).toBe(born);
+    // Whichever end of a link is told, what to do about each of them is said.
+    const words = [...cluster.nodes.values()].flatMap(({ lines }) => lines.map(({ message }) => message));
+    for (const id of wiped) {
+      expect(words).toContainEqual(
+        expect.stringMatching(new RegExp(`node ${id} has a new disk.*logdrive cluster replace`)),
+      );
+    }
   });
 });
