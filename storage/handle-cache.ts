@@ -4,6 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import type { Disk, File } from './disk.ts';
+import { isOutOfHandles } from './system-error.ts';
 
 interface Handle {
   readonly opening: Promise<File>;
@@ -60,11 +61,23 @@ export class HandleCache {
   #take(path: string): Handle {
     let handle = this.#handles.get(path);
     this.#handles.delete(path);
-    handle ??= { opening: this.#disk.open(path, 'read'), users: 0, isDropped: false };
+    handle ??= { opening: this.#open(path), users: 0, isDropped: false };
     handle.users++;
     this.#handles.set(path, handle);
     if (this.#handles.size > this.#openMax) this.#evict();
     return handle;
+  }
+
+  /** Out of handles (F42): those that nobody uses are given up, and it is tried once more. */
+  async #open(path: string): Promise<File> {
+    try {
+      return await this.#disk.open(path, 'read');
+    } catch (error) {
+      if (!isOutOfHandles(error)) throw error;
+      const idle = [...this.#handles].filter(([, { users }]) => users === 0);
+      for (const [other] of idle) await this.drop(other);
+      return this.#disk.open(path, 'read');
+    }
   }
 
   #evict(): void {

@@ -22,15 +22,9 @@ import {
 } from './disk.ts';
 import { StorageError } from './errors.ts';
 import { acquireLock, type LockFiles, lockHolder, type ProcessStamp } from './lock.ts';
+import { diskError } from './system-error.ts';
 
 const IS_LINUX = process.platform === 'linux';
-
-/** FULL for a full disk or quota, IO for the rest; the operating system's error is the cause. */
-function diskError(error: unknown, action: string, file: string): StorageError {
-  const code = (error as NodeJS.ErrnoException | undefined)?.code;
-  const isFull = code === 'ENOSPC' || code === 'EDQUOT';
-  return new StorageError(isFull ? 'FULL' : 'IO', `${action} failed: ${code ?? String(error)}`, { file, cause: error });
-}
 
 function hasCode(error: unknown, code: string): boolean {
   return (error as NodeJS.ErrnoException | undefined)?.code === code;
@@ -130,7 +124,7 @@ export class NodeDisk implements Disk {
     const { O_RDONLY, O_RDWR, O_CREAT, O_EXCL, O_NOFOLLOW, O_DSYNC } = fs.constants;
     const isSynchronous = IS_LINUX && mode !== 'read' && hint === 'durable-writes';
     const flags = mode === 'read' ? O_RDONLY : mode === 'write' ? O_RDWR : O_RDWR | O_CREAT | O_EXCL;
-    const fd = await call<number>('open', path, (done) =>
+    const fd = await call<number>(mode === 'read' ? 'open' : 'open to write', path, (done) =>
       fs.open(path, flags | O_NOFOLLOW | (isSynchronous ? O_DSYNC : 0), 0o600, done),
     );
     return new NodeFile(path, fd, isSynchronous);

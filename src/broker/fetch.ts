@@ -6,6 +6,7 @@
 import type { Env } from '../env.ts';
 import type { Partition, Unreadable } from '../partition/index.ts';
 import { LogError, READ_BYTES_MAX, READ_LEVEL_MS, splitBatches, WAIT_MS_MAX } from '../protocol/index.ts';
+import { overloaded } from './admission.ts';
 import { describeLost } from './damage-report.ts';
 import type { Host } from './host.ts';
 import { decodeCall, encodeCall, type ReadAnswer, type ReadCall, type ReadIndexCall } from './peer-calls.ts';
@@ -170,6 +171,7 @@ export class Fetch implements WindowReads {
         return outcome.offset;
       case 'closed':
         throw this.#closed();
+      case 'busy':
       case 'damaged':
         throw this.#unreadable(route, `at time ${timestampMs}`, {}, outcome);
       default:
@@ -222,6 +224,7 @@ export class Fetch implements WindowReads {
         throw new LogError('NOT_YET', 'The range moved while it was read.', { details: { offset } });
       case 'closed':
         throw this.#closed();
+      case 'busy':
       case 'damaged':
         throw this.#unreadable(route, `at offset ${offset}`, { offset }, outcome);
       default:
@@ -237,6 +240,7 @@ export class Fetch implements WindowReads {
   #unreadable(route: Route, where: string, details: { readonly offset?: number }, unreadable: Unreadable): LogError {
     const { file, position } = unreadable;
     const { name } = route.topic;
+    if (unreadable.kind === 'busy') return overloaded(`too many files are open on this node to read from ${file}`);
     const what = `Stored bytes of topic "${name}" ${where} are damaged on this node, and no peer could supply them.`;
     const place = { ...(file === undefined ? {} : { file }), ...(position === undefined ? {} : { position }) };
     return new LogError('STORAGE_CORRUPT', what, { details: { topic: name, ...details, ...place } });

@@ -3,14 +3,23 @@
  * never below the log start, and never a byte that fails its checksum: a damaged entry is fetched from a peer and put
  * back first, or the read fails by name (W24, design 5 "Repair").
  */
-import { type Log, type LogEntry, type LogIndex, type Offset, StorageError, type Term } from '../../storage/index.ts';
+import {
+  isOutOfHandles,
+  type Log,
+  type LogEntry,
+  type LogIndex,
+  type Offset,
+  StorageError,
+  type Term,
+} from '../../storage/index.ts';
 import { CommitFeed, type FeedWaiter, type WakeReason } from './commit-feed.ts';
 import type { PartitionState } from './state.ts';
 import type { TailCache } from './tail-cache.ts';
 
 /** Stored bytes that cannot be served. */
 export interface Unreadable {
-  readonly kind: 'damaged';
+  /** 'busy': too many files are open, which says nothing of the bytes, and passes. */
+  readonly kind: 'damaged' | 'busy';
   readonly file: string | undefined;
   readonly position: number | undefined;
 }
@@ -165,6 +174,7 @@ export class Reads {
         const { code, index, file, position } = error;
         if (code === 'CORRUPT' && index !== undefined && (await this.#parts.repair(index))) continue;
         // A disk that cannot read its bytes back has damaged them as far as a reader is concerned (F36).
+        if (isOutOfHandles(error)) return { kind: 'busy', file, position };
         if (code === 'CORRUPT' || code === 'IO') return { kind: 'damaged', file, position };
         throw error;
       }

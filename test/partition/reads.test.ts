@@ -132,6 +132,15 @@ describe('a read', () => {
     expect(made.repaired).toEqual([]);
   });
 
+  test('that finds too many files open says nothing of the bytes', async () => {
+    const made = bench();
+    const cause = Object.assign(new Error('EMFILE'), { code: 'EMFILE' });
+    made.failures.push(new StorageError('IO', 'open failed', { file: '/x', cause }));
+    expect(await made.reads.read(0, 1)).toMatchObject({ kind: 'busy', file: '/x' });
+    expect(made.repaired).toEqual([]);
+    expect(await made.reads.read(0, 1)).toMatchObject({ kind: 'batches' });
+  });
+
   test('of bytes that a newer version wrote is no outcome but an error', async () => {
     const made = bench();
     made.failures.push(new StorageError('UNSUPPORTED', 'new'));

@@ -80,6 +80,24 @@ describe('errors of the system', () => {
     }
   });
 
+  test('say what they mean, for whoever reads the last line of a log', async () => {
+    vi.spyOn(fs, 'fsync').mockImplementation(((_: number, done: Written) =>
+      done(Object.assign(new Error('EROFS'), { code: 'EROFS' }), 0)) as unknown as typeof fs.fsync);
+    await expect(file.flush()).rejects.toThrow(/^fsync failed: EROFS \(the file system is read-only.* in .*file$/);
+  });
+
+  test.each(['EMFILE', 'ENFILE'])(
+    'of %s are FULL for a file to write to, which waits, and IO for one to read',
+    async (code) => {
+      vi.spyOn(fs, 'open').mockImplementation(((...args: unknown[]) =>
+        (args.at(-1) as Written)(Object.assign(new Error(code), { code }), 0)) as unknown as typeof fs.open);
+      const disk = new NodeDisk();
+      await expect(disk.open(path, 'write')).rejects.toMatchObject({ code: 'FULL', cause: { code } });
+      await expect(disk.open(path, 'create')).rejects.toMatchObject({ code: 'FULL', cause: { code } });
+      await expect(disk.open(path, 'read')).rejects.toMatchObject({ code: 'IO', cause: { code } });
+    },
+  );
+
   test('a file that is a symbolic link is not followed', async () => {
     fs.symlinkSync(path, join(directory, 'link'));
     await expect(new NodeDisk().open(join(directory, 'link'), 'read')).rejects.toMatchObject({ code: 'IO' });

@@ -2,6 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { FlushScheduler } from '../../storage/flush-scheduler.ts';
 import { HandleCache } from '../../storage/handle-cache.ts';
+import { MemoryDisk, StorageError } from '../../storage/index.ts';
 import { ModelDisk } from '../support/model-disk.ts';
 
 /** Work that ends when it is told to. */
@@ -120,5 +121,31 @@ describe('open files', () => {
     await expect(cache.use('/d/a', (file) => file.bytes())).rejects.toMatchObject({ code: 'IO' });
     await (await disk.open('/d/a', 'create')).close();
     expect(await cache.use('/d/a', (file) => file.bytes())).toBe(0);
+  });
+});
+
+describe('too many open files', () => {
+  test('are answered by giving up the handles that nobody uses, once', async () => {
+    let free = 3;
+    const disk = new MemoryDisk();
+    for (const name of ['a', 'b', 'c', 'd', 'e']) await (await disk.open(`/${name}`, 'create')).close();
+    const open = disk.open.bind(disk);
+    const cause = Object.assign(new Error('EMFILE'), { code: 'EMFILE' });
+    disk.open = async (path, mode) => {
+      if (free === 0) throw new StorageError('IO', 'open failed', { file: path, cause });
+      free--;
+      const file = await open(path, mode);
+      file.close = async () => void free++;
+      return file;
+    };
+    const handles = new HandleCache(disk, 100);
+    for (const name of ['a', 'b', 'c', 'd', 'e']) await handles.use(`/${name}`, (file) => file.bytes());
+    expect(handles.size).toBeLessThanOrEqual(3);
+    // All of them in use: nothing is left to give up, and the failure is the caller's; it is not remembered.
+    const nested = handles.use('/a', () =>
+      handles.use('/b', () => handles.use('/c', () => handles.use('/d', (file) => file.bytes()))),
+    );
+    await expect(nested).rejects.toMatchObject({ code: 'IO', cause: { code: 'EMFILE' } });
+    expect(await handles.use('/d', (file) => file.bytes())).toBe(0);
   });
 });

@@ -1,0 +1,39 @@
+/**
+ * Errors of the operating system as StorageErrors: which of them mean that there is no room, and what the others mean, in
+ * words for whoever reads the last line of a log.
+ */
+import { StorageError } from './errors.ts';
+
+const MEANINGS: Readonly<Record<string, string>> = {
+  EACCES: 'this process may not',
+  EDQUOT: 'the quota is used up',
+  EFBIG: 'the file would grow beyond the limit for files',
+  EIO: 'the medium failed',
+  EMFILE: 'this process has too many open files; raise its limit (ulimit -n)',
+  ENFILE: 'the system has too many open files',
+  ENOSPC: 'no space or no inode is left on the device',
+  EROFS: 'the file system is read-only, perhaps since it met an error: see the log of the kernel',
+};
+
+/**
+ * FULL where nothing was written and there may be room later: a full disk or quota, and a file to be written to that
+ * cannot be opened because too many are. IO for the rest. The operating system's error is the cause.
+ */
+export function diskError(error: unknown, action: string, file: string): StorageError {
+  const code = codeOf(error);
+  const isFull = code === 'ENOSPC' || code === 'EDQUOT' || (action === 'open to write' && isOutOfHandles(error));
+  const meaning = MEANINGS[code ?? ''];
+  const what = `${action} failed: ${code ?? String(error)}${meaning === undefined ? '' : ` (${meaning})`}`;
+  return new StorageError(isFull ? 'FULL' : 'IO', what, { file, cause: error });
+}
+
+/** Too many files are open: it says nothing of the file that was to be opened, and passes. */
+export function isOutOfHandles(error: unknown): boolean {
+  const code = error instanceof StorageError ? codeOf(error.cause) : codeOf(error);
+  return code === 'EMFILE' || code === 'ENFILE';
+}
+
+function codeOf(error: unknown): string | undefined {
+  const code = (error as { readonly code?: unknown } | undefined)?.code;
+  return typeof code === 'string' ? code : undefined;
+}
