@@ -95,7 +95,7 @@ describe('a write that fails for another reason than room', () => {
     await node.server.stop();
     // What the supervisor starts again finds what was acknowledged.
     const again = await start(node.dataDir);
-    const read = await fetch(`${again.server.httpUrl}/v1/topics/t/records?offset=0`);
+    const read = await fetch(`${again.server.httpUrl}/v1/topics/t/records?offset=0&level=linearizable`);
     expect(await read.text()).toContain('kept');
     await again.server.stop();
   });
