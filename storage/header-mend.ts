@@ -3,10 +3,16 @@
  * is known from the manifest, so it is derived data; recovery and the scrub mend it.
  */
 import type { File } from './disk.ts';
-import { isUnreadable, StorageError } from './errors.ts';
+import { isUnreadable } from './errors.ts';
 import type { LogContext } from './log-context.ts';
-import { type LogPoint, samePoint } from './log-point.ts';
-import { assertOwn, decodeSegmentHeader, encodeSegmentHeader, SEGMENT_HEADER_BYTES } from './segment-header.ts';
+import type { LogPoint } from './log-point.ts';
+import {
+  assertOwn,
+  decodeSegmentHeader,
+  encodeSegmentHeader,
+  isInPlace,
+  SEGMENT_HEADER_BYTES,
+} from './segment-header.ts';
 
 /** What the manifest says of a segment's header. */
 export interface KnownHeader {
@@ -15,7 +21,7 @@ export interface KnownHeader {
   readonly before: LogPoint;
 }
 
-/** Whether the header is sound; FOREIGN when it is and says something else than the manifest. */
+/** Whether the header is sound and in its place. @throws StorageError FOREIGN for a segment of another log. */
 export async function hasOwnHeader(
   context: LogContext,
   file: Pick<File, 'read'>,
@@ -23,11 +29,8 @@ export async function hasOwnHeader(
 ): Promise<boolean> {
   const header = decodeSegmentHeader(await readHeader(file), path);
   if (header === undefined) return false;
-  assertOwn(header, context.own, segmentId, path);
-  if (!samePoint(header.before, before)) {
-    throw new StorageError('FOREIGN', `a segment that begins behind index ${header.before.index}`, { file: path });
-  }
-  return true;
+  assertOwn(header, context.own, path);
+  return isInPlace(header, segmentId, before);
 }
 
 /** The header's bytes; none when the medium cannot give them back, which is as bad as giving wrong ones. */

@@ -211,10 +211,12 @@ async function judgeSealed(
     const file = await context.disk.open(path, 'read');
     try {
       const header = { path, segmentId, before };
-      if (!(await hasOwnHeader(context, file, header))) badHeaders.push(header);
+      const isHeaderSound = await hasOwnHeader(context, file, header);
+      if (!isHeaderSound) badHeaders.push(header);
       const fileBytes = await file.bytes();
       files.push({ summary, fileBytes });
-      if (fileBytes < summary.dataEnd) {
+      // A header that is not its own: the rest may be another segment's as well. Else the bytes are read when needed.
+      if (fileBytes < summary.dataEnd || !isHeaderSound) {
         const scan = await scanSealed(context, file, path, summary, () => undefined);
         damage.note({ segmentId, path, isSealed: true }, scan.faults);
       }

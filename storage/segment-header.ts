@@ -16,7 +16,7 @@ import { PAGE_BYTES } from './disk.ts';
 import { decodeEnvelope, type EnvelopeKind, encodeEnvelope } from './envelope.ts';
 import { StorageError } from './errors.ts';
 import { FieldReader, FieldWriter, fromHex, toHex } from './fields.ts';
-import { type LogPoint, readPoint, writePoint } from './log-point.ts';
+import { type LogPoint, readPoint, samePoint, writePoint } from './log-point.ts';
 import type { GroupId } from './types.ts';
 
 /** Where the first frame begins. */
@@ -64,15 +64,19 @@ export function decodeSegmentHeader(block: Uint8Array, file: string): SegmentHea
   return header;
 }
 
-/** Throws FOREIGN when a sound header belongs elsewhere. */
-export function assertOwn(header: SegmentHeader, own: LogIdentity, segmentId: number, file: string): void {
+/** Throws FOREIGN when a sound header is of another cluster, log or disk: somebody put that file there. */
+export function assertOwn(header: SegmentHeader, own: LogIdentity, file: string): void {
   const differences = [
     header.clusterId === own.clusterId ? '' : `cluster ${header.clusterId} instead of ${own.clusterId}`,
     header.groupId === own.groupId ? '' : `group ${header.groupId} instead of ${own.groupId}`,
     header.diskUuid === own.diskUuid ? '' : `disk ${header.diskUuid} instead of ${own.diskUuid}`,
-    header.segmentId === segmentId ? '' : `segment ${header.segmentId} instead of ${segmentId}`,
   ].filter((difference) => difference !== '');
   if (differences.length > 0) {
     throw new StorageError('FOREIGN', `this segment belongs elsewhere: ${differences.join(', ')}`, { file });
   }
+}
+
+/** Whether a header of this log is the one of that place; another one came there by a misdirected write (F48). */
+export function isInPlace(header: SegmentHeader, segmentId: number, before: LogPoint): boolean {
+  return header.segmentId === segmentId && samePoint(header.before, before);
 }

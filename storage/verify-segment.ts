@@ -13,8 +13,9 @@ import {
   verdictOn,
 } from './file-verdict.ts';
 import { readFooter, sameSummary } from './footer.ts';
+import type { LogPoint } from './log-point.ts';
 import type { Manifest } from './manifest.ts';
-import { assertOwn, decodeSegmentHeader, type LogIdentity, SEGMENT_HEADER_BYTES } from './segment-header.ts';
+import { assertOwn, decodeSegmentHeader, isInPlace, type LogIdentity, SEGMENT_HEADER_BYTES } from './segment-header.ts';
 import { scanFrames } from './segment-scan.ts';
 import type { ByteCount, LogIndex } from './types.ts';
 
@@ -39,7 +40,7 @@ export async function verifySegment(
   try {
     const header = new Uint8Array(SEGMENT_HEADER_BYTES);
     const count = await file.read(0, header);
-    findings.push(...judgeHeader(header.subarray(0, count), manifest, segmentId, facts.file));
+    findings.push(...judgeHeader(header.subarray(0, count), manifest, { segmentId, before }, facts.file));
     const { diskUuid, groupId } = manifest;
     const target = { file, path: facts.file, diskUuid, groupId, segmentId, before, proven: end };
     const frames = scanFrames({ ...target, end: end?.dataEnd ?? facts.bytes });
@@ -71,12 +72,18 @@ export async function verifySegment(
   return verdictOn({ ...whole, entries }, findings);
 }
 
-function judgeHeader(block: Uint8Array, own: LogIdentity, segmentId: number, file: string): Finding[] {
+function judgeHeader(
+  block: Uint8Array,
+  own: LogIdentity,
+  place: { readonly segmentId: number; readonly before: LogPoint },
+  file: string,
+): Finding[] {
   try {
     const header = decodeSegmentHeader(block, file);
-    if (header !== undefined) assertOwn(header, own, segmentId, file);
-    const remedy = 'a start writes it anew from the manifest';
-    return header === undefined ? [{ state: 'mendable', position: 0, what: 'its header is damaged', remedy }] : [];
+    if (header !== undefined) assertOwn(header, own, file);
+    if (header !== undefined && isInPlace(header, place.segmentId, place.before)) return [];
+    const what = header === undefined ? 'its header is damaged' : `its header is of segment ${header.segmentId}`;
+    return [{ state: 'mendable', position: 0, what, remedy: 'a start writes it anew from the manifest' }];
   } catch (error) {
     return [refusal(error, REFUSES_LOG)];
   }

@@ -188,8 +188,10 @@ export class Lab implements AsyncDisposable {
   }
 
   async #end(): Promise<void> {
+    const abandoned = this.load.abandon();
     for (const { node } of this.nodes) node.resume();
     await Promise.all(this.nodes.map(({ node }) => node.kill()));
+    await abandoned;
     await Promise.all(this.relays.map((relay) => relay.close()));
     for (const { disk } of this.nodes) await disk.close();
     await rm(this.#dir, { recursive: true, force: true });

@@ -95,6 +95,14 @@ export class Load {
     return code;
   }
 
+  /** Ends everything at once; nobody wants to know any more. */
+  async abandon(): Promise<void> {
+    this.#isWriting = false;
+    this.#isReading = false;
+    await Promise.all(this.#clients.map((client) => client.close().catch(() => undefined)));
+    await Promise.allSettled([...this.#writers, ...this.#readers]);
+  }
+
   get #mayWrite(): boolean {
     return this.#isWriting && this.acked < this.#options.recordsMax;
   }
@@ -119,7 +127,7 @@ export class Load {
         );
         inFlight.add(sending);
         void sending.finally(() => inFlight.delete(sending));
-        if (inFlight.size >= PIPELINE) await Promise.race(inFlight);
+        if (inFlight.size >= PIPELINE) await Promise.all(inFlight);
       }
       await Promise.all(inFlight);
       await producer.close().catch(() => undefined);
@@ -136,6 +144,8 @@ export class Load {
       }
       const values = Array.from({ length: BATCH_RECORDS }, (_, at) => `${name}-${call}-${at}`);
       const op = this.history.begin({ kind: 'append', client: name, partition: this.#partition, values });
+      // Batches are for the count; single records, sent as fast as they are answered, are for the load.
+      await pause();
       await topic.appendBatch(values.map((value) => ({ value: encode(value) }))).then(
         ({ offset }) => this.#acked(op, offset, values.length),
         (error: unknown) => this.#failed(op, error),

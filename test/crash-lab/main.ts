@@ -18,7 +18,7 @@ import { type EpisodeReport, GROUPS, isGood, type LabReport, renderReport } from
 
 const FAULTS_PER_EPISODE = 6;
 /** Keeps the history of an episode within some hundred MB. */
-const RECORDS_MAX = 120_000;
+const RECORDS_MAX = 300_000;
 
 const EXIT_INTERRUPTED = 130;
 

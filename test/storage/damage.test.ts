@@ -272,17 +272,27 @@ describe('missing and foreign files', () => {
     }
   });
 
-  test('of another log, or swapped within this one, are refused', async () => {
+  test('swapped within this log, sealed segments are damage of all their entries', async () => {
     const [first, second] = ['0000000000000001', '0000000000000002'].map((id) => `${LOG_PATH}/${id}.segment`);
-    const swap = async (disk: ModelDisk) => {
-      await disk.rename(first!, `${first}.x`);
-      await disk.rename(second!, first!);
-      await disk.rename(`${first}.x`, second!);
-    };
-    expect(await refusal(swap)).toBe(`FOREIGN ${first}`);
+    const disk = pristine.afterCrash(0);
+    await disk.rename(first!, `${first}.x`);
+    await disk.rename(second!, first!);
+    await disk.rename(`${first}.x`, second!);
+    const { directory, log } = await openLog(disk, { segmentBytes: SEGMENT_BYTES });
+    const files = new Set(log.damage.map(({ file }) => file));
+    expect([...files].sort()).toEqual([first, second]);
+    const damaged = log.damage.reduce((sum, { firstIndex, lastIndex }) => sum + lastIndex - firstIndex + 1, 0);
+    expect(log.damage[0]!.firstIndex).toBe(1);
+    expect(damaged).toBe(Math.max(...log.damage.map(({ lastIndex }) => lastIndex)));
+    await directory.close();
+    await assertHeals(await openLog(disk, { segmentBytes: SEGMENT_BYTES }), disk, 'swapped');
+  });
+
+  test('of another log are refused', async () => {
+    const first = `${LOG_PATH}/0000000000000001.segment`;
     const other = await openLog(new ModelDisk(), { groupId: 2, segmentBytes: SEGMENT_BYTES });
     await other.directory.close();
-    for (const path of [`${LOG_PATH}/manifest`, `${LOG_PATH}/hard-state`, first!]) {
+    for (const path of [`${LOG_PATH}/manifest`, `${LOG_PATH}/hard-state`, first]) {
       const otherDisk = new ModelDisk();
       const opened = await openLog(otherDisk, { groupId: 2, segmentBytes: SEGMENT_BYTES });
       await opened.directory.close();
