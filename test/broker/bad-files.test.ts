@@ -175,23 +175,13 @@ describe('a stopped node comes back whole from', () => {
   });
 });
 
-test('two swapped segment files stop the partition on that node, by name, and are as before once put back', async () => {
+test('two swapped segment files are damage of all their entries, and heal', async () => {
   const cluster = await filled();
   const [first, second] = await segmentsOf(cluster, 'n2', LOG);
-  const swap = async (): Promise<void> => {
-    const [a, b] = [await fileBytes(cluster, 'n2', first!), await fileBytes(cluster, 'n2', second!)];
-    await putFile(cluster, 'n2', first!, b);
-    await putFile(cluster, 'n2', second!, a);
-  };
   await cluster.stop('n2');
-  await swap();
-  await cluster.start('n2');
-  await cluster.time.advance(2_000);
-  expect(report(cluster, 'n2')).toMatch(/stopped groups: 1 \(this segment belongs elsewhere: segment 2 instead of 1/);
-  expect(report(cluster, 'n2')).toContain(first);
-  for (const id of ['n1', 'n3']) await expectAll(cluster, id);
-  await cluster.stop('n2');
-  await swap();
+  const [a, b] = [await fileBytes(cluster, 'n2', first!), await fileBytes(cluster, 'n2', second!)];
+  await putFile(cluster, 'n2', first!, b);
+  await putFile(cluster, 'n2', second!, a);
   await cluster.start('n2');
   await expectWhole(cluster);
 });
