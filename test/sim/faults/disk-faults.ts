@@ -1,23 +1,46 @@
 /** Faults of disks (reliability F30-F41, F43-F48, F55-F57). Which machine may be hurt how far: harm.ts. */
+import { FRAME_MAGIC } from '../../../storage/frame.ts';
+import { SEGMENT_HEADER_BYTES } from '../../../storage/segment-header.ts';
 import type { Prng } from '../../raft/support/prng.ts';
 import { awhile, type Fault, type FaultWorld } from './fault.ts';
 
 const PAGE = 4096;
 
-/** Segments of the unlucky machine that are sealed, of groups that can spare its copy. */
-function sealedSegments({ cluster, harm }: FaultWorld): string[] {
-  const { disk } = cluster.node(harm.unlucky);
-  const spare = new Set(harm.spareGroups().map((group) => String(group).padStart(10, '0')));
-  const segments = disk
-    .files()
-    .filter((path) => path.endsWith('.segment') && spare.has(path.split('/').at(-2)!))
-    .sort();
-  const active = new Map(segments.map((path) => [path.slice(0, path.lastIndexOf('/')), path]));
-  return segments.filter((path) => active.get(path.slice(0, path.lastIndexOf('/'))) !== path);
+/** Where the last frame of a segment begins; 0 when there is none. */
+function lastFrameOf(bytes: Uint8Array): number {
+  const magic = Buffer.alloc(4);
+  magic.writeUInt32LE(FRAME_MAGIC);
+  // The checksum stands in front of the magic (storage/frame.ts).
+  return Math.max(0, Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).lastIndexOf(magic) - 4);
 }
 
-function damage(world: FaultWorld, random: Prng, change: (bytes: Uint8Array) => void): boolean {
-  const files = sealedSegments(world);
+/** Files of the unlucky machine, of groups that can spare its copy. */
+function spareFiles({ cluster, harm }: FaultWorld, suffix: string): string[] {
+  const { disk } = cluster.node(harm.unlucky);
+  const spare = new Set(harm.spareGroups().map((group) => String(group).padStart(10, '0')));
+  return disk
+    .files()
+    .filter((path) => path.endsWith(suffix) && spare.has(path.split('/').at(-2)!))
+    .sort();
+}
+
+/** The last segment of each log: the one that is written, or about to be. */
+function activeSegments(segments: readonly string[]): string[] {
+  return [...new Map(segments.map((path) => [path.slice(0, path.lastIndexOf('/')), path])).values()];
+}
+
+function sealedSegments(world: FaultWorld): string[] {
+  const segments = spareFiles(world, '.segment');
+  const active = new Set(activeSegments(segments));
+  return segments.filter((path) => !active.has(path));
+}
+
+function damage(
+  world: FaultWorld,
+  random: Prng,
+  change: (bytes: Uint8Array) => void,
+  files: readonly string[] = sealedSegments(world),
+): boolean {
   if (files.length === 0) return false;
   const node = world.cluster.node(world.harm.unlucky);
   node.weather.isDamaged = true;
@@ -36,6 +59,40 @@ export const DISK_FAULTS: readonly Fault[] = [
       damage(world, random, (bytes) => {
         bytes[random.below(bytes.length)]! ^= 1 << random.below(8);
       }),
+  },
+  {
+    // Between two frames of the segment being written: what follows proves that this is no torn end (W9). Damage to the
+    // last frame may be one, and then takes back what was acknowledged.
+    name: 'active-rot',
+    everyMs: 900,
+    strike(world, random) {
+      const { disk } = world.cluster.node(world.harm.unlucky);
+      const ends = new Map(
+        activeSegments(spareFiles(world, '.segment')).map((path) => [path, lastFrameOf(disk.peek(path))]),
+      );
+      const files = [...ends.keys()].filter((path) => ends.get(path)! > SEGMENT_HEADER_BYTES);
+      if (files.length === 0) return false;
+      const path = random.pick(files);
+      const flip = (bytes: Uint8Array): void => {
+        const at = SEGMENT_HEADER_BYTES + random.below(ends.get(path)! - SEGMENT_HEADER_BYTES);
+        bytes[at]! ^= 1 << random.below(8);
+      };
+      return damage(world, random, flip, [path]);
+    },
+  },
+  {
+    // One of the two copies of term and vote; the other one answers for it (F44).
+    name: 'vote-rot',
+    everyMs: 500,
+    strike: (world, random) =>
+      damage(
+        world,
+        random,
+        (bytes) => {
+          bytes[random.below(2) * PAGE + random.below(64)]! ^= 1 << random.below(8);
+        },
+        spareFiles(world, '/hard-state'),
+      ),
   },
   {
     name: 'lost-write',
@@ -90,7 +147,7 @@ export const DISK_FAULTS: readonly Fault[] = [
     everyMs: 900,
     strike({ cluster, nodeIds }, random) {
       const { weather, process } = cluster.node(random.pick(nodeIds));
-      weather.nextFailure = random.chance(0.5) ? 'EIO' : 'short';
+      weather.nextFailure = random.pick(['EIO', 'dropped', 'short']);
       return process !== undefined;
     },
   },

@@ -32,6 +32,31 @@ export const PROCESS_FAULTS: readonly Fault[] = [
     },
   },
   {
+    // In the middle of what replaces files, cuts and seals them: too few of all calls to be met by counting calls.
+    name: 'crash-at-change',
+    everyMs: 500,
+    strike({ cluster, nodeIds }, random) {
+      const node = cluster.node(random.pick(nodeIds));
+      if (node.process === undefined || node.crashIn !== undefined) return false;
+      const kind = random.pick(['rename', 'syncDirectory', 'setBytes', 'remove', 'flush'] as const);
+      node.crashIn = { kind, calls: 1 + random.below(3), how: 'power', downMs: awhile(random) };
+      return true;
+    },
+  },
+  {
+    // Killed in the middle of a write, so that the next process finds it in the cache and on no disk; then the power goes.
+    name: 'kill-then-power',
+    everyMs: 1_200,
+    strike({ cluster, nodeIds, later }, random) {
+      const id = random.pick(nodeIds);
+      const node = cluster.node(id);
+      if (node.process === undefined || node.crashIn !== undefined) return false;
+      node.crashIn = { kind: 'writeDurable', calls: 1 + random.below(8), how: 'kill', downMs: random.below(30) };
+      later(100 + random.below(1_500), () => void cluster.bounce(id, 'power', awhile(random)));
+      return true;
+    },
+  },
+  {
     name: 'crash-loop',
     everyMs: 2_500,
     strike({ cluster, nodeIds, later }, random) {

@@ -5,6 +5,7 @@ import { committedIsKept } from './committed-is-kept.ts';
 import { configurationsOverlap } from './configurations-overlap.ts';
 import { coreInvariants } from './core-invariants.ts';
 import { cutsOnlyOnConflict } from './cuts-only-on-conflict.ts';
+import { damagedKeepQuiet } from './damaged-keep-quiet.ts';
 import { hardStateNeverFalls } from './hard-state-never-falls.ts';
 import { leaderCommitsOwnTerm } from './leader-commits-own-term.ts';
 import { leaderCompleteness } from './leader-completeness.ts';
@@ -12,9 +13,12 @@ import { leaderHearsAMajority } from './leader-hears-a-majority.ts';
 import { logMatching } from './log-matching.ts';
 import { logWithinTerm } from './log-within-term.ts';
 import { oneLeaderPerTerm } from './one-leader-per-term.ts';
+import { snapshotBeforeTrim } from './snapshot-before-trim.ts';
+import { snapshotsHoldTheirIndex } from './snapshots-hold-their-index.ts';
 import { termsBeginWithACandidate } from './terms-begin-with-a-candidate.ts';
 import { toldAfterDurable } from './told-after-durable.ts';
 import type { Invariant } from './view.ts';
+import { votersWaitAnew } from './voters-wait-anew.ts';
 import { votesGoToLongerLogs } from './votes-go-to-longer-logs.ts';
 
 /** Fresh ones: each remembers what it saw of one run. */
@@ -36,5 +40,9 @@ export function allInvariants(): readonly Invariant[] {
     votesGoToLongerLogs(),
     leaderCommitsOwnTerm(),
     cutsOnlyOnConflict(),
+    snapshotsHoldTheirIndex(),
+    snapshotBeforeTrim(),
+    damagedKeepQuiet(),
+    votersWaitAnew(),
   ];
 }

@@ -5,7 +5,7 @@
 import type { PartitionState } from '../../../src/partition/state.ts';
 import type { Membership, Message } from '../../../src/raft/index.ts';
 import type { RaftState } from '../../../src/raft/state.ts';
-import type { EntryHeader, HardState, LogEntry } from '../../../storage/index.ts';
+import type { EntryHeader, HardState, LogEntry, Snapshot } from '../../../storage/index.ts';
 import type { Observed, ObserverEvents } from '../world/observer.ts';
 
 export interface ReplicaView {
@@ -46,7 +46,11 @@ export interface Invariant {
   opened?(group: GroupView, replica: ReplicaView, before: ReplicaView | undefined): void;
   appended?(group: GroupView, replica: ReplicaView, entries: readonly LogEntry[]): void;
   truncating?(group: GroupView, replica: ReplicaView, from: number): void;
+  /** Everything up to this entry is on the disk. */
+  flushed?(group: GroupView, replica: ReplicaView, at: { readonly term: number; readonly index: number }): void;
   hardStateSaved?(group: GroupView, replica: ReplicaView, before: HardState): void;
+  savingSnapshot?(group: GroupView, replica: ReplicaView, snapshot: Snapshot, encodedAt: number | undefined): void;
+  trimming?(group: GroupView, replica: ReplicaView, firstIndexToKeep: number): void;
   /** @param commitBefore What this replica took for committed until now. */
   stepped?(group: GroupView, replica: ReplicaView, state: Readonly<RaftState>, commitBefore: number): void;
   /** A message without entries is handed to the transport. */
@@ -118,9 +122,10 @@ export class View implements ObserverEvents {
   }
 
   flushed(observed: Observed, at: { readonly term: number; readonly index: number }): void {
-    const [, replica] = this.#find(observed);
+    const [group, replica] = this.#find(observed);
     if (replica === undefined || observed.log.termAt(at.index) !== at.term) return;
     replica.durableIndex = Math.max(replica.durableIndex, at.index);
+    this.#tell((invariant) => invariant.flushed?.(group, replica, at));
   }
 
   hardStateSaved(observed: Observed, hardState: HardState): void {
@@ -134,6 +139,17 @@ export class View implements ObserverEvents {
   installed(observed: Observed, at: { readonly index: number }): void {
     const [, replica] = this.#find(observed);
     if (replica !== undefined) replica.durableIndex = Math.max(observed.log.base.index, at.index);
+  }
+
+  savingSnapshot(observed: Observed, snapshot: Snapshot, encodedAt: number | undefined): void {
+    const [group, replica] = this.#find(observed);
+    if (replica !== undefined)
+      this.#tell((invariant) => invariant.savingSnapshot?.(group, replica, snapshot, encodedAt));
+  }
+
+  trimming(observed: Observed, firstIndexToKeep: number): void {
+    const [group, replica] = this.#find(observed);
+    if (replica !== undefined) this.#tell((invariant) => invariant.trimming?.(group, replica, firstIndexToKeep));
   }
 
   stepped(observed: Observed, state: Readonly<RaftState>): void {

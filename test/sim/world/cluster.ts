@@ -8,7 +8,7 @@ import type { Metrics } from '../../../src/metrics.ts';
 import { Session, type SessionOptions } from '../../../src/server/session.ts';
 import { DataDirectory } from '../../../storage/index.ts';
 import { Prng } from '../../raft/support/prng.ts';
-import { type Call, ModelDisk, type ModelDiskOptions } from '../../support/model-disk.ts';
+import { type Call, type CallKind, ModelDisk, type ModelDiskOptions } from '../../support/model-disk.ts';
 import { ClientNetwork } from './client-network.ts';
 import { type DiskWeather, MachineDisk } from './machine-disk.ts';
 import { PeerNetwork } from './peer-network.ts';
@@ -40,8 +40,8 @@ export interface SimNode {
   isStopping: boolean;
   /** Nobody starts it again. */
   isRetired: boolean;
-  /** Ends the process at this many disk calls from now. */
-  crashIn: { calls: number; readonly how: Ending; readonly downMs: number } | undefined;
+  /** Ends the process at this many disk calls from now. `kind`: of those alone. */
+  crashIn: { calls: number; readonly kind?: CallKind; readonly how: Ending; readonly downMs: number } | undefined;
   /** Why the last process did not come up, or ended by itself. */
   lastError: unknown;
 }
@@ -271,6 +271,7 @@ export class SimCluster {
         this.scheduler.count('disk', call.kind.length);
         const { crashIn, process } = node;
         if (crashIn === undefined || process === undefined) return undefined;
+        if (crashIn.kind !== undefined && crashIn.kind !== call.kind) return undefined;
         crashIn.calls -= 1;
         if (crashIn.calls > 0) return undefined;
         node.crashIn = undefined;

@@ -17,8 +17,9 @@ import type { SimProcess } from './process.ts';
 
 export type DurableCall = 'write' | 'flush' | 'sync';
 
-/** What becomes of a call that makes something durable. 'short': some of its bytes are written, then it fails. */
-export type DurableFate = 'done' | 'torn' | 'EIO' | 'short' | 'lie' | 'never';
+/** What becomes of a call that makes something durable. 'short': some of its bytes are written, then it fails; 'EIO': all
+ *  of them, to the cache; 'dropped': none, as where the system gives up on the pages it could not write (W4). */
+export type DurableFate = 'done' | 'torn' | 'EIO' | 'dropped' | 'short' | 'lie' | 'never';
 
 export interface DiskWeather {
   /** How long the next durable call takes, ms. */
@@ -112,7 +113,7 @@ export class MachineDisk implements Disk {
   async takesMs(ms: number, path: string, fate: DurableFate): Promise<void> {
     if (fate === 'never') await new Promise<never>(() => undefined);
     await this.#after(ms);
-    if (fate === 'EIO' || fate === 'short') throw ioError('write', path);
+    if (fate === 'EIO' || fate === 'dropped' || fate === 'short') throw ioError('write', path);
   }
 
   #after(ms: number): Promise<void> {

@@ -8,7 +8,14 @@ import { Replicator } from '../../../src/partition/replicator.ts';
 import { PartitionState } from '../../../src/partition/state.ts';
 import { type Message, Raft } from '../../../src/raft/index.ts';
 import type { RaftState } from '../../../src/raft/state.ts';
-import { DataDirectory, type EntryHeader, type HardState, Log, type LogEntry } from '../../../storage/index.ts';
+import {
+  DataDirectory,
+  type EntryHeader,
+  type HardState,
+  Log,
+  type LogEntry,
+  type Snapshot,
+} from '../../../storage/index.ts';
 
 /** One group on one node, in one life of its process. */
 export interface Observed {
@@ -29,6 +36,10 @@ export interface ObserverEvents {
   removing(node: string, group: number): void;
   /** The log is empty and begins behind this point. */
   installed(replica: Observed, at: { readonly term: number; readonly index: number }): void;
+  /** A snapshot is about to be kept. `encodedAt`: what its state had applied; undefined when it was made elsewhere. */
+  savingSnapshot(replica: Observed, snapshot: Snapshot, encodedAt: number | undefined): void;
+  /** Entries below this index are about to go. */
+  trimming(replica: Observed, firstIndexToKeep: number): void;
   /** Something may have changed in this core. */
   stepped(replica: Observed, state: Readonly<RaftState>): void;
   /** A message without entries is about to leave. */
@@ -40,6 +51,8 @@ export interface ObserverEvents {
 export function observed<T>(events: ObserverEvents, currentNode: () => string | undefined, work: () => T): T {
   const replicas = new WeakMap<Log, Observed>();
   const cores = new WeakMap<Raft, Observed>();
+  /** What a state had applied when it was encoded. */
+  const encodedAt = new WeakMap<object, number>();
   /** The log whose Raft core is being made: asked for its term runs just before. */
   let making: Log | undefined;
   /** Whose core was driven last. What it has to say leaves in the same turn, before any other core is driven. */
@@ -111,6 +124,36 @@ export function observed<T>(events: ObserverEvents, currentNode: () => string | 
           await install.call(this, snapshot);
           const replica = replicas.get(this);
           if (replica !== undefined) events.installed(replica, snapshot);
+        },
+    ),
+    wrap(
+      Log.prototype,
+      'saveSnapshot',
+      (save) =>
+        async function (this: Log, snapshot) {
+          const replica = replicas.get(this);
+          if (replica !== undefined) events.savingSnapshot(replica, snapshot, encodedAt.get(snapshot.state));
+          await save.call(this, snapshot);
+        },
+    ),
+    wrap(
+      Log.prototype,
+      'trimPrefix',
+      (trim) =>
+        async function (this: Log, firstIndexToKeep) {
+          const replica = replicas.get(this);
+          if (replica !== undefined) events.trimming(replica, firstIndexToKeep);
+          return await trim.call(this, firstIndexToKeep);
+        },
+    ),
+    wrap(
+      PartitionState.prototype,
+      'encode',
+      (encode) =>
+        function (this: PartitionState) {
+          const bytes = encode.call(this);
+          encodedAt.set(bytes, this.appliedIndex);
+          return bytes;
         },
     ),
     wrap(

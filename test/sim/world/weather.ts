@@ -25,15 +25,16 @@ export class Weather implements DiskWeather {
   /** Calls that make something durable never return. */
   isStuck = false;
   /** The next durable call fails this way. */
-  nextFailure: 'EIO' | 'short' | undefined;
+  nextFailure: 'EIO' | 'dropped' | 'short' | undefined;
   /** Reads that fail from now on. */
   readFailures = 0;
   wallSkewMs = 0;
   clockRate = 1;
   /** How often each thing was handed out. */
-  readonly effects: Record<'torn' | 'EIO' | 'short' | 'lie' | 'never' | 'slow' | 'read-EIO', number> = {
+  readonly effects: Record<'torn' | 'EIO' | 'dropped' | 'short' | 'lie' | 'never' | 'slow' | 'read-EIO', number> = {
     torn: 0,
     EIO: 0,
+    dropped: 0,
     short: 0,
     lie: 0,
     never: 0,

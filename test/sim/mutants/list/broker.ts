@@ -23,8 +23,8 @@ export const BROKER_MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: PRODUCE,
-        from: ' did not confirm ${what}.`, { details });',
-        to: " did not confirm ${what}.`, { details, outcome: 'none' });",
+        from: 'if (!attempt.isSent)\n',
+        to: 'if (attempt.deadlineMs > 0)\n',
       },
     ],
   },

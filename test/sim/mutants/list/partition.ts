@@ -208,6 +208,11 @@ export const PARTITION_MUTANTS: readonly Mutant[] = [
         from: '    await this.#save({ index: boundary.index, term: boundary.term }, undefined);\n',
         to: '',
       },
+      {
+        file: 'storage/log.ts',
+        from: 'this.#snapshots.indexes.findLast((index) => index < firstIndex && this.#segments.endsAt(index));',
+        to: 'firstIndex - 1;',
+      },
     ],
   },
   {
@@ -273,6 +278,18 @@ export const PARTITION_MUTANTS: readonly Mutant[] = [
         file: 'src/partition/inbox.ts',
         from: 'return previousChain !== undefined && this.#differs(message, previousChain);',
         to: 'return false;',
+      },
+    ],
+  },
+  {
+    id: 'cursor-before-delivery',
+    sentence: "A consumer's cursor moves to the tail before what lies below it has arrived.",
+    rule: 'P4',
+    edits: [
+      {
+        file: 'src/client/partition-reader.ts',
+        from: 'this.#received = message.nextOffset;',
+        to: 'this.#received = Math.max(message.nextOffset, message.tail);',
       },
     ],
   },

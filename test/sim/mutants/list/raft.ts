@@ -327,4 +327,22 @@ export const RAFT_MUTANTS: readonly Mutant[] = [
       },
     ],
   },
+  {
+    id: 'wiped-node-votes',
+    sentence: 'A node that has lost its log votes before it has rejoined.',
+    rule: 'R19',
+    edits: [{ file: ELECTION, from: 'return state.mayVote && !state.isRejoining;', to: 'return state.mayVote;' }],
+  },
+  {
+    id: 'voter-does-not-wait',
+    sentence: 'Who grants a vote goes on with the wait it had begun, and soon competes with its candidate.',
+    rule: 'Raft paper 5.2',
+    edits: [
+      {
+        file: ELECTION,
+        from: '    // Paper 5.2: granting a vote restarts the wait, or the voter would soon compete with its candidate.\n    drawElectionTimeout(state);\n',
+        to: '',
+      },
+    ],
+  },
 ];

@@ -90,14 +90,20 @@ export const STORAGE_MUTANTS: readonly Mutant[] = [
     ],
   },
   {
-    id: 'both-slots-at-once',
-    sentence: 'Both slots of the hard state are written at the same time.',
-    rule: 'W13',
+    id: 'vote-without-term',
+    sentence: 'Vote and term are saved in two writes, the vote first.',
+    rule: 'R1',
     edits: [
       {
         file: HARD_STATE,
-        from: 'for (const position of SLOTS) await this.#file.writeDurable(position, [block]);',
-        to: 'await this.#file.writeDurable(0, [block, block]);',
+        from: '    this.#sequence++;\n    this.#state = state;\n',
+        to: `    const half = { term: this.#state.term, votedFor: state.votedFor };
+    this.#sequence++;
+    const first = encodeHardStateSlot({ sequence: this.#sequence, state: half }, this.#owner);
+    for (const position of SLOTS) await this.#file.writeDurable(position, [first]);
+    this.#sequence++;
+    this.#state = state;
+`,
       },
     ],
   },
@@ -106,6 +112,47 @@ export const STORAGE_MUTANTS: readonly Mutant[] = [
     sentence: 'A file takes its name before its bytes are flushed.',
     rule: 'W3',
     edits: [{ file: SMALL, from: '    await file.flush();\n', to: '' }],
+  },
+  {
+    id: 'another-file-flushed',
+    sentence: 'The file to be replaced is flushed instead of the one that takes its name.',
+    rule: 'W3',
+    edits: [
+      {
+        file: SMALL,
+        from: '    await file.flush();\n',
+        to: `    if ((await disk.stat(path)) !== undefined) {
+      const other = await disk.open(path, 'write');
+      await other.flush();
+      await other.close();
+    }
+`,
+      },
+    ],
+  },
+  {
+    id: 'flush-tried-again',
+    sentence: 'A write that failed is followed by another flush, and by belief in it.',
+    rule: 'W4',
+    edits: [
+      {
+        file: ACTIVE,
+        from: 'await this.file.writeDurable(position, [frame, ...chunks]);',
+        to: 'await this.file.writeDurable(position, [frame, ...chunks]).catch(() => this.file.flush());',
+      },
+    ],
+  },
+  {
+    id: 'write-error-ignored',
+    sentence: 'A write that failed, or wrote less than it was given, counts as done.',
+    rule: 'W5',
+    edits: [
+      {
+        file: ACTIVE,
+        from: 'await this.file.writeDurable(position, [frame, ...chunks]);',
+        to: 'await this.file.writeDurable(position, [frame, ...chunks]).catch(() => undefined);',
+      },
+    ],
   },
   {
     id: 'no-directory-flush-after-rename',
@@ -145,13 +192,23 @@ export const STORAGE_MUTANTS: readonly Mutant[] = [
   },
   {
     id: 'torn-end-kept',
-    sentence: 'A torn end is not cut before new entries are written.',
+    sentence: 'A torn end is not cut: new entries are written behind it.',
     rule: 'W11',
     edits: [
       {
         file: RECOVERY,
         from: 'if (scan.tornBytes > 0) await active.file.setBytes(scan.dataEnd);',
         to: '',
+      },
+      {
+        file: RECOVERY,
+        from: '    dataEnd: scan.dataEnd,\n    frames: scan.frames,\n    isProven',
+        to: '    dataEnd: scan.dataEnd + scan.tornBytes,\n    frames: scan.frames,\n    isProven',
+      },
+      {
+        file: RECOVERY,
+        from: 'fileBytes: scan.tornBytes > 0 ? scan.dataEnd : active.fileBytes,',
+        to: 'fileBytes: active.fileBytes,',
       },
     ],
   },
@@ -200,6 +257,23 @@ export const STORAGE_MUTANTS: readonly Mutant[] = [
         file: 'storage/format.ts',
         from: 'export function isPayloadSound(header: EntryHeader, payload: Uint8Array): boolean {\n',
         to: 'export function isPayloadSound(header: EntryHeader, payload: Uint8Array): boolean {\n  if (header.index > 0 || payload.length > 0) return true;\n',
+      },
+    ],
+  },
+  {
+    id: 'header-check-skipped',
+    sentence: 'Headers of entries and frames are believed without their checksum.',
+    rule: 'W6',
+    edits: [
+      {
+        file: 'storage/format.ts',
+        from: "  if (crc32c(bytes.subarray(at + 4, checkedEnd)) !== view.getUint32(at, true)) return 'corrupt';\n",
+        to: '',
+      },
+      {
+        file: 'storage/frame.ts',
+        from: '  if (crc32c(bytes.subarray(at + 4, at + FRAME_HEADER_BYTES), expect.seed) !== view.getUint32(at, true))\n    return undefined;\n',
+        to: '',
       },
     ],
   },
