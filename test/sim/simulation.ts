@@ -67,6 +67,7 @@ const STEP_MS = 20;
 /** From word of a stopped partition to an operator's hand. */
 const OPERATOR_MS = 400;
 const LOST = 'a log is lost: its replica takes no part until it has rejoined';
+const DAMAGED = 'stored bytes are damaged: they are kept, and mended from a peer';
 const STOPPED = 'a partition is stopped on this node; the others go on';
 
 interface StoppedFields {
@@ -454,7 +455,15 @@ class Simulation {
   #line(process: SimProcess, line: LogLine): void {
     this.#trace(() => `${process.name} ${lineText(line)}`);
     if (line.message === STOPPED) this.#partitionStopped(process, line.fields as StoppedFields);
+    if (line.message === DAMAGED) this.#damageFound(process, line.fields);
     if (line.message === LOST) this.#logLost(process, line.fields as StoppedFields);
+  }
+
+  /** What a crash leaves is a torn end at most, and never looks like damage: only a disk of ours may have done that. */
+  #damageFound({ name }: SimProcess, found: object): void {
+    const { isDamaged, lostByLying } = this.#cluster.node(name).weather;
+    if (!isDamaged && !lostByLying)
+      this.#failed(new Violation(`${name} finds damage that no disk of ours did: ${JSON.stringify(found)}`));
   }
 
   /** A replica begins anew, without a vote: what was durable on it is void, which only a disk of ours may do to it. */

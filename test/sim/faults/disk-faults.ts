@@ -6,12 +6,17 @@ import { awhile, type Fault, type FaultWorld } from './fault.ts';
 
 const PAGE = 4096;
 
-/** Where the last frame of a segment begins; 0 when there is none. */
-function lastFrameOf(bytes: Uint8Array): number {
+/** Where the frames of a segment begin. */
+function framesOf(bytes: Uint8Array): number[] {
   const magic = Buffer.alloc(4);
   magic.writeUInt32LE(FRAME_MAGIC);
-  // The checksum stands in front of the magic (storage/frame.ts).
-  return Math.max(0, Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).lastIndexOf(magic) - 4);
+  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+  const frames: number[] = [];
+  for (let at = buffer.indexOf(magic); at >= 0; at = buffer.indexOf(magic, at + 1)) {
+    // The checksum stands in front of the magic (storage/frame.ts).
+    if (at >= 4) frames.push(at - 4);
+  }
+  return frames;
 }
 
 /** Files of the unlucky machine, of groups that can spare its copy. */
@@ -68,7 +73,7 @@ export const DISK_FAULTS: readonly Fault[] = [
     strike(world, random) {
       const { disk } = world.cluster.node(world.harm.unlucky);
       const ends = new Map(
-        activeSegments(spareFiles(world, '.segment')).map((path) => [path, lastFrameOf(disk.peek(path))]),
+        activeSegments(spareFiles(world, '.segment')).map((path) => [path, framesOf(disk.peek(path)).at(-1) ?? 0]),
       );
       const files = [...ends.keys()].filter((path) => ends.get(path)! > SEGMENT_HEADER_BYTES);
       if (files.length === 0) return false;
@@ -104,12 +109,17 @@ export const DISK_FAULTS: readonly Fault[] = [
       }),
   },
   {
+    // A page, or a whole frame: one that lies where another belongs, in every byte as it was written.
     name: 'misdirected-write',
     everyMs: 900,
     strike: (world, random) =>
       damage(world, random, (bytes) => {
-        const pages = Math.ceil(bytes.length / PAGE);
-        bytes.copyWithin(random.below(pages) * PAGE, random.below(pages) * PAGE, random.below(pages) * PAGE + PAGE);
+        const frames = framesOf(bytes);
+        const isFrame = frames.length > 1 && random.chance(0.5);
+        const at = isFrame ? random.below(frames.length - 1) : random.below(Math.ceil(bytes.length / PAGE));
+        const [from, to] = isFrame ? [frames[at]!, frames[at + 1]!] : [at * PAGE, (at + 1) * PAGE];
+        const place = isFrame ? random.pick(frames) : random.below(Math.ceil(bytes.length / PAGE)) * PAGE;
+        bytes.copyWithin(place, from, to);
       }),
   },
   {

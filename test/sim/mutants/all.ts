@@ -1,4 +1,5 @@
-/** Every mutant there is, in the order of the table in docs/mutants.md. */
+/** Every mutant there is, in the order of the tables in docs/mutants.md. */
+import { TESTED_MUTANTS } from './list/below.ts';
 import { BROKER_MUTANTS } from './list/broker.ts';
 import { MEMBERSHIP_MUTANTS } from './list/membership.ts';
 import { PARTITION_MUTANTS } from './list/partition.ts';
@@ -7,6 +8,9 @@ import { READ_MUTANTS } from './list/reads.ts';
 import { STORAGE_MUTANTS } from './list/storage.ts';
 import type { Mutant } from './mutant.ts';
 
+export { TESTED_MUTANTS };
+
+/** Those a seed has to kill. */
 export const MUTANTS: readonly Mutant[] = [
   ...STORAGE_MUTANTS,
   ...RAFT_MUTANTS,

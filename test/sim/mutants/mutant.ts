@@ -20,6 +20,12 @@ export interface Mutant {
   readonly edits: readonly Edit[];
 }
 
+/** One that the simulation cannot show. */
+export interface TestedMutant extends Mutant {
+  /** The test file that fails with it. */
+  readonly test: string;
+}
+
 /** The text with every edit for `file` made. @throws Error when an edit does not fit. */
 export function patch(text: string, file: string, mutant: Mutant | undefined): string {
   let patched = text;

@@ -2,15 +2,15 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { ROOT } from '../../house/sources.ts';
-import { MUTANTS } from './all.ts';
+import { MUTANTS, TESTED_MUTANTS } from './all.ts';
+import { CHECKLIST } from './checklist.ts';
 import { patch } from './mutant.ts';
 import { parseTable, powerOf, type Row, renderTable, summaryOf, TABLE_FILE } from './table.ts';
 
-const rows: Row[] = MUTANTS.map(({ id }, at) => ({
-  id,
-  killedBy: at === 3 ? undefined : 'judge: lost-write',
-  seed: at + 1,
-}));
+const rows: Row[] = [
+  ...MUTANTS.map(({ id }, at) => ({ id, killedBy: at === 3 ? undefined : 'judge: lost-write', seed: at + 1 })),
+  ...TESTED_MUTANTS.map(({ id, test }) => ({ id, killedBy: test, seed: 0 })),
+];
 
 describe('the table of mutants', () => {
   test('is read back as it was written, survivors as such', () => {
@@ -21,9 +21,12 @@ describe('the table of mutants', () => {
 
   test('says how many seeds a kill takes', () => {
     const seeds = [3, 1, 200, 7].map((seed, at) => ({ id: `m${at}`, killedBy: 'judge: duplicate', seed }));
-    expect(powerOf([...seeds, { id: 'm9', killedBy: undefined, seed: 5_000 }])).toEqual({
+    const others = [
+      { id: 'm8', killedBy: 'test/storage/log.test.ts', seed: 0 },
+      { id: 'm9', killedBy: undefined, seed: 5_000 },
+    ];
+    expect(powerOf([...seeds, ...others])).toEqual({
       killed: 4,
-      all: 5,
       median: 7,
       worst: 200,
     });
@@ -52,6 +55,14 @@ describe('a patch', () => {
   test.each(['nothing of it', 'x(); x();'])('refuses a file that does not hold its text exactly once: %s', (text) => {
     expect(() => patch(text, 'src/a.ts', mutant)).toThrow(/^m: the text to change stands [02] times in src\/a\.ts/);
   });
+});
+
+test('the list of mistakes names mutants there are, and nearly all of it is for a seed to show', () => {
+  const all = [...MUTANTS, ...TESTED_MUTANTS].map(({ id }) => id);
+  expect(CHECKLIST.flatMap(({ mutants }) => mutants).filter((id) => !all.includes(id))).toEqual([]);
+  const seeds = new Set(MUTANTS.map(({ id }) => id));
+  const shown = CHECKLIST.filter(({ mutants }) => mutants.some((id) => seeds.has(id)));
+  expect(shown.length).toBeGreaterThanOrEqual(45);
 });
 
 test('docs/mutants.md lists the mutants there are, each in the words of its patch', () => {

@@ -1,5 +1,6 @@
 /** docs/mutants.md: the one place where it stands which mutant was killed by what. Written by main.ts, read by tests. */
-import { MUTANTS } from './all.ts';
+import { MUTANTS, TESTED_MUTANTS } from './all.ts';
+import { CHECKLIST } from './checklist.ts';
 import type { Mutant } from './mutant.ts';
 
 export const TABLE_FILE = 'docs/mutants.md';
@@ -8,13 +9,12 @@ export interface Row {
   readonly id: string;
   /** What noticed: anomalies of the judge, or the words of an invariant. Undefined: nothing did. */
   readonly killedBy: string | undefined;
-  /** The seed it took, counted from 1; without a kill, the seeds tried. */
+  /** The seed it took, counted from 1; without a kill, the seeds tried. 0 for a mutant that a test hunts. */
   readonly seed: number;
 }
 
 export interface Power {
   readonly killed: number;
-  readonly all: number;
   readonly median: number;
   readonly worst: number;
 }
@@ -22,11 +22,11 @@ export interface Power {
 /** How many seeds a kill takes. */
 export function powerOf(rows: readonly Row[]): Power {
   const seeds = rows
-    .filter(({ killedBy }) => killedBy !== undefined)
+    .filter(({ killedBy, seed }) => killedBy !== undefined && seed > 0)
     .map(({ seed }) => seed)
     .sort((a, b) => a - b);
   const median = seeds[Math.floor(seeds.length / 2)] ?? 0;
-  return { killed: seeds.length, all: rows.length, median, worst: seeds.at(-1) ?? 0 };
+  return { killed: seeds.length, median, worst: seeds.at(-1) ?? 0 };
 }
 
 const INTRODUCTION = `# Mutants
@@ -41,30 +41,51 @@ made while the code is bundled, into a temporary folder.`;
 
 export function renderTable(rows: readonly Row[]): string {
   const known = new Map(rows.map((row) => [row.id, row]));
-  const { killed, all, median, worst } = powerOf(rows);
+  const { killed, median, worst } = powerOf(rows);
   const lines = MUTANTS.map((mutant) => rowText(mutant, known.get(mutant.id)));
+  const tested = TESTED_MUTANTS.map((mutant) => rowText(mutant, known.get(mutant.id)));
+  const checklist = CHECKLIST.map(({ mistake, mutants }) => `| ${mistake} | \`${mutants.join('`, `')}\` |`);
   return `${INTRODUCTION}
 
-Killed: ${killed} of ${all}. Seeds it took: median ${median}, worst ${worst}.
+Killed: ${killed} of ${MUTANTS.length}. Seeds it took: median ${median}, worst ${worst}.
 
 | Mutant | Rule | What it does | Killed by | Seed |
 | --- | --- | --- | --- | --- |
 ${lines.join('\n')}
+
+## Below the simulation
+
+What lies below the simulated disk no seed can show. Each of these is killed by a test, which passes without the change.
+
+| Mutant | Rule | What it does | Killed by | Seed |
+| --- | --- | --- | --- | --- |
+${tested.join('\n')}
+
+## Every mistake on the list
+
+The mistakes to be proof against, as reports of real systems name them, and the mutants that make each.
+
+| Mistake | Mutants |
+| --- | --- |
+${checklist.join('\n')}
 `;
 }
 
 function rowText({ id, rule, sentence }: Mutant, row: Row | undefined): string {
-  const seed = row === undefined ? '-' : row.killedBy === undefined ? `> ${row.seed}` : String(row.seed);
+  const seed =
+    row === undefined || row.seed === 0 ? '-' : row.killedBy === undefined ? `> ${row.seed}` : String(row.seed);
   return `| \`${id}\` | ${rule} | ${sentence} | ${row?.killedBy ?? 'nothing yet'} | ${seed} |`;
 }
 
 export function parseTable(text: string): Row[] {
   const rows: Row[] = [];
   for (const line of text.split('\n')) {
-    const cells = /^\| `([a-z0-9-]+)` \| .* \| ([^|]+) \| (?:> )?(\d+) \|$/.exec(line);
+    const cells = /^\| `([a-z0-9-]+)` \| .* \| ([^|]+) \| (?:> )?(\d+|-) \|$/.exec(line);
     if (cells === null) continue;
-    const [, id, killedBy, seed] = cells as unknown as [string, string, string, string];
-    rows.push({ id, killedBy: killedBy === 'nothing yet' ? undefined : killedBy, seed: Number(seed) });
+    const [, id, said, seed] = cells as unknown as [string, string, string, string];
+    const killedBy = said === 'nothing yet' ? undefined : said;
+    // Of one that was never hunted nothing is known.
+    if (killedBy !== undefined || seed !== '-') rows.push({ id, killedBy, seed: seed === '-' ? 0 : Number(seed) });
   }
   return rows;
 }

@@ -98,4 +98,16 @@ export const MEMBERSHIP_MUTANTS: readonly Mutant[] = [
       },
     ],
   },
+  {
+    id: 'uncommitted-membership-in-snapshot',
+    sentence: 'A snapshot goes out with the membership in force, committed or not.',
+    rule: 'R14',
+    edits: [
+      {
+        file: 'src/raft/replication.ts',
+        from: '    snapshot,\n    membership,\n    commit: state.commit,',
+        to: '    snapshot,\n    membership: state.membership ?? membership,\n    commit: state.commit,',
+      },
+    ],
+  },
 ];

@@ -4,6 +4,7 @@ import type { Mutant } from '../mutant.ts';
 const ACTIVE = 'storage/active-segment.ts';
 const COMMIT = 'storage/group-commit.ts';
 const HARD_STATE = 'storage/hard-state.ts';
+const READER = 'storage/segment-reader.ts';
 const RECOVERY = 'storage/recovery.ts';
 const SCAN = 'storage/segment-scan.ts';
 const SEGMENTS = 'storage/segments.ts';
@@ -274,6 +275,25 @@ export const STORAGE_MUTANTS: readonly Mutant[] = [
         file: 'storage/frame.ts',
         from: '  if (crc32c(bytes.subarray(at + 4, at + FRAME_HEADER_BYTES), expect.seed) !== view.getUint32(at, true))\n    return undefined;\n',
         to: '',
+      },
+    ],
+  },
+  {
+    id: 'index-not-checked',
+    sentence: 'A sound entry is taken wherever it lies: its checksum counts, its index and chain do not.',
+    rule: 'W6',
+    edits: [
+      {
+        file: READER,
+        from: "    if (header.index !== index || header.groupId !== this.#groupId) throw this.#fault('another entry lies here', index);\n",
+        to: '',
+      },
+      { file: READER, from: '    if (disorder !== undefined) throw this.#fault(disorder, index);\n', to: '' },
+      { file: READER, from: 'if (chain !== undefined && !isChained', to: 'if (chain === null && !isChained' },
+      {
+        file: 'storage/frame.ts',
+        from: 'if (segmentId !== expect.segmentId || position !== expect.position) return undefined;',
+        to: 'if (segmentId !== expect.segmentId) return undefined;',
       },
     ],
   },
