@@ -13,9 +13,12 @@ describe('a run', () => {
   });
 
   test('that leaves out one kind of fault keeps the moments of the others', async () => {
+    // Which seed has both changes with every kind that is added.
+    let seed = 1;
+    while (!['clock-jump', 'power'].every((kind) => kindsOf({ seed }).kinds.includes(kind))) seed += 1;
     const traceOf = async (without: readonly string[]): Promise<string[]> => {
       const lines: string[] = [];
-      await runSeed({ seed: 3, chaosMs: 1_500, without, onTrace: (line) => lines.push(line) });
+      await runSeed({ seed, chaosMs: 1_500, without, onTrace: (line) => lines.push(line) });
       return lines.flatMap((line) => /FAULT clock-jump/.exec(line)?.input.slice(0, 11) ?? []);
     };
     const all = await traceOf([]);
