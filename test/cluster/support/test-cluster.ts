@@ -11,6 +11,8 @@ export interface TestClusterOptions {
   /** Flags for every node. */
   readonly flags?: readonly string[];
   readonly start?: boolean;
+  /** Variables of every node. */
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 interface TopicAnswer {
@@ -28,7 +30,7 @@ export class TestCluster implements AsyncDisposable {
 
   /** Resolves when every node is ready, unless told not to start them. */
   static async create(options: TestClusterOptions = {}): Promise<TestCluster> {
-    const { nodes: count = 3, flags = [], start = true } = options;
+    const { nodes: count = 3, flags = [], start = true, env = {} } = options;
     const dir = await mkdtemp(join(tmpdir(), 'logdrive-test-'));
     const ports = await freePorts(2 * count);
     const ids = Array.from({ length: count }, (_, at) => `n${at + 1}`);
@@ -42,6 +44,7 @@ export class TestCluster implements AsyncDisposable {
           peerPort: ports[count + at]!,
           peers,
           flags,
+          env,
         }),
     );
     const cluster = new TestCluster(dir, nodes);

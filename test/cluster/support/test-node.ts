@@ -17,6 +17,8 @@ export interface TestNodeOptions {
   /** As in --peers; empty for a cluster of one. */
   readonly peers: string;
   readonly flags?: readonly string[];
+  /** Variables beside those of the tests. */
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 export interface NodeExit {
@@ -75,7 +77,11 @@ export class TestNode {
       ...(peers === '' ? [] : ['--peers', peers]),
       ...['--bootstrap', ...flags, ...(options.flags ?? [])],
     ];
-    const child = spawn(process.execPath, words, { stdio: ['ignore', 'pipe', 'pipe', 'ipc'], cwd: '/' });
+    const child = spawn(process.execPath, words, {
+      stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+      cwd: '/',
+      env: { ...process.env, ...this.#options.env },
+    });
     this.#process = child;
     for (const stream of [child.stdout, child.stderr]) {
       stream?.on('data', (chunk: Buffer) => {
@@ -103,6 +109,10 @@ export class TestNode {
   /** Its end, however it comes. */
   async exited(timeoutMs = 15_000): Promise<NodeExit> {
     return within(this.#exit, { what: `the end of ${this.id}; its log: ${this.log.slice(-2_000)}`, timeoutMs });
+  }
+
+  signal(signal: NodeJS.Signals): void {
+    this.#process?.kill(signal);
   }
 
   pause(): void {
