@@ -218,7 +218,7 @@ export class ActiveSegment {
     let position = bodyPosition;
     for (const entry of entries) {
       const { header } = entry;
-      assert(header.index === this.#last.index + 1, `flushed ${header.index} behind ${this.#last.index}`);
+      if (header.index !== this.#last.index + 1) assert.fail(`flushed ${header.index} behind ${this.#last.index}`);
       this.marks.add(header, position, this.#frames + 1);
       this.#termRuns.add(header.term, header.index);
       this.#last = pointAfter(header);

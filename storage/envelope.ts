@@ -26,8 +26,8 @@ export interface EnvelopeKind {
 
 export function encodeEnvelope(kind: EnvelopeKind, body: Uint8Array): Uint8Array {
   const magic = new TextEncoder().encode(kind.magic);
-  assert(magic.length === 8, `magic ${kind.magic}`);
-  assert(body.length <= kind.bodyBytesMax, `${kind.magic}: body of ${body.length} bytes`);
+  if (magic.length !== 8) assert.fail(`magic ${kind.magic}`);
+  if (body.length > kind.bodyBytesMax) assert.fail(`${kind.magic}: body of ${body.length} bytes`);
   const bytes = new Uint8Array(ENVELOPE_BYTES + body.length);
   const view = new DataView(bytes.buffer);
   bytes.set(magic, 0);

@@ -7,7 +7,8 @@ import assert from 'node:assert/strict';
 const TWO_32 = 0x1_0000_0000;
 
 export function putU64(view: DataView, at: number, value: number): void {
-  assert(Number.isSafeInteger(value) && value >= 0, `not a safe non-negative integer: ${value}`);
+  // Not assert(): its text would be put together for each number of every entry.
+  if (!(Number.isSafeInteger(value) && value >= 0)) assert.fail(`not a safe non-negative integer: ${value}`);
   view.setUint32(at, value % TWO_32, true);
   view.setUint32(at + 4, Math.floor(value / TWO_32), true);
 }
@@ -68,19 +69,20 @@ export class FieldReader {
 
 /** Writes fields one after the other into a buffer that grows. For files written seldom; entries have their own path. */
 export class FieldWriter {
-  #bytes = new Uint8Array(256);
-  #view = new DataView(this.#bytes.buffer);
+  /** Out of Node's pool; finish() copies what was written, and nothing else is handed out. */
+  #bytes: Uint8Array = Buffer.allocUnsafe(256);
+  #view = new DataView(this.#bytes.buffer, this.#bytes.byteOffset, 256);
   #length = 0;
 
   u8(value: number): this {
-    assert(Number.isInteger(value) && value >= 0 && value <= 0xff, `not a u8: ${value}`);
+    if (!(Number.isInteger(value) && value >= 0 && value <= 0xff)) assert.fail(`not a u8: ${value}`);
     const at = this.#grow(1);
     this.#view.setUint8(at, value);
     return this;
   }
 
   u32(value: number): this {
-    assert(Number.isInteger(value) && value >= 0 && value < TWO_32, `not a u32: ${value}`);
+    if (!(Number.isInteger(value) && value >= 0 && value < TWO_32)) assert.fail(`not a u32: ${value}`);
     const at = this.#grow(4);
     this.#view.setUint32(at, value, true);
     return this;
@@ -104,7 +106,7 @@ export class FieldWriter {
   }
 
   finish(): Uint8Array {
-    return this.#bytes.slice(0, this.#length);
+    return Uint8Array.prototype.slice.call(this.#bytes, 0, this.#length);
   }
 
   #grow(count: number): number {
@@ -127,6 +129,6 @@ export function toHex(bytes: Uint8Array): string {
 /** Bytes of a string of hex digits; asserts that it is one of exactly `byteCount` bytes. */
 export function fromHex(hex: string, byteCount: number): Uint8Array {
   const bytes = Buffer.from(hex, 'hex');
-  assert(bytes.length === byteCount && hex.length === byteCount * 2, `not ${byteCount} bytes of hex: ${hex}`);
+  if (bytes.length !== byteCount || hex.length !== byteCount * 2) assert.fail(`not ${byteCount} bytes of hex: ${hex}`);
   return bytes;
 }

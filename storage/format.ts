@@ -89,9 +89,10 @@ export function encodeEntry(entry: NewEntry, previousChain: ChainSum): LogEntry 
   const { payload, producer } = entry;
   const kindCode = KINDS.indexOf(entry.kind);
   const isBatch = kindCode === BATCH_CODE;
-  assert(payload.length <= ENTRY_PAYLOAD_BYTES_MAX, `payload of ${payload.length} bytes`);
-  assert(!isBatch || payload.length >= BATCH_UNCHECKED_BYTES, `a batch of ${payload.length} bytes has no header`);
-  assert(isBatch ? entry.recordCount > 0 : entry.recordCount === 0, `${entry.kind} of ${entry.recordCount} records`);
+  if (payload.length > ENTRY_PAYLOAD_BYTES_MAX) assert.fail(`payload of ${payload.length} bytes`);
+  if (isBatch && payload.length < BATCH_UNCHECKED_BYTES)
+    assert.fail(`a batch of ${payload.length} bytes has no header`);
+  if (isBatch !== entry.recordCount > 0) assert.fail(`${entry.kind} of ${entry.recordCount} records`);
   const payloadChecksum = isBatch ? batchChecksum(payload, 0) : crc32c(payload);
   scratch.fill(0);
   const view = scratchView;

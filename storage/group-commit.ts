@@ -227,7 +227,8 @@ export class GroupCommit {
       return;
     }
     if (this.#waiting.length > 0) return this.#flush();
-    assert(step === undefined, `a step waits for ${step?.after}, everything accepted ends at ${this.#flushed.index}`);
+    if (step !== undefined)
+      assert.fail(`a step waits for ${step?.after}, everything accepted ends at ${this.#flushed.index}`);
     this.#isProofDue = false;
     await this.prove();
   }
@@ -261,7 +262,8 @@ export class GroupCommit {
     const last = standing.at(-1)?.header;
     if (last === undefined || last.index <= this.#flushed.index) return;
     const gone = this.#waiting.splice(0, standing.length);
-    assert(gone.at(-1)?.header.index === last.index, `flushed ${last.index}, waited for ${gone.at(-1)?.header.index}`);
+    if (gone.at(-1)?.header.index !== last.index)
+      assert.fail(`flushed ${last.index}, waited for ${gone.at(-1)?.header.index}`);
     for (const entry of gone) this.#waitingBytes -= entryBytes(entry);
     this.#flushed = { term: last.term, index: last.index };
     this.#events.onFlushed(this.#flushed, { entries: standing.length, bytes });

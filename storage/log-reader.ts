@@ -78,7 +78,7 @@ export class LogReader {
       const holds = (header: EntryHeader): boolean => header.baseOffset + header.recordCount > offset;
       const segment = this.#flushedSegments().find((one) => one.last.nextOffset > offset);
       const found = await this.#seek(segment, (marks) => marks.byOffset(offset), holds);
-      assert(found !== undefined, `no entry holds offset ${offset}, below ${nextOffset}`);
+      if (found === undefined) assert.fail(`no entry holds offset ${offset}, below ${nextOffset}`);
       if (found !== CHANGED) return found.index;
     }
   }

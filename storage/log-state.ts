@@ -68,9 +68,10 @@ export class LogState {
     let { last } = this;
     for (const { header, headerBytes } of entries) {
       const disorder = whyNotAfter(last, header);
-      assert(disorder === undefined, `append: ${disorder}`);
-      assert(header.groupId === this.#groupId, `an entry of group ${header.groupId} for log ${this.#groupId}`);
-      assert(isChained(headerBytes, header, last.chain), `the chain of entry ${header.index} does not follow`);
+      if (disorder !== undefined) assert.fail(`append: ${disorder}`);
+      if (header.groupId !== this.#groupId) assert.fail(`an entry of group ${header.groupId} for log ${this.#groupId}`);
+      if (!isChained(headerBytes, header, last.chain))
+        assert.fail(`the chain of entry ${header.index} does not follow`);
       last = pointAfter(header);
       points.push(last);
     }
@@ -88,8 +89,8 @@ export class LogState {
 
   /** Moves the end back in front of `from`; the new end. */
   cutFrom(from: LogIndex): LogPoint {
-    assert(from > this.#commitHint, `cut at ${from}, known committed up to ${this.#commitHint}`);
-    assert(from > this.#base.index, `cut at ${from}, the log begins at ${this.#base.index + 1}`);
+    if (from <= this.#commitHint) assert.fail(`cut at ${from}, known committed up to ${this.#commitHint}`);
+    if (from <= this.#base.index) assert.fail(`cut at ${from}, the log begins at ${this.#base.index + 1}`);
     this.#termRuns.cutAfter(from - 1);
     return this.#tail.cutAfter(from - 1);
   }

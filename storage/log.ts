@@ -218,10 +218,10 @@ export class Log {
   /** Durable when it resolves. Never waits for a flush of entries; entries appended later wait for it (W14). */
   async saveHardState(state: HardState): Promise<void> {
     this.#assertNotClosed();
-    assert(state.term >= this.#hardState.term, `term ${state.term} after ${this.#hardState.term}`);
+    if (state.term < this.#hardState.term) assert.fail(`term ${state.term} after ${this.#hardState.term}`);
     const { term, votedFor } = this.#hardState;
     const keepsVote = state.term > term || votedFor === undefined || state.votedFor === votedFor;
-    assert(keepsVote, `vote for ${state.votedFor} in term ${term}, after one for ${votedFor}`);
+    if (!keepsVote) assert.fail(`vote for ${state.votedFor} in term ${term}, after one for ${votedFor}`);
     this.#hardState = state;
     const previous = this.#savingHardState ?? Promise.resolve();
     const saving = previous.then(() =>
@@ -285,7 +285,8 @@ export class Log {
   /** Durable and verified when it resolves (W19). Waits until the entries it covers are flushed. */
   async saveSnapshot(snapshot: Snapshot): Promise<void> {
     this.#assertNotClosed();
-    assert(snapshot.index <= this.lastIndex, `snapshot at ${snapshot.index}, the log ends at ${this.lastIndex}`);
+    if (snapshot.index > this.lastIndex)
+      assert.fail(`snapshot at ${snapshot.index}, the log ends at ${this.lastIndex}`);
     assert(
       this.termAt(snapshot.index) === snapshot.term,
       `snapshot of term ${snapshot.term} at ${snapshot.index}, the log has ${this.termAt(snapshot.index)}`,

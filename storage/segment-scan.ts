@@ -303,14 +303,21 @@ class Scan {
     for (let position = this.#position; position < window.end; ) {
       await window.load(position, 1);
       const start = window.at(position);
-      for (let i = window.bytes.length - 1; i >= start; i--) {
-        if (window.bytes[i] === 0) continue;
-        last = position + (i - start) + 1;
-        break;
-      }
+      const written = endOfWritten(window.bytes.subarray(start));
+      if (written > 0) last = position + written;
       position += window.bytes.length - start;
       if (window.bytes.length === start) break;
     }
     return last - this.#position;
   }
+}
+
+const ZEROS = Buffer.alloc(4096);
+
+/** Where the zeros begin that `bytes` ends with. Whole pages of them at a time: a new segment is nothing else. */
+function endOfWritten(bytes: Uint8Array): ByteCount {
+  let end = bytes.length;
+  while (end >= ZEROS.length && ZEROS.compare(bytes, end - ZEROS.length, end) === 0) end -= ZEROS.length;
+  while (end > 0 && bytes[end - 1] === 0) end -= 1;
+  return end;
 }

@@ -71,7 +71,8 @@ export class Segments {
       return { ...this.#active.summary(), path, fileBytes, marks, isSealed: false };
     }
     const found = this.#sealed[this.#sealedHolding(index)];
-    assert(found !== undefined && index > found.before.index, `no segment holds ${index}, base is ${this.base.index}`);
+    if (found === undefined || index <= found.before.index)
+      assert.fail(`no segment holds ${index}, base is ${this.base.index}`);
     return found;
   }
 
@@ -118,7 +119,7 @@ export class Segments {
     if (!old.isEmpty && samePoint(old.last, point)) {
       kept.push({ summary: old.summary(), marks: old.marks.marks, fileBytes: old.fileBytes });
     } else if (across !== undefined) {
-      assert(cutAt !== undefined, `the entry behind ${point.index} was not located`);
+      if (cutAt === undefined) assert.fail(`the entry behind ${point.index} was not located`);
       const termRuns = across.termRuns
         .filter((_run, i) => i === 0 || across.termRuns[i - 1]!.lastIndex < point.index)
         .map((run) => ({ term: run.term, lastIndex: Math.min(run.lastIndex, point.index) }));

@@ -28,7 +28,7 @@ export class TailPoints {
   }
 
   push(point: LogPoint): void {
-    assert(point.index > this.last.index, `point ${point.index} behind ${this.last.index}`);
+    if (point.index <= this.last.index) assert.fail(`point ${point.index} behind ${this.last.index}`);
     this.#points.push(point);
   }
 
@@ -36,7 +36,7 @@ export class TailPoints {
   insert(point: LogPoint): void {
     if (point.index <= this.first.index || this.at(point.index) !== undefined) return;
     const before = this.#points.findIndex(({ index }) => index > point.index);
-    assert(before > this.#head, `point ${point.index} is behind the last one, ${this.last.index}`);
+    if (before <= this.#head) assert.fail(`point ${point.index} is behind the last one, ${this.last.index}`);
     this.#points.splice(before, 0, point);
   }
 
@@ -52,7 +52,8 @@ export class TailPoints {
   /** Drops what is behind `index`, whose point must be known. */
   cutAfter(index: LogIndex): LogPoint {
     const point = this.at(index);
-    assert(point !== undefined, `no point known at ${index}; known are ${this.first.index} to ${this.last.index}`);
+    if (point === undefined)
+      assert.fail(`no point known at ${index}; known are ${this.first.index} to ${this.last.index}`);
     this.#points.length = this.#points.indexOf(point) + 1;
     return point;
   }

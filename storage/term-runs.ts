@@ -31,8 +31,8 @@ export class TermRuns {
   add(term: Term, lastIndex: LogIndex): void {
     const run = this.#runs.at(-1);
     const last = this.last;
-    assert(lastIndex > last.index, `entries up to ${lastIndex} behind ${last.index}`);
-    assert(term >= last.term, `term ${term} behind ${last.term}`);
+    if (lastIndex <= last.index) assert.fail(`entries up to ${lastIndex} behind ${last.index}`);
+    if (term < last.term) assert.fail(`term ${term} behind ${last.term}`);
     if (run !== undefined && run.term === term) run.lastIndex = lastIndex;
     else this.#runs.push({ term, lastIndex });
   }
@@ -49,7 +49,7 @@ export class TermRuns {
 
   /** Drops everything behind `lastIndex`. */
   cutAfter(lastIndex: LogIndex): void {
-    assert(lastIndex >= this.#base.index, `cut at ${lastIndex}, below the base ${this.#base.index}`);
+    if (lastIndex < this.#base.index) assert.fail(`cut at ${lastIndex}, below the base ${this.#base.index}`);
     let run = this.#runs.at(-1);
     let dropped: { term: Term; lastIndex: LogIndex } | undefined;
     while (run !== undefined && run.lastIndex > lastIndex) {

@@ -20,8 +20,9 @@ export class ByteWriter {
   #at = 0;
 
   constructor(capacity = 256) {
-    this.#bytes = new Uint8Array(capacity);
-    this.#view = new DataView(this.#bytes.buffer);
+    // Out of Node's pool: a message is small and soon gone. Only what was written is ever handed out.
+    this.#bytes = Buffer.allocUnsafe(capacity);
+    this.#view = new DataView(this.#bytes.buffer, this.#bytes.byteOffset, capacity);
   }
 
   u8(value: number): void {

@@ -168,7 +168,7 @@ export class Drive {
 
   #truncate(from: LogIndex): void {
     const { log, state, pending, cache } = this.#parts;
-    assert.ok(from > state.appliedIndex, `cut at ${from}, but ${state.appliedIndex} is applied`);
+    if (from <= state.appliedIndex) assert.fail(`cut at ${from}, but ${state.appliedIndex} is applied`);
     this.#proposed = this.#proposed.filter((entry) => entry.header.index < from);
     if (from <= log.lastIndex) log.truncateSuffix(from);
     cache.truncateSuffix(from);
@@ -180,7 +180,8 @@ export class Drive {
   #append(first: LogIndex, last: LogIndex, own: readonly OwnEntry[]): void {
     const { log, cache } = this.#parts;
     // The core makes them while it hears a message or a flush, and a turn follows at once: nothing was proposed since.
-    assert.ok(own.length === 0 || this.#proposed.length === 0, `entries proposed beside those of the core at ${first}`);
+    if (own.length > 0 && this.#proposed.length > 0)
+      assert.fail(`entries proposed beside those of the core at ${first}`);
     for (const entry of own) this.accept(this.#encodeOwn(entry), undefined);
     let entries: LogEntry[];
     if (this.#proposed.length > 0) {

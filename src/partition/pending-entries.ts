@@ -37,7 +37,8 @@ export class PendingEntries {
   push(entry: LogEntry): PendingEntry {
     const header = entry.header;
     const last = this.#entries.at(-1)?.header.index;
-    assert.ok(last === undefined || header.index === last + 1, `pendingContiguous: ${header.index} after ${last}`);
+    if (last !== undefined && header.index !== last + 1)
+      assert.fail(`pendingContiguous: ${header.index} after ${last}`);
     const payload = header.kind === 'batch' ? NO_BYTES : entry.payload;
     const pending: PendingEntry = { header, payload, waiters: undefined };
     this.#entries.push(pending);

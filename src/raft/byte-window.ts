@@ -29,7 +29,7 @@ export class ByteWindow {
 
   add(last: LogIndex, bytes: ByteCount): void {
     const previous = this.#lasts.at(-1);
-    assert.ok(this.isEmpty || last > previous!, `window item ${last} does not follow ${previous}`);
+    if (!this.isEmpty && last <= previous!) assert.fail(`window item ${last} does not follow ${previous}`);
     this.#lasts.push(last);
     this.#sizes.push(bytes);
     this.#bytes += bytes;

@@ -98,7 +98,7 @@ export function heardLeader(state: RaftState, leader: NodeId): void {
 
 /** Follows in `term`, never lower than the present one. The vote goes with the old term, never within one (R1). */
 export function becomeFollower(state: RaftState, term: Term, leader: NodeId | undefined): void {
-  assert.ok(term >= state.term, `term would fall from ${state.term} to ${term}`);
+  if (term < state.term) assert.fail(`term would fall from ${state.term} to ${term}`);
   if (term > state.term) {
     state.term = term;
     state.votedFor = undefined;
@@ -259,7 +259,7 @@ function maybeWin(state: RaftState): void {
 }
 
 function countVote(state: RaftState, campaign: Campaign | undefined, from: NodeId, granted: boolean): void {
-  assert.ok(campaign !== undefined, `${state.options.id} is ${state.role} without a campaign`);
+  if (campaign === undefined) assert.fail(`${state.options.id} is ${state.role} without a campaign`);
   // A voter answers once: what it said first stands.
   if (!campaign.votes.has(from)) campaign.votes.set(from, granted);
 }

@@ -87,7 +87,7 @@ function assertCommittedAgrees(state: RaftState, entry: EntryId): void {
 
 function truncateFrom(state: RaftState, from: LogIndex): void {
   const { log, outbox } = state;
-  assert.ok(from > state.commit, `truncation from ${from} would cut committed entries up to ${state.commit}`);
+  if (from <= state.commit) assert.fail(`truncation from ${from} would cut committed entries up to ${state.commit}`);
   log.truncateFrom(from);
   state.memberships.truncateFrom(from);
   outbox.own = outbox.own.filter(({ index }) => index < from);

@@ -35,7 +35,7 @@ export class MembershipLog {
   }
 
   append(index: LogIndex, membership: Membership): void {
-    assert.ok(index > this.#last.index, `membership entry ${index} after that of ${this.#last.index}`);
+    if (index <= this.#last.index) assert.fail(`membership entry ${index} after that of ${this.#last.index}`);
     this.#entries.push({ index, membership });
   }
 

@@ -187,8 +187,8 @@ export class Progress {
 
   /** Entries next .. `last` left for the follower, in an append that told it `commit`. */
   sent(last: LogIndex, bytes: ByteCount, commit: LogIndex, round: number): void {
-    assert.ok(this.#state !== 'snapshot', `entries sent to ${this.peer}, which needs a snapshot`);
-    assert.ok(last >= this.#next, `entries sent to ${this.peer} up to ${last}, before its next ${this.#next}`);
+    if (this.#state === 'snapshot') assert.fail(`entries sent to ${this.peer}, which needs a snapshot`);
+    if (last < this.#next) assert.fail(`entries sent to ${this.peer} up to ${last}, before its next ${this.#next}`);
     this.#requestedFrom = undefined;
     if (this.#state === 'probe') this.#probePrevious = this.#next - 1;
     if (this.#inflight.isEmpty) this.#quietSinceRound = round;

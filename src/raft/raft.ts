@@ -260,7 +260,7 @@ export class Raft {
   persisted(at: EntryId): void {
     const state = this.#state;
     if (at.index <= state.flushed || !state.log.has(at)) return;
-    assert.ok(at.index <= state.outbox.handed, `entry ${at.index} is durable before it was handed over`);
+    if (at.index > state.outbox.handed) assert.fail(`entry ${at.index} is durable before it was handed over`);
     state.flushed = at.index;
     if (state.role === 'leader') replication.maybeCommit(state);
     else follower.maybeAck(state);
@@ -407,7 +407,7 @@ export class Raft {
   /** The entries up to `base` are no longer stored. */
   logStartMoved(base: EntryId): void {
     const { log, commit } = this.#state;
-    assert.ok(base.index <= commit, `log start ${base.index} is past the commit ${commit}`);
+    if (base.index > commit) assert.fail(`log start ${base.index} is past the commit ${commit}`);
     log.trimTo(base);
   }
 

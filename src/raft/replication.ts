@@ -242,7 +242,8 @@ export function appendFor(state: RaftState, peer: NodeId, from: LogIndex, last: 
   const progress = state.leading?.progress.get(peer);
   if (progress === undefined || progress.state === 'snapshot' || progress.isSuspect) return undefined;
   if (progress.next !== from || from <= state.log.base.index) return undefined;
-  assert.ok(last >= from && last <= state.log.lastIndex, `no entries ${from}..${last} to send: the log ends before`);
+  if (last < from || last > state.log.lastIndex)
+    assert.fail(`no entries ${from}..${last} to send: the log ends before`);
   const entries: EntryMeta[] = [];
   for (let index = from; index <= last; index += 1) {
     entries.push({ term: state.log.termAt(index)!, index, bytes: 0 });
@@ -259,7 +260,7 @@ export function snapshotFor(
 ): InstallSnapshot | undefined {
   const progress = state.leading?.progress.get(peer);
   if (progress?.state !== 'snapshot' || snapshot.index < state.log.base.index) return undefined;
-  assert.ok(snapshot.index <= state.commit, `snapshot ${snapshot.index} is past the commit ${state.commit}`);
+  if (snapshot.index > state.commit) assert.fail(`snapshot ${snapshot.index} is past the commit ${state.commit}`);
   return {
     kind: 'snapshot',
     from: state.options.id,

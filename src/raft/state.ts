@@ -149,8 +149,8 @@ export function createState(options: RaftOptions, start: RaftStart): RaftState {
   const commit = Math.max(start.commit, log.base.index);
   const { term } = start.hardState;
   const memberships = new MembershipLog(options.membership, start.memberships);
-  assert.ok(commit <= log.lastIndex, `start: commit ${commit} is past the last index ${log.lastIndex}`);
-  assert.ok(log.lastTerm <= term, `start: the log ends in term ${log.lastTerm}, above the hard state's ${term}`);
+  if (commit > log.lastIndex) assert.fail(`start: commit ${commit} is past the last index ${log.lastIndex}`);
+  if (log.lastTerm > term) assert.fail(`start: the log ends in term ${log.lastTerm}, above the hard state's ${term}`);
   return {
     options,
     log,
@@ -218,7 +218,7 @@ export function sendDurably(state: RaftState, message: Message): void {
 export function commitTo(state: RaftState, index: LogIndex): void {
   if (index <= state.commit) return;
   const { lastIndex } = state.log;
-  assert.ok(index <= lastIndex, `commit ${index} is past the last index ${lastIndex}`);
+  if (index > lastIndex) assert.fail(`commit ${index} is past the last index ${lastIndex}`);
   state.commit = index;
   state.memberships.committedTo(index);
 }

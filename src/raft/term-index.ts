@@ -57,14 +57,14 @@ export class TermIndex {
 
   entryAt(index: LogIndex): EntryId {
     const term = this.termAt(index);
-    assert.ok(term !== undefined, `index ${index} lies outside [${this.#base.index}, ${this.#lastIndex}]`);
+    if (term === undefined) assert.fail(`index ${index} lies outside [${this.#base.index}, ${this.#lastIndex}]`);
     return { term, index };
   }
 
   /** Entries lastIndex + 1 .. `last` (inclusive), all of `term`. */
   append(term: Term, last: LogIndex): void {
-    assert.ok(last > this.#lastIndex, `append up to ${last} does not extend the log past ${this.#lastIndex}`);
-    assert.ok(term >= this.#lastTerm, `append of term ${term} after term ${this.#lastTerm}`);
+    if (last <= this.#lastIndex) assert.fail(`append up to ${last} does not extend the log past ${this.#lastIndex}`);
+    if (term < this.#lastTerm) assert.fail(`append of term ${term} after term ${this.#lastTerm}`);
     const runs = this.#terms.length;
     if (runs > 0 && this.#terms[runs - 1] === term) {
       this.#lasts[runs - 1] = last;
@@ -78,7 +78,7 @@ export class TermIndex {
 
   /** Forgets the entries from `from` on. */
   truncateFrom(from: LogIndex): void {
-    assert.ok(from > this.#base.index, `truncation from ${from} would cut the base ${this.#base.index}`);
+    if (from <= this.#base.index) assert.fail(`truncation from ${from} would cut the base ${this.#base.index}`);
     if (from > this.#lastIndex) return;
     const keep = from - 1 === this.#base.index ? -1 : this.#runOf(from - 1);
     this.#terms.length = keep + 1;
@@ -91,7 +91,7 @@ export class TermIndex {
   /** Forgets the entries up to `base`, which becomes the new base. Ignored when already forgotten. */
   trimTo(base: EntryId): void {
     if (base.index <= this.#base.index) return;
-    assert.equal(this.termAt(base.index), base.term, `the new base ${base.index} is not an entry of this log`);
+    if (this.termAt(base.index) !== base.term) assert.fail(`the new base ${base.index} is not an entry of this log`);
     const run = this.#runOf(base.index);
     const drop = this.#lasts[run] === base.index ? run + 1 : run;
     this.#terms.splice(0, drop);
