@@ -40,8 +40,8 @@ export const NO_TALLY: Tally = {
 };
 
 const PARTITIONS = ['cut', 'one-way', 'isolate', 'bridge', 'partial-mesh', 'flap'] as const;
-const CORRUPTIONS = ['bit-flip', 'lost-write', 'misdirected-write'] as const;
-const MEMBERSHIP = ['member added', 'member removed', 'member replaced'] as const;
+const CORRUPTIONS = ['bit-flip', 'lost-write', 'misdirected-write', 'rot-at-rest', 'disks wound back'] as const;
+const MEMBERSHIP = ['member added', 'member removed', 'member replaced', 'lost member replaced'] as const;
 const MS_AN_HOUR = 3_600_000;
 
 export function tallyOf({ simulatedMs, events, acked, effects }: Report): Tally {

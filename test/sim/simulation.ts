@@ -4,7 +4,6 @@
  * agree, then everybody is. What clients saw is judged by the oracle at the end, and the disks are read by themselves.
  */
 
-import type { BrokerOptions } from '../../src/broker/index.ts';
 import { LogError } from '../../src/protocol/index.ts';
 import { describeRaft } from '../../src/raft/index.ts';
 import { isStorageError } from '../../storage/index.ts';
@@ -12,11 +11,13 @@ import { Prng } from '../raft/support/prng.ts';
 import { type ClientWorld, SimClient, type SimTopic } from './clients/client-world.ts';
 import { garden, OPERATIONS, operate } from './clients/operators.ts';
 import { follow, visit } from './clients/readers.ts';
+import { type Hall, hallOf, manageStaff } from './clients/staff.ts';
 import { appendBatches, produce } from './clients/writers.ts';
 import { compareReplicas } from './end/compare-replicas.ts';
-import { ALL_FAULTS } from './faults/all.ts';
+import { ALL_FAULTS, LATER_FAULTS } from './faults/all.ts';
 import type { Fault } from './faults/fault.ts';
 import { Harm } from './faults/harm.ts';
+import { brokerOptions, HABITS, type Habit, habitOptions } from './habits.ts';
 import { allInvariants } from './invariants/all.ts';
 import { View, Violation } from './invariants/view.ts';
 import { describeAnomalies, judge, Recorder } from './oracle/index.ts';
@@ -106,12 +107,14 @@ class Simulation {
   /** With the number of the stream of chance each lives by. */
   readonly #kinds: readonly { readonly fault: Fault; readonly number: number }[];
   readonly #operations: readonly string[];
+  readonly #habits: readonly Habit[];
   readonly #chaosMs: number;
   readonly #paceMs: number;
   readonly #effects: Record<string, number> = {};
   readonly #clientNames: string[] = [];
   /** Partitions that the unlucky machine has stopped by name, for damage that no recovery can know the extent of. */
   readonly #stopped = new Set<string>();
+  readonly #hall: Hall;
   #clientsAtWork = 0;
   #isChaos = false;
   #failure: { readonly error: unknown } | undefined;
@@ -123,15 +126,21 @@ class Simulation {
     this.#random = random;
     const size = random.pick([3, 3, 3, 3, 5]);
     const nodeIds = Array.from({ length: Math.min(size, options.nodes ?? size) }, (_, at) => `n${at + 1}`);
+    // A stream of its own: what came later leaves the seeds of before as they were where it is off.
+    const later = new Prng(seed * 64 + 63);
+    const habits = HABITS.filter(() => later.chance(0.4)).filter((name) => !without.includes(name));
+    this.#habits = habits;
     this.#topics = [
       { name: 't', replicas: Math.min(3, nodeIds.length) },
       { name: 'u', replicas: Math.min(2, nodeIds.length) },
     ];
     const share = random.pick([0.15, 0.3, 0.5]);
     // Drawn and numbered for every kind, also for those left out: the rest stays as the seed has it.
-    this.#kinds = ALL_FAULTS.filter(() => random.chance(share))
+    this.#kinds = [...ALL_FAULTS.filter(() => random.chance(share)), ...LATER_FAULTS.filter(() => later.chance(share))]
       .map((fault, number) => ({ fault, number }))
-      .filter(({ fault }) => !without.includes(fault.name));
+      .filter(({ fault }) => !without.includes(fault.name))
+      // Leases are for clocks that keep to a bound (R8).
+      .filter(({ fault }) => fault.name !== 'clock-drift' || !habits.includes('leases'));
     this.#operations = [...OPERATIONS, 'garden'].filter((name) => random.chance(0.6) && !without.includes(name));
     const chaosMs = random.pick([1_500, 3_000, 6_000]);
     this.#chaosMs = options.chaosMs ?? chaosMs;
@@ -141,18 +150,20 @@ class Simulation {
       random.below(2 ** 31),
       {
         nodeIds,
-        broker: brokerOptions(random),
+        broker: { ...brokerOptions(random), ...habitOptions(habits, later) },
         latencyMs: random.pick([0.3, 1, 5]),
         flushMs: random.pick([0.3, 2, 8]),
       },
       {
         onLine: (process, line) => this.#line(process, line),
         onUnexpectedEnd: (node, error) => this.#endedByItself(node, error),
-        onNewDisk: ({ id }) => this.view.forget(id),
+        onGone: ({ id }) => this.view.forget(id),
       },
     );
-    this.#harm = new Harm(random.pick(nodeIds), this.view, (node) => nodeIds.includes(node));
+    this.#harm = new Harm(random.pick(nodeIds), this.view, (node) => this.#cluster.nodes.has(node));
     this.#cluster.mayLosePower = (node) => !node.weather.hasLied || this.#harm.isRedundant(node.id);
+    // Of a group with fewer replicas than three the loss of one is the loss of the group.
+    this.#hall = hallOf(this.#cluster, this.#harm, !this.#operations.includes('garden'));
     const recorder = new Recorder();
     const done = {};
     this.#world = { cluster: this.#cluster, recorder, isHealed: false, isOver: false, acked: new Map(), done };
@@ -160,7 +171,8 @@ class Simulation {
   }
 
   get plan(): { readonly kinds: readonly string[]; readonly chaosMs: number } {
-    return { kinds: [...this.#kinds.map(({ fault }) => fault.name), ...this.#operations], chaosMs: this.#chaosMs };
+    const faults = this.#kinds.map(({ fault }) => fault.name);
+    return { kinds: [...faults, ...this.#operations, ...this.#habits], chaosMs: this.#chaosMs };
   }
 
   run(): Report {
@@ -227,6 +239,7 @@ class Simulation {
       this.#hire(`v-${topic}`, (it) => visit(it, topic, 4 * paceMs));
       this.#hire(`o-${topic}`, (it) => operate(it, topic, operations));
     }
+    if (this.#habits.includes('members')) this.#hire('staff', (it) => manageStaff(it, this.#hall));
     if (this.#operations.includes('garden')) this.#hire('gardener', garden);
   }
 
@@ -252,7 +265,9 @@ class Simulation {
     const world = {
       cluster,
       harm: this.#harm,
-      nodeIds: [...cluster.nodes.keys()],
+      get nodeIds(): readonly string[] {
+        return [...cluster.nodes.keys()];
+      },
       clientNames: this.#clientNames,
       later: (ms: number, act: () => void) => {
         scheduler.in(ms, 'world', undefined, () => {
@@ -284,7 +299,8 @@ class Simulation {
     const healed = ids
       .map((id) => ({ id, draw: isSpared && id === unlucky ? 1 : this.#random.next() }))
       .sort((a, b) => a.draw - b.draw)
-      .slice(0, this.#random.chance(0.5) ? majority : ids.length)
+      // In the middle of a change a majority of the machines is not one of the voters.
+      .slice(0, this.#random.chance(0.5) && !this.#hall.isChanging ? majority : ids.length)
       .map(({ id }) => id);
     this.#trace(() => `healing ${healed}`);
     this.#healNodes(healed);
@@ -389,6 +405,9 @@ class Simulation {
 
   #allEffects(): Record<string, number> {
     const effects = { ...this.#effects, ...this.#world.done };
+    const { installs, rests } = this.view;
+    if (installs > 0) effects['snapshot installed'] = installs;
+    if (rests > 0) effects['group at rest'] = rests;
     const { lost } = this.#cluster.peers;
     if (lost > 0) effects['messages lost'] = lost;
     for (const { weather } of this.#cluster.nodes.values()) {
@@ -495,14 +514,4 @@ function lineText({ level, message, fields }: LogLine): string {
     LogError.is(value) || value instanceof Error ? String(value) : value,
   );
   return `${level} ${message} ${shown}`;
-}
-
-function brokerOptions(random: Prng): Partial<BrokerOptions> {
-  return {
-    segmentBytes: random.pick([8 * 1024, 32 * 1024, 128 * 1024]),
-    cacheBytesMax: random.pick([1, 4 * 1024, 1024 * 1024]),
-    appendBytesMax: random.pick([1024, 8 * 1024]),
-    inflightBytesMax: random.pick([8 * 1024, 64 * 1024]),
-    uncommittedBytesMax: random.pick([32 * 1024, 1024 * 1024]),
-  };
 }

@@ -12,7 +12,8 @@ export async function operate(it: SimClient, topic: string, operations: readonly
     await it.sleep(100 + random.below(900));
     const operation = random.pick(operations);
     it.operates();
-    if (await doOnce(it, topic, operation)) world.done[operation] = (world.done[operation] ?? 0) + 1;
+    if (operation === 'trim' && random.chance(0.1)) await trimTooFar(it, topic);
+    else if (await doOnce(it, topic, operation)) world.done[operation] = (world.done[operation] ?? 0) + 1;
   }
 }
 
@@ -37,6 +38,15 @@ async function doOnce(it: SimClient, topic: string, operation: Operation): Promi
     if (op !== undefined) world.recorder.end(op, answer);
     return false;
   }
+}
+
+/** Nothing there is to trim yet: that is refused, or at least not done. */
+async function trimTooFar(it: SimClient, topic: string): Promise<void> {
+  const { world } = it;
+  const answer = await it.sdk.admin.trim(topic, Number.MAX_SAFE_INTEGER - it.random.below(1_000), 0).catch(failure);
+  if (answer === undefined) throw new Error(`${topic} was trimmed past its tail`);
+  const isRefused = answer.kind === 'failed' && answer.code === 'OUT_OF_RANGE';
+  if (isRefused) world.done['trim past tail'] = (world.done['trim past tail'] ?? 0) + 1;
 }
 
 /** Makes topics and deletes them again, each until it is known to be done. */

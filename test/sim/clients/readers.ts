@@ -59,12 +59,16 @@ async function hand(
   }
 }
 
+const LEVELS = ['any', 'linearizable', 'lease'] as const;
+
 /** Reads anywhere in what is known to be there, at any level, and asks for the tail. Each is judged by its level. */
 export async function visit(it: SimClient, name: string, paceMs: number): Promise<void> {
   const { world, random } = it;
   const { recorder } = world;
   const topic = it.sdk.topic(name, utf8);
   let highest = 0;
+  /** What this client saw last, wherever it saw it. */
+  let seen: { readonly token: string; readonly end: number } | undefined;
   while (!world.isOver) {
     await it.sleep(random.below(2 * paceMs));
     it.operates();
@@ -81,16 +85,32 @@ export async function visit(it: SimClient, name: string, paceMs: number): Promis
     const offset = random.below(highest + 2);
     const from = random.chance(0.2) ? ('earliest' as const) : { offset };
     const asked = from === 'earliest' ? from : offset;
-    const level = random.pick(['any', 'linearizable'] as const);
-    const op = recorder.begin({ kind: 'read', client: it.name, partition: name, from: asked, level });
+    const level = random.pick(seen === undefined ? LEVELS : ([...LEVELS, 'atLeast'] as const));
+    const atLeast = level === 'atLeast' ? seen : undefined;
+    const call = { kind: 'read', client: it.name, partition: name, from: asked, level } as const;
+    const op = recorder.begin({ ...call, ...(atLeast && { atLeast: atLeast.end }) });
     try {
       const waitMs = random.below(200);
-      const read = await topic.read({ from, maxBytes: 1 + random.below(4_000), waitMs, level });
+      const token = atLeast?.token;
+      const read = await topic.read({
+        from,
+        maxBytes: 1 + random.below(4_000),
+        waitMs,
+        level,
+        ...(token && { token }),
+      });
       const records = read.records.map((record) => sightingOf(record.offset, record.value));
       const { nextOffset: next, earliest, tail, node } = read;
       const begin = records[0]?.offset ?? next;
       recorder.end(op, { kind: 'records', from: begin, next, earliest, tail, records, node });
       highest = Math.max(highest, tail);
+      // Records may end before the page does.
+      const end = read.records.at(-1);
+      if (read.token !== undefined && end !== undefined) seen = { token: read.token, end: end.offset + 1 };
+      if (read.level === 'lease' || read.level === 'atLeast') {
+        const effect = `read ${read.level}`;
+        world.done[effect] = (world.done[effect] ?? 0) + 1;
+      }
     } catch (error) {
       recorder.end(op, failure(error));
     }

@@ -3,5 +3,9 @@ import { DISK_FAULTS } from './disk-faults.ts';
 import type { Fault } from './fault.ts';
 import { NETWORK_FAULTS } from './network-faults.ts';
 import { PROCESS_FAULTS } from './process-faults.ts';
+import { REPLICA_FAULTS } from './replica-faults.ts';
+
+/** Switched on by a stream of chance of their own: they were added later. */
+export const LATER_FAULTS: readonly Fault[] = REPLICA_FAULTS;
 
 export const ALL_FAULTS: readonly Fault[] = [...PROCESS_FAULTS, ...NETWORK_FAULTS, ...DISK_FAULTS];

@@ -24,6 +24,11 @@ export class Harm {
       .map(({ id }) => id);
   }
 
+  /** Term and vote of each group on this machine, as last made durable. */
+  hardStates(node: string): unknown[] {
+    return [...this.#view.groups.values()].map(({ id, replicas }) => [id, replicas.get(node)?.hardState]);
+  }
+
   /** Whether all that this machine ever acknowledged is durable on every other replica as well. */
   isRedundant(node: string): boolean {
     for (const { replicas } of this.#view.groups.values()) {

@@ -18,6 +18,7 @@ export interface ReplicaView {
   hardState: HardState;
   /** Of this life of the process. */
   commit: number;
+  isResting: boolean;
   membership: Membership | undefined;
   /** The core itself, alive; for reports. */
   core: Readonly<RaftState> | undefined;
@@ -67,6 +68,10 @@ export class View implements ObserverEvents {
   readonly #deleted = new Set<number>();
   /** Events looked at. */
   checks = 0;
+  /** Logs that began anew behind a state of a peer's. */
+  installs = 0;
+  /** How often a group was seen to go to rest on a replica. */
+  rests = 0;
 
   /** @param onBreach Told of a rule that is broken. Nothing is thrown: the code that is watched would catch it. */
   constructor(invariants: readonly Invariant[], onBreach: (error: unknown) => void) {
@@ -74,7 +79,7 @@ export class View implements ObserverEvents {
     this.#onBreach = onBreach;
   }
 
-  /** The node's disk was taken away or wound back: nothing that was durable on it counts any more. */
+  /** The machine was taken away: nothing that was durable on it counts any more. */
   forget(node: string): void {
     for (const group of this.groups.values()) group.replicas.delete(node);
   }
@@ -95,6 +100,7 @@ export class View implements ObserverEvents {
       durableIndex: log.lastIndex,
       hardState: log.hardState,
       commit: 0,
+      isResting: false,
       membership: undefined,
       core: undefined,
     };
@@ -116,9 +122,21 @@ export class View implements ObserverEvents {
 
   /** A deletion is committed before any log goes. A node that replays its catalog after a crash may open what it has
    *  deleted once more, empty, until it comes to the deletion again: nothing of that group counts any more. */
-  removing(_node: string, groupId: number): void {
+  removing(node: string, groupId: number): void {
+    if (this.#hasMovedAway(node, groupId)) {
+      this.lose(node, groupId);
+      return;
+    }
     this.groups.delete(groupId);
     this.#deleted.add(groupId);
+  }
+
+  /** The log goes because the group lives elsewhere by now, not because it was deleted. */
+  #hasMovedAway(node: string, groupId: number): boolean {
+    const others = [...(this.groups.get(groupId)?.replicas.values() ?? [])].filter((other) => other.node !== node);
+    const newest = others.sort((a, b) => b.commit - a.commit)[0]?.membership;
+    if (newest === undefined) return false;
+    return ![newest.voters, newest.votersOutgoing, newest.learners].some((ids) => ids.includes(node));
   }
 
   flushed(observed: Observed, at: { readonly term: number; readonly index: number }): void {
@@ -137,6 +155,7 @@ export class View implements ObserverEvents {
   }
 
   installed(observed: Observed, at: { readonly index: number }): void {
+    this.installs += 1;
     const [, replica] = this.#find(observed);
     if (replica !== undefined) replica.durableIndex = Math.max(observed.log.base.index, at.index);
   }
@@ -155,6 +174,8 @@ export class View implements ObserverEvents {
   stepped(observed: Observed, state: Readonly<RaftState>): void {
     const [group, replica] = this.#find(observed);
     if (replica === undefined) return;
+    if (state.isResting && !replica.isResting) this.rests += 1;
+    replica.isResting = state.isResting;
     const commitBefore = replica.commit;
     replica.commit = state.commit;
     this.#tell((invariant) => invariant.stepped?.(group, replica, state, commitBefore));

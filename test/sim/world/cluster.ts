@@ -17,6 +17,7 @@ import type { Scheduler } from './scheduler.ts';
 import { Weather } from './weather.ts';
 import { Wires } from './wires.ts';
 
+export const TIMING: BrokerOptions['timing'] = { electionTicksMin: 20, electionTicksMax: 40, heartbeatTicks: 4 };
 const SILENT: Metrics = { add: () => undefined, set: () => undefined, observe: () => undefined };
 const DATA_PATH = '/data';
 /** How often a node tries to reach peers it has no link with, and looks whether links are still alive, ms. */
@@ -50,8 +51,8 @@ export interface ClusterEvents {
   readonly onLine: LineListener;
   /** A process ended by itself, with an error that the world had not given it a reason for. */
   onUnexpectedEnd(node: SimNode, error: unknown): void;
-  /** Its disk is replaced or rewound: what was known of it is void. */
-  onNewDisk(node: SimNode): void;
+  /** Machine and disk are gone: what was known of them is void. */
+  onGone(node: SimNode): void;
 }
 
 export interface ClusterSettings {
@@ -66,9 +67,16 @@ export class SimCluster {
   readonly wires: Wires;
   readonly peers: PeerNetwork;
   readonly clients: ClientNetwork;
+  /** The machines that are there. */
   readonly nodes: Map<string, SimNode> = new Map();
+  /** These, and those that were taken away. */
+  readonly #everyNode: Map<string, SimNode> = new Map();
   /** How processes ended. */
-  readonly endings: Record<'power cuts' | 'kills', number> = { 'power cuts': 0, kills: 0 };
+  readonly endings: Record<'power cuts' | 'kills' | 'disks wound back', number> = {
+    'power cuts': 0,
+    kills: 0,
+    'disks wound back': 0,
+  };
   /** Whether a power cut takes no more from this machine than it may; otherwise its process is only killed. */
   mayLosePower: (node: SimNode) => boolean = () => true;
   readonly #random: Prng;
@@ -115,11 +123,30 @@ export class SimCluster {
     };
     node.disk = new ModelDisk(this.#diskOptions(node));
     this.nodes.set(id, node);
+    this.#everyNode.set(id, node);
     this.peers.ids.push(id);
   }
 
+  /** One more machine, with an empty disk; it knows the founders and is told of nothing else. */
+  hire(): string {
+    const id = `n${this.#everyNode.size + 1}`;
+    this.#addMachine(id);
+    this.boot(id);
+    return id;
+  }
+
+  /** Machine and disk are gone for good. */
+  dismiss(id: string): void {
+    if (!this.nodes.has(id)) return;
+    this.retire(id);
+    this.nodes.delete(id);
+    this.peers.ids.splice(this.peers.ids.indexOf(id), 1);
+    this.#events.onGone(this.node(id));
+  }
+
+  /** Also one that was taken away. */
   node(id: string): SimNode {
-    return this.nodes.get(id)!;
+    return this.#everyNode.get(id)!;
   }
 
   *running(): Generator<SimNode & { readonly broker: Broker }> {
@@ -253,12 +280,11 @@ export class SimCluster {
     return true;
   }
 
-  /** Another disk in the machine: empty, or an old copy. The process must be gone. */
-  replaceDisk(id: string, disk: ModelDisk | undefined): void {
+  /** The machine, which is down, has an old copy of its disk again. */
+  windBack(id: string, copy: ModelDisk): void {
     const node = this.node(id);
-    const options = this.#diskOptions(node);
-    node.disk = disk === undefined ? new ModelDisk(options) : disk.afterKill(options);
-    this.#events.onNewDisk(node);
+    node.disk = copy.afterKill(this.#diskOptions(node));
+    this.endings['disks wound back'] += 1;
   }
 
   #later(ms: number, act: () => void): void {
@@ -319,13 +345,13 @@ export class SimCluster {
   #brokerOptions(id: string): BrokerOptions {
     return {
       nodeId: id,
-      nodeIds: [...this.#settings.nodeIds],
-      bootstrap: true,
+      nodeIds: [...new Set([...this.#settings.nodeIds, id])],
+      bootstrap: this.#settings.nodeIds.includes(id),
       version: '0.0.0-sim',
       clientUrl: `ws://${id}/v1/ws`,
       peerAddress: id,
       tickMs: 10,
-      timing: { electionTicksMin: 20, electionTicksMax: 40, heartbeatTicks: 4 },
+      timing: TIMING,
       segmentBytes: 16 * 1024,
       batchBytesMax: 16 * 1024,
       appendBytesMax: 8 * 1024,
