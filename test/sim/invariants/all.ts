@@ -1,5 +1,6 @@
 /** Every invariant there is; docs/simulation.md lists them. */
 import { appliedStateEqual } from './applied-state-equal.ts';
+import { changesOneByOne } from './changes-one-by-one.ts';
 import { commitIsDurable } from './commit-is-durable.ts';
 import { committedIsKept } from './committed-is-kept.ts';
 import { configurationsOverlap } from './configurations-overlap.ts';
@@ -44,5 +45,6 @@ export function allInvariants(): readonly Invariant[] {
     snapshotBeforeTrim(),
     damagedKeepQuiet(),
     votersWaitAnew(),
+    changesOneByOne(),
   ];
 }

@@ -53,9 +53,10 @@ Killed: ${killed} of ${MUTANTS.length}. Seeds it took: median ${median}, worst $
 | --- | --- | --- | --- | --- |
 ${lines.join('\n')}
 
-## Below the simulation
+## Killed by a test
 
-What lies below the simulated disk no seed can show. Each of these is killed by a test, which passes without the change.
+No seed can show what lies below the simulated disk, or what another rule keeps from doing harm. Each of these is killed
+by a test, which passes without the change.
 
 | Mutant | Rule | What it does | Killed by | Seed |
 | --- | --- | --- | --- | --- |

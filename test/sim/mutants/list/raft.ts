@@ -44,18 +44,6 @@ export const RAFT_MUTANTS: readonly Mutant[] = [
     ],
   },
   {
-    id: 'commit-beyond-match',
-    sentence: "A follower takes the leader's commit index for its whole log, beyond what the message matched.",
-    rule: 'R6',
-    edits: [
-      {
-        file: FOLLOWER,
-        from: 'commitTo(state, Math.min(message.commit, lastNew));',
-        to: 'commitTo(state, Math.min(message.commit, log.lastIndex));',
-      },
-    ],
-  },
-  {
     id: 'heartbeat-commit-beyond-match',
     sentence: 'A heartbeat carries a commit index beyond what the follower is known to hold.',
     rule: 'R6',
@@ -222,18 +210,6 @@ export const RAFT_MUTANTS: readonly Mutant[] = [
         file: FOLLOWER,
         from: 'if (previous.index > state.commit && !log.has(previous)) {',
         to: 'if (previous.index > log.lastIndex) {',
-      },
-    ],
-  },
-  {
-    id: 'match-kept-across-terms',
-    sentence: 'What matched the leader of an earlier term still counts as matched in a new one.',
-    rule: 'R6',
-    edits: [
-      {
-        file: ELECTION,
-        from: 'state.votedFor = undefined;\n    state.following = { matched: 0, acked: 0, owesAck: false };',
-        to: 'state.votedFor = undefined;',
       },
     ],
   },
