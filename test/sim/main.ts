@@ -5,6 +5,8 @@
  *   npm run sim -- --seed 17 --trace                               one history, event by event
  *   npm run sim -- --seed 17 --without kill,loss --nodes 3         the same with less in it
  *
+ * Ctrl-C ends it behind the seeds that are running; what was run until then is in the ledger. A second one ends it at once.
+ *
  * Exit codes: 0 all well, 127 code threw, 128 no progress, 129 a promise of safety was broken.
  */
 import { execFileSync, fork } from 'node:child_process';
@@ -36,6 +38,15 @@ interface Settings {
 type Word = { readonly tally: Tally } | { readonly seed: number; readonly kind: FailureKind };
 
 const say = (line: string): void => console.log(line);
+
+/** Ctrl-C reaches the workers by itself; kill reaches only this process. */
+const SIGNALS = ['SIGINT', 'SIGTERM'] as const;
+let isInterrupted = false;
+for (const signal of SIGNALS) {
+  process.once(signal, () => {
+    isInterrupted = true;
+  });
+}
 
 function settings(): Settings {
   const { values } = parseArgs({
@@ -98,7 +109,7 @@ async function many(
 ): Promise<number> {
   const endMs = Date.now() + minutes * 60_000;
   let code = 0;
-  for (let seed = from; seed < from + seeds && Date.now() < endMs; seed += stride) {
+  for (let seed = from; seed < from + seeds && Date.now() < endMs && !isInterrupted; seed += stride) {
     const run = { ...options, seed };
     const outcome = await runSeed(run);
     if (outcome.kind === 'ok') {
@@ -107,7 +118,7 @@ async function many(
     }
     code = Math.max(code, tell(run, outcome));
     onWord({ seed, kind: outcome.kind });
-    if (!hasShrinking) continue;
+    if (!hasShrinking || isInterrupted) continue;
     const { kinds, chaosMs } = kindsOf(run);
     const small = await shrink(run, outcome.kind, kinds, chaosMs);
     say(`smaller, after ${small.runs} runs: ${replayCommand(small.options)} --trace`);
@@ -123,6 +134,7 @@ async function shared(all: Settings, onWord: (word: Word) => void): Promise<numb
     const mine = ['--worker', '--stride', String(all.jobs), '--from', String(all.from + job)];
     const worker = fork(process.argv[1]!, [...own, ...mine]);
     worker.on('message', (word) => onWord(word as Word));
+    process.once('SIGTERM', () => worker.kill('SIGTERM'));
     return new Promise<number>((resolve) => worker.on('exit', (code) => resolve(code ?? EXIT_CODES.crash)));
   });
   return Math.max(...(await Promise.all(codes)));
@@ -139,6 +151,8 @@ async function main(): Promise<number> {
   if (all.seed !== undefined) return one(all, all.seed);
   if (all.isWorker) return many(all, (word) => process.send?.(word));
   const beganMs = Date.now();
+  // Asked now: the tree may change while seeds run.
+  const commit = all.hasLedger ? commitName() : '';
   let tally = NO_TALLY;
   let failures = 0;
   let saidMs = beganMs;
@@ -159,7 +173,7 @@ async function main(): Promise<number> {
   };
   const code = all.jobs === 1 ? await many(all, onWord) : await shared(all, onWord);
   sayWhere();
-  if (all.hasLedger) appendToLedger(LEDGER_PATH, { commit: commitName(), from: all.from, failures, ...tally });
+  if (all.hasLedger) appendToLedger(LEDGER_PATH, { commit, from: all.from, failures, ...tally });
   return code;
 }
 
