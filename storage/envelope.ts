@@ -15,6 +15,7 @@ import { crc32c } from './checksum.ts';
 import { StorageError } from './errors.ts';
 
 export const ENVELOPE_BYTES = 20;
+const SUM_AT = 16;
 
 export interface EnvelopeKind {
   /** Exactly eight ASCII characters. */
@@ -25,17 +26,35 @@ export interface EnvelopeKind {
 }
 
 export function encodeEnvelope(kind: EnvelopeKind, body: Uint8Array): Uint8Array {
+  const bytes = new Uint8Array(ENVELOPE_BYTES + body.length);
+  const start = envelopeStart(kind, body.length);
+  bytes.set(start, 0);
+  bytes.set(body, ENVELOPE_BYTES);
+  sealEnvelope(bytes, crc32c(body, envelopeSum(start)));
+  return bytes;
+}
+
+/** What stands before a body of `bodyBytes`, its checksum still missing. */
+export function envelopeStart(kind: EnvelopeKind, bodyBytes: number): Uint8Array {
   const magic = new TextEncoder().encode(kind.magic);
   if (magic.length !== 8) assert.fail(`magic ${kind.magic}`);
-  if (body.length > kind.bodyBytesMax) assert.fail(`${kind.magic}: body of ${body.length} bytes`);
-  const bytes = new Uint8Array(ENVELOPE_BYTES + body.length);
-  const view = new DataView(bytes.buffer);
-  bytes.set(magic, 0);
+  if (bodyBytes > kind.bodyBytesMax) assert.fail(`${kind.magic}: body of ${bodyBytes} bytes`);
+  const start = new Uint8Array(ENVELOPE_BYTES);
+  start.set(magic, 0);
+  const view = new DataView(start.buffer);
   view.setUint32(8, kind.version, true);
-  view.setUint32(12, body.length, true);
-  bytes.set(body, ENVELOPE_BYTES);
-  view.setUint32(16, crc32c(body, crc32c(bytes.subarray(0, 16))), true);
-  return bytes;
+  view.setUint32(12, bodyBytes, true);
+  return start;
+}
+
+/** The checksum as far as the start goes: the body's is added to it. */
+export function envelopeSum(start: Uint8Array): number {
+  return crc32c(start.subarray(0, SUM_AT));
+}
+
+/** Puts the checksum over start and body in its place. */
+export function sealEnvelope(start: Uint8Array, sum: number): void {
+  new DataView(start.buffer, start.byteOffset, start.byteLength).setUint32(SUM_AT, sum, true);
 }
 
 /**
@@ -43,25 +62,29 @@ export function encodeEnvelope(kind: EnvelopeKind, body: Uint8Array): Uint8Array
  * UNSUPPORTED for a sound envelope of an unknown version.
  */
 export function decodeEnvelope(kind: EnvelopeKind, bytes: Uint8Array, file: string): Uint8Array | undefined {
-  if (bytes.length < ENVELOPE_BYTES) return undefined;
-  for (let i = 0; i < 8; i++) if (bytes[i] !== kind.magic.charCodeAt(i)) return undefined;
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const length = view.getUint32(12, true);
-  if (length > kind.bodyBytesMax || ENVELOPE_BYTES + length > bytes.length) return undefined;
-  const body = bytes.subarray(ENVELOPE_BYTES, ENVELOPE_BYTES + length);
-  if (crc32c(body, crc32c(bytes.subarray(0, 16))) !== view.getUint32(16, true)) return undefined;
+  const end = claimedEnd(kind, bytes);
+  if (end === undefined || end > bytes.length) return undefined;
+  const body = bytes.subarray(ENVELOPE_BYTES, end);
+  return isSoundEnvelope(kind, bytes, crc32c(body, envelopeSum(bytes)), file) ? body : undefined;
+}
+
+/** Where the envelope that begins with `start` claims to end; undefined when there is none of this kind. */
+export function claimedEnd(kind: EnvelopeKind, start: Uint8Array): number | undefined {
+  if (start.length < ENVELOPE_BYTES) return undefined;
+  for (let i = 0; i < 8; i++) if (start[i] !== kind.magic.charCodeAt(i)) return undefined;
+  const length = new DataView(start.buffer, start.byteOffset, start.byteLength).getUint32(12, true);
+  return length > kind.bodyBytesMax ? undefined : ENVELOPE_BYTES + length;
+}
+
+/** Whether the envelope that begins with `start` has the checksum `sum`. Throws UNSUPPORTED as decodeEnvelope does. */
+export function isSoundEnvelope(kind: EnvelopeKind, start: Uint8Array, sum: number, file: string): boolean {
+  const view = new DataView(start.buffer, start.byteOffset, start.byteLength);
+  if (sum !== view.getUint32(SUM_AT, true)) return false;
   const version = view.getUint32(8, true);
   if (version !== kind.version) {
     throw new StorageError('UNSUPPORTED', `${kind.magic.trim()} format version ${version}, known is ${kind.version}`, {
       file,
     });
   }
-  return body;
-}
-
-/** The length an envelope claims, for a reader that must know how much to fetch; undefined when it is absurd. */
-export function envelopeBytes(kind: EnvelopeKind, start: Uint8Array): number | undefined {
-  if (start.length < ENVELOPE_BYTES) return undefined;
-  const length = new DataView(start.buffer, start.byteOffset, start.byteLength).getUint32(12, true);
-  return length > kind.bodyBytesMax ? undefined : ENVELOPE_BYTES + length;
+  return true;
 }

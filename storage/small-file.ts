@@ -5,7 +5,7 @@
  * A twin file holds its envelope twice, in different pages, so that no single damaged byte or page loses it. Copies are
  * half the file apart; a reader takes whichever is sound.
  */
-import { type Disk, joinPath, PAGE_BYTES } from './disk.ts';
+import { type Disk, type File, joinPath, PAGE_BYTES } from './disk.ts';
 import { decodeEnvelope, type EnvelopeKind, encodeEnvelope } from './envelope.ts';
 import { isStorageError } from './errors.ts';
 
@@ -15,18 +15,23 @@ export function isAside(name: string): boolean {
   return name.endsWith(ASIDE_SUFFIX);
 }
 
-export async function replaceFile(
+export function replaceFile(disk: Disk, directory: string, name: string, chunks: readonly Uint8Array[]): Promise<void> {
+  return replaceFileBy(disk, directory, name, (file) => file.write(0, chunks));
+}
+
+/** As replaceFile, for a file too large for one write: `write` may write it in any order and as often as it takes. */
+export async function replaceFileBy(
   disk: Disk,
   directory: string,
   name: string,
-  chunks: readonly Uint8Array[],
+  write: (file: File) => Promise<void>,
 ): Promise<void> {
   const path = joinPath(directory, name);
   const aside = path + ASIDE_SUFFIX;
   if ((await disk.stat(aside)) !== undefined) await disk.remove(aside);
   const file = await disk.open(aside, 'create');
   try {
-    await file.write(0, chunks);
+    await write(file);
     await file.flush();
   } catch (error) {
     // What did not fit must not keep the space it took.

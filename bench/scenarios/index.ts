@@ -15,6 +15,7 @@ import { raftCore } from './raft-core.ts';
 import { rate } from './rate.ts';
 import { recovery } from './recovery.ts';
 import { singles } from './singles.ts';
+import { snapshot } from './snapshot.ts';
 import { start } from './start.ts';
 import { topics } from './topics.ts';
 
@@ -22,6 +23,7 @@ export const SCENARIOS: readonly Scenario[] = [
   limit,
   codec,
   raftCore,
+  snapshot,
   produce,
   latency,
   rate,

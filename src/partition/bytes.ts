@@ -49,7 +49,11 @@ export class ByteWriter {
   /** `count` bytes given as twice as many hex digits. */
   hex(digits: string, count: number): void {
     assert.equal(digits.length, count * 2, 'length of a hex string');
-    this.raw(Buffer.from(digits, 'hex'));
+    this.#reserve(count);
+    const { buffer, byteOffset } = this.#bytes;
+    const written = Buffer.from(buffer, byteOffset, this.#bytes.length).write(digits, this.#at, count, 'hex');
+    if (written !== count) assert.fail(`not a hex string: ${digits}`);
+    this.#at += count;
   }
 
   raw(bytes: Uint8Array): void {
@@ -108,7 +112,8 @@ export class ByteReader {
   }
 
   hex(count: number): string {
-    return Buffer.from(this.raw(count)).toString('hex');
+    const { buffer, byteOffset, length } = this.raw(count);
+    return Buffer.from(buffer, byteOffset, length).toString('hex');
   }
 
   /** A view, not a copy. */

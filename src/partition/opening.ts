@@ -7,6 +7,7 @@ import { supplyEntry } from './entry-supply.ts';
 import { Mender } from './mender.ts';
 import type { PartitionEvents, PartitionOptions, PartitionWorld } from './options.ts';
 import type { PendingEntries } from './pending-entries.ts';
+import { overTurns } from './pieces.ts';
 import { replay } from './replay.ts';
 import { PartitionState } from './state.ts';
 
@@ -60,7 +61,7 @@ export async function openReplayed(
     const marker = await world.directory.marker(groupId);
     const state = new PartitionState(createMachine?.(), log.firstOffset);
     const snapshot = log.latestSnapshot;
-    if (snapshot !== undefined) state.restore(snapshot, snapshot.state);
+    if (snapshot !== undefined) state.adopt(snapshot, await overTurns(PartitionState.decode(snapshot.state), timers));
     let isReplaying = true;
     const mender = new Mender({ log, groupId, world, events, mayCut: () => isReplaying });
     events.onReplaying((wanted) => supplyEntry(log, wanted, log.commitHint));

@@ -133,8 +133,7 @@ export class Partition {
     this.compactor = new Compactor(log, state, options.segmentBytes);
     this.#snapshots = new Snapshots({
       log,
-      state,
-      createMachine: options.createMachine,
+      ...{ state, timers, createMachine: options.createMachine },
       onTrimmed: () => this.#trimmed(),
       onFailure: (error) => events.onTrouble('a snapshot or trim failed; it is tried again at the next one', error),
     });
@@ -152,7 +151,8 @@ export class Partition {
       onDivergence: (what) => this.rejoining.lose(what),
     });
     this.#installing = new Installing({
-      ...{ raft, log, state, pending, cache, rights, drive: this.#drive, snapshots: this.#snapshots, onTrouble },
+      ...{ raft, log, state, timers, pending, cache, rights, snapshots: this.#snapshots, onTrouble },
+      drive: this.#drive,
       isClosed: () => this.isClosed,
       onInstalled: () => {
         this.#inbox.installed();

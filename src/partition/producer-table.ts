@@ -5,11 +5,20 @@
  * replica holds the same table, and it is part of the snapshot. *Overlay* is this node's view of entries that are in
  * the log but not applied yet: a leader judges new batches against both, truncation drops the overlay, and it is
  * rebuilt from the headers that are left. Nothing here reads a clock: a producer expires by append times alone.
+ *
+ * What is known of a producer is one row, and rows are never changed, only replaced: a view of all of them, for a
+ * snapshot that is encoded over many turns, is the list of the rows as they were, whatever is applied meanwhile.
+ *
+ *   producer table   u8 version (1)   u32 rows   rows, least recently appended first
+ *   row              16B id   u32 epoch   u53 next sequence   u53 last append time   u8 batches   batches, oldest first
+ *   batch            u53 sequence   u32 records   u53 base offset   u53 index   u53 term   u53 append time
  */
 import assert from 'node:assert';
 import type { EntryHeader, LogIndex, ProducerTuple } from '../../storage/index.ts';
 import { PRODUCER_WINDOW_BATCHES, PRODUCERS_MAX } from '../protocol/index.ts';
 import type { ByteReader, ByteWriter } from './bytes.ts';
+import type { Pieces } from './pieces.ts';
+import { type ProducerRow, ProducerRows } from './producer-rows.ts';
 
 /** A producer that appended nothing for this long, measured in append times, is forgotten. */
 export const PRODUCER_EXPIRY_MS: number = 7 * 24 * 3_600_000;
@@ -24,19 +33,17 @@ export interface RememberedBatch {
   readonly appendTimeMs: number;
 }
 
-interface ProducerState {
-  epoch: number;
-  /** Sequence number the next record must carry. */
-  nextSequence: number;
-  /** Append time of the last batch. */
-  lastAppendTimeMs: number;
-  /** The last batches of this epoch, oldest first, at most PRODUCER_WINDOW_BATCHES. */
-  batches: RememberedBatch[];
+interface Overlay {
+  row: ProducerRow;
+  /** Entries of this producer in the log and not applied; the overlay goes when it is 0. */
+  pending: number;
 }
 
-interface OverlayState extends ProducerState {
-  /** Entries of this producer in the log and not applied; the state goes when it is 0. */
-  pending: number;
+/** The committed layer as it was at one moment. */
+export interface FrozenProducers {
+  /** What encode() will write. */
+  readonly bytes: number;
+  encode(writer: ByteWriter): Pieces<void>;
 }
 
 export type ProducerVerdict =
@@ -50,11 +57,16 @@ export type ProducerVerdict =
   | { readonly kind: 'gap'; readonly expected: number };
 
 const STATE_VERSION = 1;
+const HEAD_BYTES = 1 + 4;
+const ROW_BYTES = 16 + 4 + 8 + 8 + 1;
+const BATCH_BYTES = 8 + 4 + 8 + 8 + 8 + 8;
+/** A row takes one to three microseconds to write or read: a piece is a few milliseconds, far below a heartbeat. */
+export const ROWS_PER_PIECE: number = 1_000;
 
 export class ProducerTable {
   /** Least recently appended first; the order is part of the replicated state, because eviction follows it. */
-  readonly #committed = new Map<string, ProducerState>();
-  readonly #overlay = new Map<string, OverlayState>();
+  #committed = new ProducerRows();
+  readonly #overlay = new Map<string, Overlay>();
 
   get size(): number {
     return this.#committed.size;
@@ -62,7 +74,7 @@ export class ProducerTable {
 
   /** Judges a batch against everything in the log, applied or not. Changes nothing. */
   check(producer: ProducerTuple, recordCount: number): ProducerVerdict {
-    const state = this.#overlay.get(producer.id) ?? this.#committed.get(producer.id);
+    const state = this.#overlay.get(producer.id)?.row ?? this.#committed.get(producer.id);
     if (state === undefined || producer.epoch > state.epoch) {
       return producer.sequence === 0 ? { kind: 'new' } : { kind: 'gap', expected: 0 };
     }
@@ -81,17 +93,14 @@ export class ProducerTable {
   appended(header: EntryHeader): void {
     const producer = header.producer;
     if (producer === undefined) return;
-    let state = this.#overlay.get(producer.id);
-    if (state === undefined) {
-      const committed = this.#committed.get(producer.id);
-      state =
-        committed === undefined
-          ? { epoch: producer.epoch, nextSequence: 0, lastAppendTimeMs: 0, batches: [], pending: 0 }
-          : { ...committed, batches: committed.batches.slice(), pending: 0 };
-      this.#overlay.set(producer.id, state);
+    const overlay = this.#overlay.get(producer.id);
+    if (overlay === undefined) {
+      const row = rowAfter(this.#committed.get(producer.id), producer, header);
+      this.#overlay.set(producer.id, { row, pending: 1 });
+    } else {
+      overlay.row = rowAfter(overlay.row, producer, header);
+      overlay.pending += 1;
     }
-    state.pending += 1;
-    remember(state, producer, header);
   }
 
   /** The suffix of the log was cut: what is left of it, not applied, is given in order. */
@@ -104,15 +113,8 @@ export class ProducerTable {
   applied(header: EntryHeader): void {
     const producer = header.producer;
     if (producer !== undefined) {
-      const state = this.#committed.get(producer.id) ?? {
-        epoch: producer.epoch,
-        nextSequence: 0,
-        lastAppendTimeMs: 0,
-        batches: [],
-      };
-      remember(state, producer, header);
-      this.#committed.delete(producer.id);
-      this.#committed.set(producer.id, state);
+      const row = rowAfter(this.#committed.get(producer.id), producer, header);
+      this.#committed.put(row);
       const overlay = this.#overlay.get(producer.id);
       if (overlay !== undefined) {
         overlay.pending -= 1;
@@ -123,80 +125,93 @@ export class ProducerTable {
   }
 
   #expire(nowMs: number): void {
-    for (const [id, state] of this.#committed) {
-      const isExpired = state.lastAppendTimeMs + PRODUCER_EXPIRY_MS < nowMs;
+    for (;;) {
+      const { oldest } = this.#committed;
+      if (oldest === undefined) return;
+      const isExpired = oldest.lastAppendTimeMs + PRODUCER_EXPIRY_MS < nowMs;
       if (!isExpired && this.#committed.size <= PRODUCERS_MAX) return;
-      this.#committed.delete(id);
+      this.#committed.removeOldest();
     }
   }
 
-  /** Bytes of the committed layer, for a snapshot. */
-  encode(writer: ByteWriter): void {
-    writer.u8(STATE_VERSION);
-    writer.u32(this.#committed.size);
-    for (const [id, state] of this.#committed) {
-      writer.hex(id, 16);
-      writer.u32(state.epoch);
-      writer.u53(state.nextSequence);
-      writer.u53(state.lastAppendTimeMs);
-      writer.u8(state.batches.length);
-      for (const batch of state.batches) {
-        writer.u53(batch.sequence);
-        writer.u32(batch.recordCount);
-        writer.u53(batch.baseOffset);
-        writer.u53(batch.index);
-        writer.u53(batch.term);
-        writer.u53(batch.appendTimeMs);
-      }
-    }
+  /** The committed layer as it is now, for a snapshot. Copies references only: a few milliseconds at PRODUCERS_MAX. */
+  freeze(): FrozenProducers {
+    const rows = this.#committed.list();
+    let bytes = HEAD_BYTES + rows.length * ROW_BYTES;
+    for (const { batches } of rows) bytes += batches.length * BATCH_BYTES;
+    return { bytes, encode: (writer) => encodeRows(writer, rows) };
   }
 
-  /** Replaces everything by the bytes of encode(). */
-  restore(reader: ByteReader): void {
+  /** Reads what FrozenProducers.encode() wrote. */
+  static *decode(reader: ByteReader): Pieces<ProducerRows> {
     assert.equal(reader.u8(), STATE_VERSION, 'version of the producer table in a snapshot');
-    this.#committed.clear();
-    this.#overlay.clear();
+    const decoded = new ProducerRows();
     const count = reader.u32();
     for (let i = 0; i < count; i += 1) {
-      const id = reader.hex(16);
-      const state: ProducerState = {
-        epoch: reader.u32(),
-        nextSequence: reader.u53(),
-        lastAppendTimeMs: reader.u53(),
-        batches: [],
-      };
-      const batchCount = reader.u8();
-      if (batchCount > PRODUCER_WINDOW_BATCHES) assert.fail(`batches of producer ${id} in a snapshot: ${batchCount}`);
-      for (let k = 0; k < batchCount; k += 1) {
-        state.batches.push({
-          sequence: reader.u53(),
-          recordCount: reader.u32(),
-          baseOffset: reader.u53(),
-          index: reader.u53(),
-          term: reader.u53(),
-          appendTimeMs: reader.u53(),
-        });
-      }
-      this.#committed.set(id, state);
+      if (i > 0 && i % ROWS_PER_PIECE === 0) yield;
+      decoded.put(decodeRow(reader));
+    }
+    return decoded;
+  }
+
+  /** Replaces everything by the layer of a snapshot. Given: the table goes on with it. */
+  adopt(decoded: ProducerRows): void {
+    this.#committed = decoded;
+    this.#overlay.clear();
+  }
+}
+
+function* encodeRows(writer: ByteWriter, rows: readonly ProducerRow[]): Pieces<void> {
+  writer.u8(STATE_VERSION);
+  writer.u32(rows.length);
+  for (const [i, row] of rows.entries()) {
+    if (i > 0 && i % ROWS_PER_PIECE === 0) yield;
+    writer.hex(row.id, 16);
+    writer.u32(row.epoch);
+    writer.u53(row.nextSequence);
+    writer.u53(row.lastAppendTimeMs);
+    writer.u8(row.batches.length);
+    for (const batch of row.batches) {
+      writer.u53(batch.sequence);
+      writer.u32(batch.recordCount);
+      writer.u53(batch.baseOffset);
+      writer.u53(batch.index);
+      writer.u53(batch.term);
+      writer.u53(batch.appendTimeMs);
     }
   }
 }
 
-/** Moves a state past one more batch. The leader checked it; a follower trusts the log, which is the same for all. */
-function remember(state: ProducerState, producer: ProducerTuple, header: EntryHeader): void {
-  if (producer.epoch !== state.epoch) {
-    state.epoch = producer.epoch;
-    state.batches = [];
+function decodeRow(reader: ByteReader): ProducerRow {
+  const id = reader.hex(16);
+  const epoch = reader.u32();
+  const nextSequence = reader.u53();
+  const lastAppendTimeMs = reader.u53();
+  const count = reader.u8();
+  if (count > PRODUCER_WINDOW_BATCHES) assert.fail(`batches of producer ${id} in a snapshot: ${count}`);
+  const batches: RememberedBatch[] = [];
+  for (let k = 0; k < count; k += 1) {
+    batches.push({
+      sequence: reader.u53(),
+      recordCount: reader.u32(),
+      baseOffset: reader.u53(),
+      index: reader.u53(),
+      term: reader.u53(),
+      appendTimeMs: reader.u53(),
+    });
   }
-  state.nextSequence = producer.sequence + header.recordCount;
-  state.lastAppendTimeMs = header.appendTimeMs;
-  state.batches.push({
-    sequence: producer.sequence,
-    recordCount: header.recordCount,
-    baseOffset: header.baseOffset,
-    index: header.index,
-    term: header.term,
-    appendTimeMs: header.appendTimeMs,
-  });
-  if (state.batches.length > PRODUCER_WINDOW_BATCHES) state.batches.shift();
+  return { id, epoch, nextSequence, lastAppendTimeMs, batches };
+}
+
+/** What is known of a producer after one more batch. The leader checked it; a follower trusts the log, which is the same
+ *  for all. */
+function rowAfter(before: ProducerRow | undefined, producer: ProducerTuple, header: EntryHeader): ProducerRow {
+  const { id, epoch, sequence } = producer;
+  const { recordCount, baseOffset, index, term, appendTimeMs } = header;
+  const remembered = before?.epoch === epoch ? before.batches : [];
+  const batches = [
+    ...(remembered.length < PRODUCER_WINDOW_BATCHES ? remembered : remembered.slice(1)),
+    { sequence, recordCount, baseOffset, index, term, appendTimeMs },
+  ];
+  return { id, epoch, nextSequence: sequence + recordCount, lastAppendTimeMs: appendTimeMs, batches };
 }

@@ -4,7 +4,8 @@
  * A snapshot is the state as of the last entry of a sealed segment, so that the segment can go later and a follower
  * that needs what came before it gets exactly the state below the first stored entry (design 4). It is written once
  * everything up to that entry is applied. When the state has moved on by then, it is rebuilt from the snapshot before
- * it by applying the entries in between again: applying is deterministic.
+ * it by applying the entries in between again: applying is deterministic. Encoding and decoding take as many turns as
+ * the state is large; meanwhile entries are applied and peers are answered.
  *
  * Files follow the log start, never the other way round: whole segments below it go, once the state at their end was
  * written and read back (W19, W20).
@@ -18,11 +19,14 @@ import {
   type Snapshot,
   StorageError,
 } from '../../storage/index.ts';
-import { PartitionState, type StateMachine } from './state.ts';
+import type { Timers } from '../env.ts';
+import { overTurns } from './pieces.ts';
+import { type FrozenState, PartitionState, type StateMachine } from './state.ts';
 
 export interface SnapshotParts {
   readonly log: Log;
   readonly state: PartitionState;
+  readonly timers: Pick<Timers, 'soon'>;
   readonly createMachine: (() => StateMachine) | undefined;
   /** The prefix of the log is gone. */
   onTrimmed(): void;
@@ -114,8 +118,8 @@ export class Snapshots {
     const ready = this.#due.filter(({ last }) => last.index <= state.appliedIndex);
     for (const { last } of ready) {
       // Taken now when the state stands exactly there: no need to rebuild it later.
-      const bytes = state.appliedIndex === last.index ? state.encode() : undefined;
-      this.#enqueue(() => this.#save(last, bytes));
+      const frozen = state.appliedIndex === last.index ? state.freeze() : undefined;
+      this.#enqueue(() => this.#save(last, frozen));
     }
     this.#drop(ready);
   }
@@ -147,10 +151,10 @@ export class Snapshots {
     });
   }
 
-  async #save(last: EntryId, encoded: Uint8Array | undefined): Promise<void> {
+  async #save(last: EntryId, frozen: FrozenState | undefined): Promise<void> {
     const { log } = this.#parts;
     if (!this.#isStored(last) || (await log.snapshotAt(last.index)) !== undefined) return;
-    const snapshot = await this.#at(last, encoded);
+    const snapshot = await this.#at(last, frozen);
     // The log may have been replaced by a snapshot of the leader's while this one was made.
     if (this.#isStored(last)) await log.saveSnapshot(snapshot);
   }
@@ -160,11 +164,11 @@ export class Snapshots {
     return index >= log.firstIndex && log.termAt(index) === term;
   }
 
-  /** The snapshot at `last`, from bytes taken in time or by applying again what lies between. */
-  async #at(last: EntryId, encoded: Uint8Array | undefined): Promise<Snapshot> {
-    const { log } = this.#parts;
+  /** The snapshot at `last`, from the state frozen in time or by applying again what lies between. */
+  async #at(last: EntryId, frozen: FrozenState | undefined): Promise<Snapshot> {
+    const { log, timers } = this.#parts;
     const header = (await log.read(last.index, 1))[0]!.header;
-    const state = encoded ?? (await this.#rebuild(last.index)).encode();
+    const state = await overTurns((frozen ?? (await this.#rebuild(last.index)).freeze()).encode(), timers);
     return {
       index: last.index,
       term: last.term,
@@ -176,10 +180,10 @@ export class Snapshots {
   }
 
   async #rebuild(upTo: LogIndex): Promise<PartitionState> {
-    const { log, createMachine } = this.#parts;
+    const { log, createMachine, timers } = this.#parts;
     const state = new PartitionState(createMachine?.(), log.firstOffset);
     const below = await log.snapshotUpTo(upTo);
-    if (below !== undefined) state.restore(below, below.state);
+    if (below !== undefined) state.adopt(below, await overTurns(PartitionState.decode(below.state), timers));
     while (state.appliedIndex < upTo) {
       for (const { header, payload } of await log.read(state.appliedIndex + 1, READ_BYTES)) {
         if (header.index > upTo) break;

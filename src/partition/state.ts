@@ -15,6 +15,8 @@ import type { Membership } from '../raft/index.ts';
 import { ByteReader, ByteWriter } from './bytes.ts';
 import { decodeControl, decodeMembershipEntry } from './control.ts';
 import { parseMembershipText } from './membership.ts';
+import type { Pieces } from './pieces.ts';
+import type { ProducerRows } from './producer-rows.ts';
 import { ProducerTable } from './producer-table.ts';
 
 /** A deterministic state machine fed with the control entries the partition itself does not know. */
@@ -29,6 +31,24 @@ export interface StateMachine {
 
 const STATE_VERSION = 2;
 const NO_BYTES = new Uint8Array(0);
+const BLOB_LENGTH_BYTES = 4;
+
+/** A state as it was at one moment. */
+export interface FrozenState {
+  /** The same bytes on every replica, in however many pieces. */
+  encode(): Pieces<Uint8Array>;
+}
+
+interface StateHead {
+  readonly logStart: Offset;
+  readonly compactedByAll: Offset;
+  readonly membership: Membership | undefined;
+}
+
+export interface DecodedState extends StateHead {
+  readonly producers: ProducerRows;
+  readonly machine: Uint8Array;
+}
 
 export class PartitionState {
   readonly producers: ProducerTable = new ProducerTable();
@@ -130,41 +150,54 @@ export class PartitionState {
     return readHead(new ByteReader(bytes)).membership;
   }
 
-  encode(): Uint8Array {
-    const writer = new ByteWriter(1024);
+  /** The state as it is now, to be encoded over as many turns as it takes: what is applied meanwhile is not in it. */
+  freeze(): FrozenState {
     // What a version 1 can say is said in it: a partition that was never compacted reads the same to an older node.
     const version = this.#compactedByAll === 0 ? 1 : STATE_VERSION;
-    writer.u8(version);
-    writer.u53(this.#logStart);
-    if (version === STATE_VERSION) writer.u53(this.#compactedByAll);
-    writer.text(this.#membership === undefined ? '' : JSON.stringify(this.#membership));
-    this.producers.encode(writer);
-    writer.blob(this.#machine?.encode() ?? NO_BYTES);
-    return writer.finish();
+    const head = new ByteWriter();
+    head.u8(version);
+    head.u53(this.#logStart);
+    if (version === STATE_VERSION) head.u53(this.#compactedByAll);
+    head.text(this.#membership === undefined ? '' : JSON.stringify(this.#membership));
+    const producers = this.producers.freeze();
+    const machine = this.#machine?.encode() ?? NO_BYTES;
+    return {
+      *encode(): Pieces<Uint8Array> {
+        const start = head.finish();
+        // Exactly as large as it gets: growing would copy megabytes in one go.
+        const writer = new ByteWriter(start.length + producers.bytes + BLOB_LENGTH_BYTES + machine.length);
+        writer.raw(start);
+        yield* producers.encode(writer);
+        writer.blob(machine);
+        return writer.finish();
+      },
+    };
   }
 
-  /** Replaces everything by a snapshot's state. */
-  restore(at: { readonly index: LogIndex; readonly nextOffset: Offset }, bytes: Uint8Array): void {
+  /** Reads an encoded state, for adopt(). */
+  static *decode(bytes: Uint8Array): Pieces<DecodedState> {
     const reader = new ByteReader(bytes);
-    const { logStart, compactedByAll, membership } = readHead(reader);
-    this.#logStart = logStart;
-    this.#compactedByAll = compactedByAll;
-    this.#membership = membership;
-    this.producers.restore(reader);
+    const head = readHead(reader);
+    const producers = yield* ProducerTable.decode(reader);
     const machine = reader.blob();
     reader.expectEnd();
-    this.#machine?.restore(machine);
+    return { ...head, producers, machine };
+  }
+
+  /** Replaces everything by a snapshot's state. Given: the state goes on with it. */
+  adopt(at: { readonly index: LogIndex; readonly nextOffset: Offset }, decoded: DecodedState): void {
+    this.#logStart = decoded.logStart;
+    this.#compactedByAll = decoded.compactedByAll;
+    this.#membership = decoded.membership;
+    this.producers.adopt(decoded.producers);
+    this.#machine?.restore(decoded.machine);
     this.#appliedIndex = at.index;
     this.#highWatermark = at.nextOffset;
   }
 }
 
 /** What stands in front of the producer table, of either version. */
-function readHead(reader: ByteReader): {
-  readonly logStart: Offset;
-  readonly compactedByAll: Offset;
-  readonly membership: Membership | undefined;
-} {
+function readHead(reader: ByteReader): StateHead {
   const version = reader.u8();
   if (version !== 1 && version !== STATE_VERSION) assert.fail(`version ${version} of a snapshot state`);
   const logStart = reader.u53();

@@ -6,6 +6,7 @@ import { PartitionState } from '../../src/partition/state.ts';
 import { MemoryDisk } from '../../storage/index.ts';
 import { type EntryFields, entriesAfter, follow } from '../partition/support/entries.ts';
 import { openLog } from '../partition/support/open-log.ts';
+import { Turns } from '../partition/support/state-bytes.ts';
 
 const closers: (() => Promise<void>)[] = [];
 
@@ -34,6 +35,7 @@ async function idlePartition(): Promise<{
   const snapshots = new Snapshots({
     log,
     state,
+    timers: new Turns(),
     createMachine: undefined,
     onTrimmed: () => undefined,
     onFailure: (error) => {

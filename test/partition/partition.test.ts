@@ -6,6 +6,7 @@ import { type LogEntry, MemoryDisk, type Snapshot } from '../../storage/index.ts
 import { entries, entriesAfter, follow } from './support/entries.ts';
 import { openLog } from './support/open-log.ts';
 import { Replica, type ReplicaOptions } from './support/replica.ts';
+import { encodeState } from './support/state-bytes.ts';
 
 const opened: Replica[] = [];
 
@@ -24,7 +25,7 @@ function snapshotOf(list: readonly LogEntry[]): Snapshot {
   const state = new PartitionState(undefined);
   for (const { header, payload } of list) state.apply(header, payload);
   const { index, term, chain, appendTimeMs } = list.at(-1)!.header;
-  return { index, term, nextOffset: state.highWatermark, appendTimeMs, chain, state: state.encode() };
+  return { index, term, nextOffset: state.highWatermark, appendTimeMs, chain, state: encodeState(state) };
 }
 
 function install(made: Replica, snapshot: Snapshot, from = 'n2', term = snapshot.term): void {

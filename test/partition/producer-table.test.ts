@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { ByteReader, ByteWriter } from '../../src/partition/bytes.ts';
 import { PRODUCER_EXPIRY_MS, ProducerTable } from '../../src/partition/producer-table.ts';
 import type { EntryHeader } from '../../storage/index.ts';
+import { atOnce } from './support/state-bytes.ts';
 
 const A = 'aa'.repeat(16);
 const B = 'bb'.repeat(16);
@@ -49,9 +50,9 @@ function applied(...rows: readonly Fields[]): ProducerTable {
 
 function copyOf(table: ProducerTable): ProducerTable {
   const writer = new ByteWriter();
-  table.encode(writer);
+  atOnce(table.freeze().encode(writer));
   const copy = new ProducerTable();
-  copy.restore(new ByteReader(writer.finish()));
+  copy.adopt(atOnce(ProducerTable.decode(new ByteReader(writer.finish()))));
   return copy;
 }
 

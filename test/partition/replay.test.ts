@@ -6,6 +6,7 @@ import { type Log, MemoryDisk, StorageError } from '../../storage/index.ts';
 import { SimTime } from '../broker/support/sim-env.ts';
 import { entries } from './support/entries.ts';
 import { type OpenLog, openLog } from './support/open-log.ts';
+import { encodeState, restoreState } from './support/state-bytes.ts';
 
 const A = 'aa'.repeat(16);
 const FOUR = entries(
@@ -68,7 +69,7 @@ describe('replay', () => {
     const live = new PartitionState(undefined);
     for (const { header, payload } of FOUR.slice(0, 3)) live.apply(header, payload);
     const state = new PartitionState(undefined);
-    state.restore({ index: 3, nextOffset: 3 }, live.encode());
+    restoreState(state, { index: 3, nextOffset: 3 }, encodeState(live));
     await replay(partsOf(log, { state }));
     expect([state.appliedIndex, state.highWatermark]).toEqual([4, 4]);
   });

@@ -1,11 +1,13 @@
 import { afterEach, describe, expect, test } from 'vitest';
 import { encodeControl } from '../../src/partition/control.ts';
+import { ROWS_PER_PIECE } from '../../src/partition/producer-table.ts';
 import { Snapshots } from '../../src/partition/snapshots.ts';
 import { PartitionState } from '../../src/partition/state.ts';
 import { type Log, type LogEntry, MemoryDisk, StorageError } from '../../storage/index.ts';
 import { type EntryFields, entriesAfter, follow } from './support/entries.ts';
 import { openLog } from './support/open-log.ts';
 import { Replica } from './support/replica.ts';
+import { encodeState, Turns } from './support/state-bytes.ts';
 
 const closers: (() => Promise<void>)[] = [];
 
@@ -17,6 +19,7 @@ interface Bench {
   readonly log: Log;
   readonly state: PartitionState;
   readonly snapshots: Snapshots;
+  readonly turns: Turns;
   readonly failures: StorageError[];
   /** How often the list of segments was looked at. */
   looks: number;
@@ -31,6 +34,7 @@ async function bench(): Promise<Bench> {
   closers.push(close);
   const state = new PartitionState(undefined);
   const failures: StorageError[] = [];
+  const turns = new Turns();
   let last: LogEntry | undefined;
   const counted = new Proxy(log, {
     get: (target, name) => {
@@ -42,6 +46,7 @@ async function bench(): Promise<Bench> {
   const snapshots = new Snapshots({
     log: counted,
     state,
+    timers: turns,
     createMachine: undefined,
     onTrimmed: () => undefined,
     onFailure: (error) => failures.push(error),
@@ -50,6 +55,7 @@ async function bench(): Promise<Bench> {
     log,
     state,
     snapshots,
+    turns,
     failures,
     looks: 0,
     write: async (...rows) => {
@@ -78,7 +84,7 @@ const trim = (before: number): EntryFields => ({ kind: 'control', payload: encod
 function stateAfter(list: readonly LogEntry[], count: number): Uint8Array {
   const state = new PartitionState(undefined);
   for (const { header, payload } of list.slice(0, count)) state.apply(header, payload);
-  return state.encode();
+  return encodeState(state);
 }
 
 describe('the snapshot at the end of a sealed segment', () => {
@@ -145,6 +151,58 @@ describe('the snapshot at the end of a sealed segment', () => {
     apply(list);
     await snapshots.settled();
     expect(log.latestSnapshot).toBeUndefined();
+  });
+});
+
+describe('a snapshot of many producers', () => {
+  const idOf = (n: number): string => n.toString(16).padStart(32, '0');
+  const ofProducer = (n: number, sequence: number): EntryFields => ({
+    values: ['x'],
+    producer: { id: idOf(n), epoch: 0, sequence },
+  });
+
+  test('is encoded over as many turns as its rows take, and holds nothing of what is applied meanwhile', async () => {
+    const { log, state, snapshots, turns, write, apply } = await bench();
+    const producers = 3 * ROWS_PER_PIECE + 1;
+    const list = await write(...Array.from({ length: producers }, (_, n) => ofProducer(n, 0)));
+    apply(list);
+    const expected = stateAfter(list, list.length);
+    const end = await log.roll();
+    // The first row and one of the last piece, a new producer: each changes the live state.
+    const more = await write(ofProducer(0, 1), ofProducer(producers - 1, 1), ofProducer(producers, 0));
+    let applied = 0;
+    turns.onTurn = () => {
+      const entry = more[applied];
+      applied += 1;
+      if (entry !== undefined) state.apply(entry.header, entry.payload);
+    };
+    snapshots.sealed(end);
+    await snapshots.settled();
+    expect(turns.count).toBe(3);
+    expect(applied).toBe(3);
+    expect(log.latestSnapshot).toMatchObject({ index: producers });
+    expect(Buffer.compare(log.latestSnapshot!.state, expected)).toBe(0);
+    const again = (await log.snapshotAt(producers))!.state;
+    expect(Buffer.compare(again, expected)).toBe(0);
+  });
+
+  test('is rebuilt in turns as well, from the one before it', async () => {
+    const { log, snapshots, turns, write, apply } = await bench();
+    const producers = 2 * ROWS_PER_PIECE + 1;
+    const list = [...(await write(...Array.from({ length: producers }, (_, n) => ofProducer(n, 0))))];
+    apply(list);
+    snapshots.sealed(await log.roll());
+    await snapshots.settled();
+    const turnsOfEncoding = turns.count;
+    list.push(...(await write(ofProducer(5, 1))));
+    const end = await log.roll();
+    list.push(...(await write(ofProducer(6, 1))));
+    apply(list.slice(producers));
+    snapshots.sealed(end);
+    await snapshots.settled();
+    // Decoding the one before and encoding this one.
+    expect([turnsOfEncoding, turns.count]).toEqual([2, 6]);
+    expect(Buffer.compare(log.latestSnapshot!.state, stateAfter(list, producers + 1))).toBe(0);
   });
 });
 

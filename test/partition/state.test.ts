@@ -4,6 +4,7 @@ import { encodeControl, encodeMembershipEntry, UnsupportedEntry } from '../../sr
 import { PartitionState, type StateMachine } from '../../src/partition/state.ts';
 import type { LogEntry } from '../../storage/index.ts';
 import { type EntryFields, entries } from './support/entries.ts';
+import { encodeState, restoreState } from './support/state-bytes.ts';
 
 /** Remembers the commands it was given, in order. */
 class Journal implements StateMachine {
@@ -38,7 +39,7 @@ function applied(list: readonly LogEntry[], machine?: StateMachine): PartitionSt
 /** As a follower that installs the snapshot taken behind `list` has it. */
 function restored(state: PartitionState, machine?: StateMachine): PartitionState {
   const copy = new PartitionState(machine);
-  copy.restore({ index: state.appliedIndex, nextOffset: state.highWatermark }, state.encode());
+  restoreState(copy, { index: state.appliedIndex, nextOffset: state.highWatermark }, encodeState(state));
   return copy;
 }
 
@@ -112,7 +113,7 @@ describe('a snapshot of the state', () => {
         const whole = applied(list, new Journal());
         const copy = restored(applied(list.slice(0, cut), new Journal()), new Journal());
         for (const { header, payload } of list.slice(cut)) copy.apply(header, payload);
-        expect(Buffer.compare(copy.encode(), whole.encode())).toBe(0);
+        expect(Buffer.compare(encodeState(copy), encodeState(whole))).toBe(0);
         expect([copy.appliedIndex, copy.highWatermark, copy.logStart]).toEqual([
           whole.appliedIndex,
           whole.highWatermark,
@@ -131,15 +132,15 @@ describe('a snapshot of the state', () => {
   });
 
   test('of another version, or cut short anywhere, is refused', () => {
-    const bytes = applied(
-      entries({ values: ['a'], producer: { id: 'aa'.repeat(16), epoch: 0, sequence: 0 } }),
-    ).encode();
+    const bytes = encodeState(
+      applied(entries({ values: ['a'], producer: { id: 'aa'.repeat(16), epoch: 0, sequence: 0 } })),
+    );
     const at = { index: 1, nextOffset: 1 };
     for (let length = 0; length < bytes.length; length += 1)
-      expect(() => new PartitionState(undefined).restore(at, bytes.subarray(0, length))).toThrow();
+      expect(() => restoreState(new PartitionState(undefined), at, bytes.subarray(0, length))).toThrow();
     const other = new Uint8Array(bytes);
     other[0] = 9;
-    expect(() => new PartitionState(undefined).restore(at, other)).toThrow(/version/);
+    expect(() => restoreState(new PartitionState(undefined), at, other)).toThrow(/version/);
   });
 });
 
@@ -160,15 +161,15 @@ describe('how far every replica is compacted', () => {
     const state = new PartitionState(undefined);
     const encoded = list.map(({ header, payload }) => {
       state.apply(header, payload);
-      return state.encode();
+      return encodeState(state);
     });
     expect(state.compactedByAll).toBe(2);
     // Before anything was compacted a state is one of version 1.
     expect(encoded.map((bytes) => bytes[0])).toEqual([1, 1, 2, 2]);
     for (const bytes of encoded) expect(PartitionState.membershipIn(bytes)).toEqual(membership);
     const restored = new PartitionState(undefined);
-    restored.restore({ index: 4, nextOffset: 3 }, encoded[3]!);
-    expect([restored.compactedByAll, restored.encode()]).toEqual([2, encoded[3]]);
+    restoreState(restored, { index: 4, nextOffset: 3 }, encoded[3]!);
+    expect([restored.compactedByAll, encodeState(restored)]).toEqual([2, encoded[3]]);
     const [past] = entries(compacted(9));
     const empty = new PartitionState(undefined);
     empty.apply(past!.header, past!.payload);

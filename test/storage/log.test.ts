@@ -294,6 +294,28 @@ describe('snapshots and trims', () => {
     await expect(openLog(disk)).rejects.toMatchObject({ code: 'CORRUPT' });
   });
 
+  test('a snapshot of many parts comes back as it was, and a rotten byte in any of them is noticed', async () => {
+    const disk = new MemoryDisk();
+    const { log, directory } = await logOf([{}, {}], disk);
+    await log.roll();
+    const state = new Uint8Array(3 * 1024 * 1024 + 5).map((_, at) => at % 251);
+    await log.saveSnapshot(snapshotOf(log, state));
+    await directory.close();
+    const again = await openLog(disk, { segmentBytes: SEGMENT_BYTES });
+    expect(Buffer.compare(again.log.latestSnapshot!.state, state)).toBe(0);
+    await again.directory.close();
+    const file = await disk.open(`/data/logs/0000000001/snapshot-${'2'.padStart(16, '0')}`, 'write');
+    const byte = new Uint8Array(1);
+    for (const at of [200, 1_500_000, 3 * 1024 * 1024]) {
+      await file.read(at, byte);
+      await file.write(at, [new Uint8Array([byte[0]! ^ 1])]);
+      const { log: rotten, directory: opened } = await openLog(disk, { segmentBytes: SEGMENT_BYTES });
+      expect(rotten.latestSnapshot, `byte ${at}`).toBeUndefined();
+      await opened.close();
+      await file.write(at, [byte]);
+    }
+  });
+
   test('an install replaces everything, and the log goes on behind it', async () => {
     const disk = new MemoryDisk();
     const { log, directory } = await logOf([{}, {}, {}], disk);

@@ -140,7 +140,13 @@ export const PARTITION_MUTANTS: readonly Mutant[] = [
     id: 'dedupe-not-in-snapshot',
     sentence: 'The de-duplication table is missing from snapshots.',
     rule: 'L6',
-    edits: [{ file: STATE, from: 'this.producers.encode(writer);', to: 'new ProducerTable().encode(writer);' }],
+    edits: [
+      {
+        file: STATE,
+        from: 'yield* producers.encode(writer);',
+        to: 'yield* new ProducerTable().freeze().encode(writer);',
+      },
+    ],
   },
   {
     id: 'log-start-goes-back',
@@ -234,8 +240,8 @@ export const PARTITION_MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: SNAPSHOTS,
-        from: 'const bytes = state.appliedIndex === last.index ? state.encode() : undefined;',
-        to: 'const bytes = state.encode();',
+        from: 'const frozen = state.appliedIndex === last.index ? state.freeze() : undefined;',
+        to: 'const frozen = state.freeze();',
       },
     ],
   },
