@@ -20,7 +20,8 @@ import { type BatchHeader, patchBatch } from '../protocol/index.ts';
 import type { Raft } from '../raft/index.ts';
 import type { Drive } from './drive.ts';
 import type { CommitWaiter, PendingEntries } from './pending-entries.ts';
-import type { ProducerTable, RememberedBatch } from './producer-table.ts';
+import type { RememberedBatch } from './producer-rows.ts';
+import type { ProducerTable } from './producer-table.ts';
 import type { PartitionState } from './state.ts';
 
 export type AppendRefusal =

@@ -5,7 +5,17 @@
  *
  * Rows are never changed, only replaced.
  */
-import type { RememberedBatch } from './producer-table.ts';
+import type { LogIndex } from '../../storage/index.ts';
+
+/** A batch as it is remembered. */
+export interface RememberedBatch {
+  readonly sequence: number;
+  readonly recordCount: number;
+  readonly baseOffset: number;
+  readonly index: LogIndex;
+  readonly term: number;
+  readonly appendTimeMs: number;
+}
 
 /** One producer as of one entry. */
 export interface ProducerRow {

@@ -14,24 +14,14 @@
  *   batch            u53 sequence   u32 records   u53 base offset   u53 index   u53 term   u53 append time
  */
 import assert from 'node:assert';
-import type { EntryHeader, LogIndex, ProducerTuple } from '../../storage/index.ts';
+import type { EntryHeader, ProducerTuple } from '../../storage/index.ts';
 import { PRODUCER_WINDOW_BATCHES, PRODUCERS_MAX } from '../protocol/index.ts';
 import type { ByteReader, ByteWriter } from './bytes.ts';
 import type { Pieces } from './pieces.ts';
-import { type ProducerRow, ProducerRows } from './producer-rows.ts';
+import { type ProducerRow, ProducerRows, type RememberedBatch } from './producer-rows.ts';
 
 /** A producer that appended nothing for this long, measured in append times, is forgotten. */
 export const PRODUCER_EXPIRY_MS: number = 7 * 24 * 3_600_000;
-
-/** A batch as it is remembered. */
-export interface RememberedBatch {
-  readonly sequence: number;
-  readonly recordCount: number;
-  readonly baseOffset: number;
-  readonly index: LogIndex;
-  readonly term: number;
-  readonly appendTimeMs: number;
-}
 
 interface Overlay {
   row: ProducerRow;
