@@ -13,6 +13,7 @@
  * cannot be used is set aside as '<group>.lost' while its replica rejoins, and removed when that is done.
  */
 import assert from 'node:assert/strict';
+import { DirectorySync } from './directory-sync.ts';
 import { type Disk, type DiskLock, joinPath, parentPath } from './disk.ts';
 import { StorageError } from './errors.ts';
 import { toHex } from './fields.ts';
@@ -85,9 +86,8 @@ export class DataDirectory {
   readonly #handles: HandleCache;
   readonly #reserve: SpaceReserve;
   readonly #logs = new Map<GroupId, Log | 'opening'>();
-  /** Flushes of the directory of the logs: the last one begun or waiting, and the one that has not begun. */
-  #sync: Promise<void> = Promise.resolve();
-  #nextSync: Promise<void> | undefined;
+  readonly #logsSync: DirectorySync;
+  readonly #standingsSync: DirectorySync;
   #identity: Identity;
   #isClosed = false;
 
@@ -100,6 +100,8 @@ export class DataDirectory {
     this.#scheduler = new FlushScheduler(options.flushesInFlightMax ?? FLUSHES_IN_FLIGHT_MAX);
     this.#handles = new HandleCache(disk, options.openFilesMax ?? OPEN_FILES_MAX);
     this.#reserve = new SpaceReserve(disk, path);
+    this.#logsSync = new DirectorySync(disk, logsPath(path));
+    this.#standingsSync = new DirectorySync(disk, standingPath(path));
   }
 
   /** Takes the lock (LOCKED names path and pid), checks whose the directory is (FOREIGN), clears leftovers away. */
@@ -185,6 +187,7 @@ export class DataDirectory {
     try {
       const context = this.#contextOf(groupId, options.clusterId);
       const standing = await this.#standing(groupId);
+      let isJustMade = false;
       if ((await this.#disk.stat(context.directory)) === undefined) {
         if (standing !== undefined && standing.marker === undefined) {
           throw new StorageError('CORRUPT', 'the directory of a log that took part is missing', {
@@ -192,8 +195,9 @@ export class DataDirectory {
           });
         }
         await this.#createLog(context, options.firstOffset);
+        isJustMade = true;
       }
-      const recovered = await recover(context);
+      const recovered = await recover(context, isJustMade);
       const log = new Log(context, recovered, options, {
         onFatal: (error) => this.#options.onFatal(error),
         onClosed: () => this.#logs.delete(groupId),
@@ -277,7 +281,8 @@ export class DataDirectory {
   #storeStanding(groupId: GroupId, marker: Marker | undefined): Promise<void> {
     this.#assertOpen();
     const standing = { diskUuid: this.diskUuid, groupId, marker };
-    return storeStanding(this.#disk, standingPath(this.#path), groupName(groupId), standing);
+    const name = groupName(groupId);
+    return storeStanding(this.#disk, standingPath(this.#path), name, standing, () => this.#standingsSync.sync());
   }
 
   /** A log without a standing is one whose making was cut short. It took no part: that begins with the standing. */
@@ -323,23 +328,7 @@ export class DataDirectory {
     await createLogFiles({ ...context, directory: aside }, firstOffset);
     // Everything in it is durable: the name makes it a log.
     await this.#disk.rename(aside, directory);
-    await this.#syncLogs();
-  }
-
-  /**
-   * Makes the names of new logs durable. A topic makes hundreds at once: all that were named before a flush of the
-   * directory begins share it, and whoever is named while one is under way shares the next.
-   */
-  #syncLogs(): Promise<void> {
-    if (this.#nextSync !== undefined) return this.#nextSync;
-    const sync = this.#sync.then(() => {
-      this.#nextSync = undefined;
-      return this.#disk.syncDirectory(logsPath(this.#path));
-    });
-    this.#nextSync = sync;
-    // The next one waits for the end of this one, however it ends; a failure is for those who share it.
-    this.#sync = sync.catch(() => undefined);
-    return sync;
+    await this.#logsSync.sync();
   }
 
   #assertOpen(): void {

@@ -96,6 +96,17 @@ export async function storeManifest(disk: Disk, directory: string, manifest: Man
   await replaceFile(disk, directory, MANIFEST_NAME, [encodeManifest(manifest)]);
 }
 
+/** The manifest of a new log; durable except for its directory entry, which the caller flushes. */
+export async function createManifest(disk: Disk, directory: string, manifest: Manifest): Promise<void> {
+  const file = await disk.open(joinPath(directory, MANIFEST_NAME), 'create');
+  try {
+    await file.write(0, [encodeManifest(manifest)]);
+    await file.flush();
+  } finally {
+    await file.close();
+  }
+}
+
 function whyDisordered(manifest: Manifest): string | undefined {
   const ids = [...manifest.sealed.map((summary) => summary.segmentId), manifest.active.segmentId];
   if (new Set(ids).size !== ids.length) return 'a segment is listed twice';

@@ -18,12 +18,12 @@ import { INCOMING_NAME, readIncomingKey } from './incoming-snapshot.ts';
 import { IndexTable } from './index-table.ts';
 import type { LogContext } from './log-context.ts';
 import { type LogPoint, pointAfter, START_POINT, samePoint } from './log-point.ts';
-import { loadManifest, type Manifest, storeManifest } from './manifest.ts';
+import { createManifest, loadManifest, type Manifest, storeManifest } from './manifest.ts';
 import type { LogEvent } from './options.ts';
 import { mendFrames } from './repair.ts';
 import { SEGMENT_HEADER_BYTES } from './segment-header.ts';
 import { type Fault, type ScanResult, scanSegment } from './segment-scan.ts';
-import { createSegment, type SealedFile, Segments } from './segments.ts';
+import { makeSegment, type SealedFile, Segments } from './segments.ts';
 import { isAside } from './small-file.ts';
 import { listSnapshots, loadSnapshot, pointOfSnapshot, snapshotName } from './snapshot.ts';
 import { segmentIdOf, segmentPath } from './stored-segment.ts';
@@ -62,12 +62,12 @@ export function eventsOf({ torn, mended, missing, damage }: Recovered): LogEvent
   ];
 }
 
-/** Makes the files of an empty log in a directory that nobody looks at yet. */
+/** Makes the files of an empty log in a directory that nobody looks at yet: each flushed, then the directory once. */
 export async function createLogFiles(context: LogContext, firstOffset: Offset = 0): Promise<void> {
   const { disk, directory, own } = context;
   const before: LogPoint = { ...START_POINT, nextOffset: firstOffset };
   await HardStateFile.create(disk, directory, own);
-  const active = await createSegment(context, 1, before);
+  const active = await makeSegment(context, 1, before);
   await active.file.close();
   const first: Manifest = {
     ...own,
@@ -77,13 +77,15 @@ export async function createLogFiles(context: LogContext, firstOffset: Offset = 
     sealed: [],
     active: { segmentId: 1, before },
   };
-  await storeManifest(disk, directory, first);
+  await createManifest(disk, directory, first);
+  await disk.syncDirectory(directory);
 }
 
-export async function recover(context: LogContext): Promise<Recovered> {
-  const first = await attempt(context);
+/** @param isJustMade This process has made the log, and flushed all of it, right before. */
+export async function recover(context: LogContext, isJustMade = false): Promise<Recovered> {
+  const first = await attempt(context, isJustMade);
   if (!('mendedFirst' in first)) return first;
-  const second = await attempt(context);
+  const second = await attempt(context, isJustMade);
   if ('mendedFirst' in second) {
     throw new StorageError('FLUSH_FAILED', 'a mended frame header reads back otherwise', { file: second.mendedFirst });
   }
@@ -91,7 +93,10 @@ export async function recover(context: LogContext): Promise<Recovered> {
 }
 
 /** One judgement of everything; instead of a log the file in which frame headers were mended, to be judged again. */
-async function attempt(context: LogContext): Promise<Recovered | { readonly mendedFirst: string }> {
+async function attempt(
+  context: LogContext,
+  isJustMade: boolean,
+): Promise<Recovered | { readonly mendedFirst: string }> {
   const { disk, directory, own } = context;
   const { manifest, isWhole: isManifestWhole } = await loadManifest(disk, directory, own);
   const { file: hardState, isWhole: isHardStateWhole } = await HardStateFile.open(disk, directory, own);
@@ -135,13 +140,13 @@ async function attempt(context: LogContext): Promise<Recovered | { readonly mend
     const { scan } = active;
     if (scan.tornBytes > 0) await active.file.setBytes(scan.dataEnd);
     // What a killed process wrote and did not flush may be in the cache alone: it is not called flushed before this.
-    await active.file.flush();
+    if (!isJustMade) await active.file.flush();
     for (const name of [...residue, ...snapshots.residue]) {
       const path = joinPath(directory, name);
       // Mending the manifest has used up a 'manifest.new' that an earlier stop left.
       if ((await disk.stat(path)) !== undefined) await disk.remove(path);
     }
-    await disk.syncDirectory(directory);
+    if (!isJustMade) await disk.syncDirectory(directory);
 
     const segments = new Segments(context, manifest, sealed.files, activeSegment(context, active));
     return {

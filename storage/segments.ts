@@ -301,7 +301,20 @@ export class Segments {
   }
 }
 
+/** A segment file with its header, durable with its directory entry (W2). */
 export async function createSegment(context: LogContext, segmentId: number, before: LogPoint): Promise<ActiveSegment> {
+  const made = await makeSegment(context, segmentId, before);
+  try {
+    await context.disk.syncDirectory(context.directory);
+  } catch (error) {
+    await made.file.close();
+    throw error;
+  }
+  return made;
+}
+
+/** As createSegment, but the directory entry is not durable before the caller flushes the directory. */
+export async function makeSegment(context: LogContext, segmentId: number, before: LogPoint): Promise<ActiveSegment> {
   const { disk, directory, own } = context;
   const path = segmentPath(directory, segmentId);
   // An earlier attempt may have ended, for want of space, between this file and the manifest.
@@ -310,7 +323,6 @@ export async function createSegment(context: LogContext, segmentId: number, befo
   try {
     await file.write(0, [encodeSegmentHeader({ ...own, segmentId, before })]);
     await file.flush();
-    await disk.syncDirectory(directory);
   } catch (error) {
     await file.close();
     throw error;

@@ -15,16 +15,27 @@ export function isAside(name: string): boolean {
   return name.endsWith(ASIDE_SUFFIX);
 }
 
-export function replaceFile(disk: Disk, directory: string, name: string, chunks: readonly Uint8Array[]): Promise<void> {
-  return replaceFileBy(disk, directory, name, (file) => file.write(0, chunks));
+export function replaceFile(
+  disk: Disk,
+  directory: string,
+  name: string,
+  chunks: readonly Uint8Array[],
+  sync?: () => Promise<void>,
+): Promise<void> {
+  return replaceFileBy(disk, directory, name, (file) => file.write(0, chunks), sync);
 }
 
-/** As replaceFile, for a file too large for one write: `write` may write it in any order and as often as it takes. */
+/**
+ * As replaceFile, for a file too large for one write.
+ * @param write May write the file in any order and as often as it takes.
+ * @param sync Flushes the directory, say together with others who changed it.
+ */
 export async function replaceFileBy(
   disk: Disk,
   directory: string,
   name: string,
   write: (file: File) => Promise<void>,
+  sync: () => Promise<void> = () => disk.syncDirectory(directory),
 ): Promise<void> {
   const path = joinPath(directory, name);
   const aside = path + ASIDE_SUFFIX;
@@ -42,7 +53,7 @@ export async function replaceFileBy(
   }
   // Only a flushed file may take the name (W3), and only a flushed directory makes the name count (W2).
   await disk.rename(aside, path);
-  await disk.syncDirectory(directory);
+  await sync();
 }
 
 export async function readWhole(disk: Disk, path: string): Promise<Uint8Array> {

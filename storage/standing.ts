@@ -84,6 +84,13 @@ export async function loadStanding(
   return standing;
 }
 
-export async function storeStanding(disk: Disk, directory: string, name: string, standing: Standing): Promise<void> {
-  await replaceFile(disk, directory, name, [encodeStanding(standing)]);
+/** @param sync Flushes the directory; absent: by itself. */
+export async function storeStanding(
+  disk: Disk,
+  directory: string,
+  name: string,
+  standing: Standing,
+  sync?: () => Promise<void>,
+): Promise<void> {
+  await replaceFile(disk, directory, name, [encodeStanding(standing)], sync);
 }

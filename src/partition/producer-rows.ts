@@ -39,6 +39,12 @@ export class ProducerRows {
   readonly #links = new Map<string, Link>();
   #oldest: Link | undefined;
   #newest: Link | undefined;
+  /** Batches remembered in all rows: what a snapshot needs to know without looking at each of them. */
+  #batches = 0;
+
+  get batches(): number {
+    return this.#batches;
+  }
 
   get size(): number {
     return this.#links.size;
@@ -60,9 +66,11 @@ export class ProducerRows {
       link = { row, older: undefined, newer: undefined };
       this.#links.set(row.id, link);
     } else {
+      this.#batches -= link.row.batches.length;
       link.row = row;
       this.#unlink(link);
     }
+    this.#batches += row.batches.length;
     link.older = this.#newest;
     if (this.#newest === undefined) this.#oldest = link;
     else this.#newest.newer = link;
@@ -70,15 +78,21 @@ export class ProducerRows {
   }
 
   removeOldest(): void {
-    if (this.#oldest === undefined) return;
-    this.#links.delete(this.#oldest.row.id);
-    this.#unlink(this.#oldest);
+    const link = this.#oldest;
+    if (link === undefined) return;
+    this.#links.delete(link.row.id);
+    this.#batches -= link.row.batches.length;
+    this.#unlink(link);
   }
 
   /** The rows as they are now, oldest first. */
   list(): ProducerRow[] {
-    const rows: ProducerRow[] = [];
-    for (let link = this.#oldest; link !== undefined; link = link.newer) rows.push(link.row);
+    const rows = new Array<ProducerRow>(this.size);
+    let at = 0;
+    for (let link = this.#oldest; link !== undefined; link = link.newer) {
+      rows[at] = link.row;
+      at += 1;
+    }
     return rows;
   }
 

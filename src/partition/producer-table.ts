@@ -127,8 +127,7 @@ export class ProducerTable {
   /** The committed layer as it is now, for a snapshot. Copies references only: a few milliseconds at PRODUCERS_MAX. */
   freeze(): FrozenProducers {
     const rows = this.#committed.list();
-    let bytes = HEAD_BYTES + rows.length * ROW_BYTES;
-    for (const { batches } of rows) bytes += batches.length * BATCH_BYTES;
+    const bytes = HEAD_BYTES + rows.length * ROW_BYTES + this.#committed.batches * BATCH_BYTES;
     return { bytes, encode: (writer) => encodeRows(writer, rows) };
   }
 

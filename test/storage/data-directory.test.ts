@@ -83,15 +83,21 @@ describe('logs', () => {
   });
 
   test('made together share the flushes of the directory that holds their names', async () => {
-    let syncs = 0;
+    const calls: string[] = [];
     const onCall = ({ kind, path }: Call): undefined => {
-      if (kind === 'syncDirectory' && path.endsWith('/logs')) syncs += 1;
+      calls.push(`${kind} ${path}`);
     };
     const directory = await DataDirectory.open(new ModelDisk({ onCall }), '/d', options);
-    syncs = 0;
+    calls.length = 0;
     await Promise.all(Array.from({ length: 100 }, (_, at) => directory.openLog(at, logOptions)));
-    expect(syncs).toBeGreaterThan(0);
-    expect(syncs).toBeLessThan(20);
+    for (const shared of ['syncDirectory /d/logs', 'syncDirectory /d/standing']) {
+      const syncs = calls.filter((call) => call === shared).length;
+      expect(syncs, shared).toBeGreaterThan(0);
+      expect(syncs, shared).toBeLessThan(20);
+    }
+    // Each has its own: the directory once, and hard state, segment, manifest and standing.
+    expect(calls.filter((call) => call.startsWith('syncDirectory /d/logs/'))).toHaveLength(100);
+    expect(calls.filter((call) => call.startsWith('flush '))).toHaveLength(400);
     await directory.close();
   });
 
