@@ -36,7 +36,7 @@ export interface ObserverEvents {
   removing(node: string, group: number): void;
   /** The log is empty and begins behind this point. */
   installed(replica: Observed, at: { readonly term: number; readonly index: number }): void;
-  /** A snapshot is about to be kept. `encodedAt`: what its state had applied; undefined when it was made elsewhere. */
+  /** A snapshot is about to be kept. `encodedAt`: what its state had applied when it was frozen; undefined when it was made elsewhere. */
   savingSnapshot(replica: Observed, snapshot: Snapshot, encodedAt: number | undefined): void;
   /** Entries below this index are about to go. */
   trimming(replica: Observed, firstIndexToKeep: number): void;
@@ -51,7 +51,7 @@ export interface ObserverEvents {
 export function observed<T>(events: ObserverEvents, currentNode: () => string | undefined, work: () => T): T {
   const replicas = new WeakMap<Log, Observed>();
   const cores = new WeakMap<Raft, Observed>();
-  /** What a state had applied when it was encoded. */
+  /** What a state had applied when it was frozen, by its bytes. */
   const encodedAt = new WeakMap<object, number>();
   /** The log whose Raft core is being made: asked for its term runs just before. */
   let making: Log | undefined;
@@ -148,12 +148,19 @@ export function observed<T>(events: ObserverEvents, currentNode: () => string | 
     ),
     wrap(
       PartitionState.prototype,
-      'encode',
-      (encode) =>
+      'freeze',
+      (freeze) =>
         function (this: PartitionState) {
-          const bytes = encode.call(this);
-          encodedAt.set(bytes, this.appliedIndex);
-          return bytes;
+          const frozen = freeze.call(this);
+          // Of the moment it was frozen at: it is encoded over later turns.
+          const { appliedIndex } = this;
+          return {
+            *encode() {
+              const bytes = yield* frozen.encode();
+              encodedAt.set(bytes, appliedIndex);
+              return bytes;
+            },
+          };
         },
     ),
     wrap(
