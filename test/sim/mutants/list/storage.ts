@@ -162,7 +162,7 @@ export const STORAGE_MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: SMALL,
-        from: '  await disk.rename(aside, path);\n  await disk.syncDirectory(directory);',
+        from: '  await disk.rename(aside, path);\n  await sync();',
         to: '  await disk.rename(aside, path);',
       },
     ],
@@ -174,8 +174,8 @@ export const STORAGE_MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: SEGMENTS,
-        from: '    await file.flush();\n    await disk.syncDirectory(directory);',
-        to: '    await file.flush();',
+        from: '    await context.disk.syncDirectory(context.directory);\n',
+        to: '',
       },
     ],
   },
@@ -232,7 +232,7 @@ export const STORAGE_MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: RECOVERY,
-        from: '    await active.file.flush();\n    for (const name of',
+        from: '    if (!isJustMade) await active.file.flush();\n    for (const name of',
         to: '    for (const name of',
       },
     ],
