@@ -330,7 +330,12 @@ class Simulation {
     const ids = [...this.#cluster.nodes.keys()];
     for (const id of ids) this.#cluster.node(id).isRetired = false;
     this.#healNodes(ids);
-    this.#until(() => this.#isReady(ids), 'every node is ready after healing', HEALED_WITHIN_MS);
+    // Some of them may leave, and others come, until a change of the members is at its end.
+    this.#until(
+      () => this.#isReady([...this.#cluster.nodes.keys()]),
+      'every node is ready after healing',
+      HEALED_WITHIN_MS,
+    );
     this.#world.recorder.note({ kind: 'healed' });
     const before = new Map(this.#world.acked);
     this.#until(

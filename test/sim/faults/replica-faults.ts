@@ -11,6 +11,8 @@ const PAGE = 4096;
 /** Longer, and votes and groups have nearly always changed meanwhile. */
 const COPY_AGE_MS_MAX = 600;
 
+const LOOK_AGAIN_MS = 10;
+
 /** What of a machine must be the same for an old copy of its disk to have forgotten no vote. */
 function promises({ harm }: FaultWorld, node: SimNode): string {
   return JSON.stringify([node.process?.number, ...harm.hardStates(node.id)]);
@@ -60,12 +62,17 @@ export const REPLICA_FAULTS: readonly Fault[] = [
       if (node.process === undefined) return false;
       const copy = node.disk.afterCrash(random.below(2 ** 31));
       const before = promises(world, node);
-      later(50 + random.below(COPY_AGE_MS_MAX), () => {
-        if (promises(world, node) !== before || !harm.isRedundant(node.id)) return;
+      const look = (): void => {
+        if (promises(world, node) !== before) return;
+        if (!harm.isRedundant(node.id)) {
+          later(LOOK_AGAIN_MS, look);
+          return;
+        }
         cluster.bounce(node.id, 'kill', awhile(random));
         node.weather.lostByLying = true;
         cluster.windBack(node.id, copy);
-      });
+      };
+      later(50 + random.below(COPY_AGE_MS_MAX), look);
       return true;
     },
   },
