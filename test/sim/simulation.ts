@@ -115,6 +115,8 @@ class Simulation {
   /** Partitions that the unlucky machine has stopped by name, for damage that no recovery can know the extent of. */
   readonly #stopped = new Set<string>();
   readonly #hall: Hall;
+  /** Topics in the order in which they were made, which is that of their groups. */
+  readonly #made: string[] = [];
   #clientsAtWork = 0;
   #isChaos = false;
   #failure: { readonly error: unknown } | undefined;
@@ -219,6 +221,7 @@ class Simulation {
         created.then(
           () => {
             this.#world.recorder.end(op, { kind: 'done' });
+            this.#made.push(name);
             left -= 1;
           },
           (error: unknown) => this.#failed(error),
@@ -350,9 +353,8 @@ class Simulation {
 
   #hasMajority(topic: string, ids: readonly string[]): boolean {
     const groups = [...this.view.groups.values()].filter(({ id }) => id > 0);
-    // Topics are made first, in order: their groups are the first ones.
-    const at = this.#topics.findIndex(({ name }) => name === topic);
-    const group = groups.sort((a, b) => a.id - b.id)[at];
+    // These topics are made before any other: their groups are the first ones.
+    const group = groups.sort((a, b) => a.id - b.id)[this.#made.indexOf(topic)];
     const replicas = [...(group?.replicas.keys() ?? [])];
     return replicas.filter((id) => ids.includes(id)).length * 2 > replicas.length;
   }
