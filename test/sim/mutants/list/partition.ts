@@ -273,6 +273,18 @@ export const PARTITION_MUTANTS: readonly Mutant[] = [
         from: '    return this.#state.highWatermark;\n  }\n\n  /** Everything at once',
         to: '    return this.#log.nextOffset;\n  }\n\n  /** Everything at once',
       },
+      { file: READS, from: 'if (offset > state.highWatermark)', to: 'if (offset > this.#parts.log.nextOffset)' },
+      { file: READS, from: 'if (offset === state.highWatermark)', to: 'if (offset === this.#parts.log.nextOffset)' },
+      {
+        file: READS,
+        from: 'cache.slice(cached, state.appliedIndex, bytesMax)',
+        to: 'cache.slice(cached, this.#parts.log.lastIndex, bytesMax)',
+      },
+      {
+        file: READS,
+        from: 'entries.filter(({ header }) => header.index <= state.appliedIndex)',
+        to: 'entries.filter(({ header }) => header.index > 0 || state.appliedIndex > 0)',
+      },
     ],
   },
   {
