@@ -73,8 +73,12 @@ async function longestTurn(work: () => Promise<void>): Promise<Turn> {
     if (!isDone) setImmediate(look);
   };
   setImmediate(look);
-  await work();
-  isDone = true;
+  try {
+    await work();
+  } finally {
+    // Also when it fails: the process would never end otherwise.
+    isDone = true;
+  }
   look();
   return { turnMs, cpuMs, allMs: performance.now() - begunMs };
 }
