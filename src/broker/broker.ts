@@ -239,7 +239,7 @@ export class Broker implements BrokerVerbs {
       // A damaged partition is named, and does not take the others out of service (design 6.1).
       { name: 'partitions', isOk: true, detail: damageReport(this.#host) },
       { name: 'disk', isOk: !this.#spaceWatch.isFull, detail: this.#spaceWatch.detail },
-      { name: 'flushes', isOk: !this.#diskWatch.isSlow, detail: this.#diskWatch.detail },
+      { name: 'flushes', isOk: !this.#diskWatch.isStalled, detail: this.#diskWatch.detail },
     ];
   }
 

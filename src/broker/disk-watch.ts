@@ -61,11 +61,17 @@ export class DiskWatch {
     return this.flushMs >= this.#stalledMs + this.#slowMs;
   }
 
+  /** A flush is under way for longer than an election timeout. Slow flushes that end are no reason to call a node unwell:
+   *  it gives its leaderships away, reads and follows on. */
+  get isStalled(): boolean {
+    return this.flushMs >= this.#stalledMs;
+  }
+
   /** For the page that says whether the node is well. */
   get detail(): string {
     if (!this.#isSlow) return 'flushes in time';
-    const flushMs = Math.round(this.flushMs);
-    return flushMs >= this.#stalledMs ? `a flush has been under way for ${flushMs} ms` : 'flushes take long';
+    if (this.isStalled) return `a flush has been under way for ${Math.round(this.flushMs)} ms`;
+    return 'flushes take long; this node leads nothing that others can lead';
   }
 
   tick(): void {
@@ -77,7 +83,7 @@ export class DiskWatch {
       this.#flush = oldest;
       this.#sinceMs = this.#nowMs;
     }
-    const isStalled = this.flushMs >= this.#stalledMs;
+    const { isStalled } = this;
     const recent = this.#slowAtMs.filter((atMs) => this.#nowMs - atMs < WINDOW_MS);
     if (isStalled || recent.length >= SLOW_FLUSHES) this.#lastTroubleMs = this.#nowMs;
     const isSlow =

@@ -68,7 +68,10 @@ export class ImageDisk implements LabDisk {
     this.#isMounted = true;
   }
 
-  /** Cuts the power. The node must be ended and the disk mounted again afterwards. */
+  /**
+   * Cuts the power. Nothing may run that uses it: a write in flight when the journal is shut down can be reported as done
+   * by the kernel, and a process that lives on for a millisecond would acknowledge it. Where power fails, nobody does.
+   */
   async cut(): Promise<void> {
     await run('xfs_io', ['-x', '-F', '-c', 'shutdown', this.mountPoint]);
   }

@@ -4,6 +4,7 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { readdir, readFile } from 'node:fs/promises';
 import { createConnection } from 'node:net';
 import { join } from 'node:path';
 import { eventually, within } from '../../support/eventually.ts';
@@ -117,6 +118,25 @@ export class TestNode {
 
   pause(): void {
     this.#process?.kill('SIGSTOP');
+  }
+
+  /** SIGSTOP; resolves when no thread of the process runs any more. */
+  async freeze(): Promise<void> {
+    const { pid } = this;
+    if (pid === undefined) return;
+    this.pause();
+    const tasks = `/proc/${pid}/task`;
+    await eventually(
+      async () => {
+        const states = await Promise.all(
+          (await readdir(tasks)).map(async (task) => readFile(`${tasks}/${task}/stat`, 'utf8')),
+        );
+        // The state follows the name, which may hold anything but ends with the last parenthesis. A thread in the kernel
+        // (D) goes no further than its call.
+        return states.every((stat) => /^\) [TtDZ]/.test(stat.slice(stat.lastIndexOf(')'))));
+      },
+      { what: `${this.id} to stand still`, pollMs: 1 },
+    );
   }
 
   resume(): void {

@@ -44,6 +44,8 @@ function shuffled(lab: Lab): Powered[] {
 
 async function cut(victims: readonly Powered[]): Promise<Evidence> {
   for (const { disk } of victims) await disk.plantCanary();
+  // Frozen first, wherever their writes stand in the kernel: no process outlives its power.
+  await Promise.all(victims.map(({ node }) => node.freeze()));
   await Promise.all(victims.map(({ disk }) => disk.cut()));
   await Promise.all(victims.map(({ node }) => node.kill()));
   let lost = 0;
