@@ -37,7 +37,8 @@ changes themselves are in [\`test/sim/mutants/list\`](../test/sim/mutants/list);
 
 \`npm run mutants\` runs them all and writes this page anew; \`npm run mutants -- --only id,id\` runs some.
 \`--seeds N\` and \`--minutes M\` limit what is spent on one mutant. Nothing in the checkout is changed: the mistake is
-made while the code is bundled, into a temporary folder.`;
+made while the code is bundled, into a temporary folder. A seed is another run once the simulation has learned a new
+fault or operation: each number is that of the last hunt.`;
 
 export function renderTable(rows: readonly Row[]): string {
   const known = new Map(rows.map((row) => [row.id, row]));
