@@ -173,7 +173,14 @@ export class Topics {
   }
 
   async #snapshotHere(partition: Partition): Promise<readonly Uint8Array[]> {
-    const snapshot = await partition.takeSnapshot();
+    const outcome = await partition.takeSnapshot();
+    // Whoever asks looks for the leader again: this node is about to go, or the topic is.
+    if (outcome.kind === 'closed') throw new LogError('NOT_LEADER');
+    if (outcome.kind === 'full') throw new LogError('STORAGE_FULL');
+    if (outcome.kind === 'damaged') {
+      throw new LogError('STORAGE_CORRUPT', `No snapshot is taken of a damaged log: ${outcome.what}`);
+    }
+    const { snapshot } = outcome;
     if (snapshot === undefined) throw invalid('The partition holds nothing to take a snapshot of.');
     return encodeCall({ index: snapshot.index, nextOffset: snapshot.nextOffset } satisfies SnapshotAnswer);
   }

@@ -35,7 +35,7 @@ import { type OffsetOutcome, type ReadOutcome, Reads, type TermOutcome } from '.
 import { Rejoining } from './rejoining.ts';
 import { Replicator } from './replicator.ts';
 import { Rights } from './rights.ts';
-import { Snapshots } from './snapshots.ts';
+import { type SnapshotOutcome, Snapshots } from './snapshots.ts';
 import { PartitionState } from './state.ts';
 import { type PartitionStatus, statusOf } from './status.ts';
 import { TailCache } from './tail-cache.ts';
@@ -408,11 +408,9 @@ export class Partition {
     return this.#snapshots.seal();
   }
 
-  /** Seals the active segment and waits for the snapshot at its end, which waits for the commit of what is in it. */
-  async takeSnapshot(): Promise<Snapshot | undefined> {
-    const { index } = await this.#log.roll();
-    await this.#snapshots.taken(index);
-    return this.#log.latestSnapshot;
+  /** See Snapshots. */
+  takeSnapshot(): Promise<SnapshotOutcome> {
+    return this.#snapshots.take();
   }
 
   /** Flushes and closes. Producers that wait are told that their fate is unknown. */

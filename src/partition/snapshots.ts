@@ -43,6 +43,15 @@ interface Due {
 
 const READ_BYTES = 1024 * 1024;
 
+export type SnapshotOutcome =
+  /** undefined: the log holds nothing to take one of. */
+  | { readonly kind: 'taken'; readonly snapshot: Snapshot | undefined }
+  /** The partition was closed meanwhile: it may be open again, or led elsewhere. */
+  | { readonly kind: 'closed' }
+  | { readonly kind: 'full' }
+  /** The end of the log is damaged: it is not sealed before that is mended. */
+  | { readonly kind: 'damaged'; readonly what: string };
+
 export class Snapshots {
   readonly #parts: SnapshotParts;
   /** Ascending. */
@@ -85,6 +94,22 @@ export class Snapshots {
     const due = this.#due.find(({ last }) => last.index === index);
     if (due !== undefined) await new Promise<void>((resolve) => due.onGone.push(resolve));
     await this.#work;
+  }
+
+  /** Seals the active segment and waits for the snapshot at its end, which waits for the commit of what is in it. */
+  async take(): Promise<SnapshotOutcome> {
+    const { log } = this.#parts;
+    try {
+      const { index } = await log.roll();
+      await this.taken(index);
+      return this.#isStopped ? { kind: 'closed' } : { kind: 'taken', snapshot: log.latestSnapshot };
+    } catch (error) {
+      if (!(error instanceof StorageError)) throw error;
+      if (error.code === 'CLOSED') return { kind: 'closed' };
+      if (error.code === 'FULL') return { kind: 'full' };
+      if (error.code !== 'CORRUPT') throw error;
+      return { kind: 'damaged', what: error.message };
+    }
   }
 
   /** Seals the active segment before it is full, so that what is in it can go. Somebody asks again when it fails. */

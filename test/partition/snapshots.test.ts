@@ -280,7 +280,7 @@ describe('a snapshot that is asked for', () => {
     replica.ack('n2');
     await replica.wait(append);
     await replica.settle(50);
-    expect(taken).toMatchObject({ index: 2, nextOffset: 1 });
+    expect(taken).toMatchObject({ kind: 'taken', snapshot: { index: 2, nextOffset: 1 } });
   });
 
   test('ends without one when the partition is closed first', async () => {
@@ -289,7 +289,9 @@ describe('a snapshot that is asked for', () => {
     const taken = replica.partition.takeSnapshot();
     await replica.settle(50);
     await replica.close();
-    expect(await taken).toBeUndefined();
+    expect(await taken).toEqual({ kind: 'closed' });
+    // A log that is closed by now says the same, and not in the words of storage.
+    expect(await replica.partition.takeSnapshot()).toEqual({ kind: 'closed' });
   });
 
   test('and finds no room does not keep the partition from closing', async () => {
