@@ -400,7 +400,9 @@ export class Broker implements BrokerVerbs {
       return `node ${peer.nodeId} was removed from cluster ${clusterId}; its id is never used again`;
     }
     if (member === undefined) {
-      const isNew = peer.clusterId === undefined && this.#members.isInvited(peer.nodeId);
+      // A node gets the cluster's id when it is made a member. One that this node has not heard of was added while it slept,
+      // and may lead the catalog by now: nobody else could tell it (R17 keeps what a stranger says from doing harm).
+      const isNew = peer.clusterId === clusterId || this.#members.isInvited(peer.nodeId);
       return isNew || `node ${peer.nodeId} is not a member of cluster ${clusterId}; logdrive cluster add makes it one`;
     }
     return `node ${peer.nodeId} has a new disk (${peer.diskUuid}, not ${member.diskUuid}): a known name with an empty disk is a stranger; start it under another id and let that replace it (logdrive cluster replace)`;

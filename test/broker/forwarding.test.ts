@@ -40,7 +40,10 @@ function bench(replies: Reply[], here: AppendOutcome[] = []): Bench {
         clock: { monotonicMs: () => time.nowMs },
         timers: { after: (ms: number, fn: () => void) => time.add(ms, undefined, fn) },
       },
-      host: { get: () => ({ role: 'leader', append: () => Promise.resolve(here.shift()!) }) },
+      host: {
+        get: () => ({ role: 'leader', append: () => Promise.resolve(here.shift()!) }),
+        lostEntry: () => undefined,
+      },
       peers: {
         call: (to: string, _method: string, body: readonly Uint8Array[]) => {
           made.sent.push({ to, batch: decodeCall(Buffer.concat(body)).bytes });

@@ -42,7 +42,7 @@ function produceOn(
     nodeId: 'n1',
     batchBytesMax: 4_000_000,
     env: { clock: { monotonicMs: () => 0 }, timers },
-    host: { get: () => partition },
+    host: { get: () => partition, lostEntry: () => undefined },
     routes: { partition: () => route, leader: () => 'n1', waitForLeader: () => Promise.resolve(), ...routes },
     admission: new Admission(),
   };
