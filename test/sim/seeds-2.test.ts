@@ -1,3 +1,3 @@
 import { seedRange } from './seed-range.ts';
 
-seedRange(168, 40);
+seedRange(208, 40);

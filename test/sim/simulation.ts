@@ -115,8 +115,8 @@ class Simulation {
   /** Partitions that the unlucky machine has stopped by name, for damage that no recovery can know the extent of. */
   readonly #stopped = new Set<string>();
   readonly #hall: Hall;
-  /** Topics in the order in which they were made, which is that of their groups. */
-  readonly #made: string[] = [];
+  /** Topics in the order of their ids, which is that of their groups. */
+  readonly #made: { readonly name: string; readonly id: number }[] = [];
   #clientsAtWork = 0;
   #isChaos = false;
   #failure: { readonly error: unknown } | undefined;
@@ -219,9 +219,11 @@ class Simulation {
         const op = this.#world.recorder.begin({ kind: 'create', client: 'founder', partition: name });
         const created = client.sdk.admin.ensureTopic({ name, replicas });
         created.then(
-          () => {
+          ({ id }) => {
             this.#world.recorder.end(op, { kind: 'done' });
-            this.#made.push(name);
+            // The answers come as leaders are found, in any order.
+            this.#made.push({ name, id: Number(id) });
+            this.#made.sort((a, b) => a.id - b.id);
             left -= 1;
           },
           (error: unknown) => this.#failed(error),
@@ -354,9 +356,13 @@ class Simulation {
   #hasMajority(topic: string, ids: readonly string[]): boolean {
     const groups = [...this.view.groups.values()].filter(({ id }) => id > 0);
     // These topics are made before any other: their groups are the first ones.
-    const group = groups.sort((a, b) => a.id - b.id)[this.#made.indexOf(topic)];
-    const replicas = [...(group?.replicas.keys() ?? [])];
-    return replicas.filter((id) => ids.includes(id)).length * 2 > replicas.length;
+    const group = groups.sort((a, b) => a.id - b.id)[this.#made.findIndex(({ name }) => name === topic)];
+    // Who votes, as far as anybody has heard; both majorities in the middle of a change.
+    const newest = [...(group?.replicas.values() ?? [])].sort((a, b) => b.commit - a.commit)[0];
+    const { voters = [...(group?.replicas.keys() ?? [])], votersOutgoing = [] } = newest?.membership ?? {};
+    return [voters, votersOutgoing].every(
+      (list) => list.length === 0 || list.filter((id) => ids.includes(id)).length * 2 > list.length,
+    );
   }
 
   #isReady(ids: readonly string[]): boolean {

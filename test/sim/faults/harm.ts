@@ -20,7 +20,13 @@ export class Harm {
   /** Groups that can lose the unlucky machine's copy: those with two others at least. */
   spareGroups(): number[] {
     return [...this.#view.groups.values()]
-      .filter(({ replicas }) => [...replicas.keys()].filter((node) => this.#isMember(node)).length >= 3)
+      .filter(({ replicas }) => {
+        const present = [...replicas.values()].filter(({ node }) => this.#isMember(node));
+        // In a change of two replicas for two others, three hold the log and all of them are needed.
+        const newest = present.sort((a, b) => b.commit - a.commit)[0]?.membership;
+        const isSpare = newest === undefined || (newest.voters.length >= 3 && newest.votersOutgoing.length === 0);
+        return present.length >= 3 && isSpare;
+      })
       .map(({ id }) => id);
   }
 
