@@ -202,7 +202,13 @@ export class DataDirectory {
         onFatal: (error) => this.#options.onFatal(error),
         onClosed: () => this.#logs.delete(groupId),
       });
-      if (standing === undefined) await this.#firstOpened(log);
+      try {
+        if (standing === undefined) await this.#firstOpened(log);
+      } catch (error) {
+        // It would live on, and write to its files beside the next log that is opened.
+        await log.close();
+        throw error;
+      }
       this.#logs.set(groupId, log);
       return log;
     } catch (error) {
@@ -288,7 +294,6 @@ export class DataDirectory {
   /** A log without a standing is one whose making was cut short. It took no part: that begins with the standing. */
   async #firstOpened(log: Log): Promise<void> {
     if (log.hardState.term > 0 || log.lastIndex > 0) {
-      await log.close();
       throw new StorageError('CORRUPT', 'the standing of a log that took part is missing', {
         file: joinPath(standingPath(this.#path), groupName(log.groupId)),
       });

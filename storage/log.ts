@@ -395,18 +395,32 @@ export class Log {
   }
 
   async #close(): Promise<void> {
-    if (!this.#commit.isFull && !this.#commit.hasFailed) {
-      await this.#commit.step(this.lastIndex, () => this.#commit.proveForGood());
+    try {
+      if (!this.#commit.isFull && !this.#commit.hasFailed) {
+        // Both are writes like any other: one that fails ends the log, and is told to its owner.
+        await this.#commit.step(this.lastIndex, async () => {
+          await this.#commit.proveForGood();
+          await this.#segments.cutUnused();
+        });
+      }
+    } finally {
+      // Also after a failed write, when nothing is changed any more: what is on the disk is for the next start to judge.
+      await this.#release();
     }
-    // After a failed write nothing is changed any more: what is on the disk is for the next start to judge.
-    const isClean = !this.#commit.hasFailed;
-    this.#commit.stop();
-    await this.#rewriter.settled();
-    // A failed save has been told to its caller, and to the owner of the log.
-    await this.#savingHardState?.catch(() => undefined);
-    await this.#segments.close({ isClean });
-    await this.#hardStateFile.close();
-    this.#owner.onClosed(this);
+  }
+
+  /** Gives the files back. The log is closed in any case: its owner may open or remove it from here on. */
+  async #release(): Promise<void> {
+    try {
+      this.#commit.stop();
+      await this.#rewriter.settled();
+      // A failed save has been told to its caller, and to the owner of the log.
+      await this.#savingHardState?.catch(() => undefined);
+      await this.#segments.close();
+      await this.#hardStateFile.close();
+    } finally {
+      this.#owner.onClosed(this);
+    }
   }
 
   async #mendFrames(segment: StoredSegment, fault: Fault): Promise<boolean> {

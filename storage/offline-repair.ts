@@ -55,7 +55,7 @@ async function repairLog(context: LogContext): Promise<Unmended[]> {
     try {
       return await repairRecovered(context, recovered);
     } finally {
-      await recovered.segments.close({ isClean: false });
+      await recovered.segments.close();
       await recovered.hardState.close();
       await context.handles.closeAll();
     }

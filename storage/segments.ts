@@ -213,9 +213,13 @@ export class Segments {
     return this.all().some((other) => other.segmentId === segment.segmentId && other.last.index >= segment.last.index);
   }
 
-  /** Ends use of the files. After a clean end the active one is cut, so that the next start need not search its end. */
-  async close({ isClean }: { readonly isClean: boolean }): Promise<void> {
-    if (isClean) await this.#active.file.setBytes(this.#active.dataEnd);
+  /** Cuts the active file to what it holds, at a clean end, so that the next start need not search its end. */
+  async cutUnused(): Promise<void> {
+    await this.#active.file.setBytes(this.#active.dataEnd);
+  }
+
+  /** Ends use of the files. */
+  async close(): Promise<void> {
     await this.#active.file.close();
     for (const segment of this.all()) await this.#context.handles.drop(segment.path);
   }

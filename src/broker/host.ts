@@ -5,6 +5,7 @@
 
 import {
   type CacheBudget,
+  isFatal,
   isLogLost,
   type LogEvent,
   type LostAcks,
@@ -21,6 +22,7 @@ import { LogError } from '../protocol/index.ts';
 import { CATALOG_GROUP, Catalog } from './catalog.ts';
 import { EarlyMessages } from './early-messages.ts';
 import type { BrokerOptions, BrokerWorld } from './options.ts';
+import { RoomWaits } from './room-waits.ts';
 import { isPlacedOn } from './roster.ts';
 
 type ReadEntry = (wanted: WantedEntry) => Promise<OneSupply>;
@@ -59,6 +61,7 @@ export class Host {
   readonly #work = new Map<number, Promise<void>>();
   /** The open partitions that need ticks: the others rest. */
   readonly #awake = new Set<Partition>();
+  readonly #roomWaits: RoomWaits;
   readonly #early = new EarlyMessages();
   /** Of groups with an entry that is damaged here and that no peer supplied yet: the gravest. */
   readonly #lostEntries = new Map<number, LostEntry>();
@@ -88,6 +91,11 @@ export class Host {
     const { bytesPerSecond = Number.POSITIVE_INFINITY, chunkBytes } = options.snapshots ?? {};
     const snapshotPace = new SnapshotPace(bytesPerSecond, env.clock, chunkBytes);
     this.#partitionWorld = { env, metrics, directory, transport, cacheBudget, fetchEntry, snapshotPace };
+    const { logger } = env;
+    this.#roomWaits = new RoomWaits(env.timers, {
+      onWaiting: (group, err) => logger.warn({ group, err }, 'a log waits for room to be made, opened or removed'),
+      onGoneOn: (group) => logger.info({ group }, 'a log waits for room no more'),
+    });
     this.#countStopped();
   }
 
@@ -201,7 +209,7 @@ export class Host {
 
   /** Whether a log of this node found no room for a write, and has found none since. */
   get hasFullLog(): boolean {
-    return this.#fullLogs.size > 0;
+    return this.#fullLogs.size > 0 || this.#roomWaits.isAny;
   }
 
   /**
@@ -277,6 +285,7 @@ export class Host {
 
   async close(): Promise<void> {
     this.#isClosed = true;
+    this.#roomWaits.wakeAll();
     await this.settled();
     await Promise.all([...this.open()].map((partition) => partition.close()));
   }
@@ -287,7 +296,7 @@ export class Host {
     this.#lostEntries.delete(groupId);
     // Removed, or the node is stopping: what was begun is given up.
     const isGivenUp = (): boolean => this.#isClosed || this.#hosted.get(groupId) !== opening;
-    return this.#enqueue(groupId, async () => {
+    const open = async (): Promise<void> => {
       if (isGivenUp()) return;
       const newMachine = (): Catalog | undefined => (groupId === CATALOG_GROUP ? new Catalog() : undefined);
       let machine = newMachine();
@@ -311,7 +320,8 @@ export class Host {
       this.#hosted.set(groupId, { kind: 'open', partition });
       this.#awake.add(partition);
       this.#welcome(partition, voters);
-    });
+    };
+    return this.#enqueue(groupId, open, isGivenUp);
   }
 
   /** The catalog's voters are an entry of its own log. Until that is there, whoever the node knows may send it. */
@@ -442,15 +452,19 @@ export class Host {
     this.#fullLogs.delete(groupId);
     if (hosted?.kind === 'open') this.#awake.delete(hosted.partition);
     // An opening that is under way ends first, and closes what it opened.
+    this.#roomWaits.wake(groupId);
     return this.#enqueue(groupId, async () => {
       if (hosted?.kind === 'open') await hosted.partition.close();
       if (!this.#isClosed) await this.#world.directory.removeLog(groupId);
     });
   }
 
-  #enqueue(groupId: number, work: () => Promise<void>): Promise<void> {
+  /** @param isGivenUp Work that waits for room need not be done any more. */
+  #enqueue(groupId: number, work: () => Promise<void>, isGivenUp = (): boolean => this.#isClosed): Promise<void> {
     const before = this.#work.get(groupId) ?? Promise.resolve();
-    const after = before.then(work).catch((error: unknown) => this.#broke(groupId, error));
+    const after = before
+      .then(() => this.#roomWaits.run(groupId, work, isGivenUp))
+      .catch((error: unknown) => this.#broke(groupId, error));
     this.#work.set(groupId, after);
     void after.then(() => {
       if (this.#work.get(groupId) === after) this.#work.delete(groupId);
@@ -459,6 +473,8 @@ export class Host {
   }
 
   #broke(groupId: number, error: unknown): void {
+    // The process ends by it, and its owner was told: no partition is stopped while the others go on (W4).
+    if (isFatal(error)) return;
     const cause = error instanceof Error ? error : new Error(String(error));
     this.#hosted.set(groupId, { kind: 'broken', error: cause });
     this.#countStopped();

@@ -22,6 +22,7 @@ export type { FeedWaiter, WakeReason } from './commit-feed.ts';
 export type { CompactionOutcome, CompactionPolicy, CompactionRun } from './compactor.ts';
 export { Compactor } from './compactor.ts';
 export { UnsupportedEntry } from './control.ts';
+export { isFatal, isLogLost, isOutOfRoom } from './disk-trouble.ts';
 export type { OneSupply, SuppliedEntry, Supply, WantedEntry } from './entry-supply.ts';
 export { encodeFirstEntry, type FirstEntry } from './first-entry.ts';
 export { KeyMap } from './key-map.ts';
@@ -32,7 +33,7 @@ export type { PartitionEvents, PartitionOptions, PartitionWorld, RaftTiming } fr
 export { Partition } from './partition.ts';
 export type { ReadIndexOutcome } from './read-index.ts';
 export type { OffsetOutcome, ReadOutcome, TermOutcome, Unreadable } from './reads.ts';
-export { isLogLost, newMarker } from './rejoining.ts';
+export { newMarker } from './rejoining.ts';
 export { SnapshotPace } from './snapshot-pace.ts';
 export type { StateMachine } from './state.ts';
 export type { PartitionStatus } from './status.ts';

@@ -37,11 +37,6 @@ export interface RejoiningParts {
   isClosed(): boolean;
 }
 
-/** Whether a log that cannot be opened for this reason can be replaced by what the other replicas hold. */
-export function isLogLost(error: unknown): error is StorageError {
-  return error instanceof StorageError && error.code === 'CORRUPT';
-}
-
 export function newMarker(env: Pick<Env, 'random'>, reason: string): Marker {
   return { id: Buffer.from(env.random.bytes(MARKER_BYTES)).toString('hex'), reason };
 }

@@ -5,6 +5,7 @@ import { Host, type HostEvents } from '../../src/broker/host.ts';
 import type { BrokerOptions, BrokerWorld } from '../../src/broker/options.ts';
 import { CacheBudget, encodeFirstEntry } from '../../src/partition/index.ts';
 import { DataDirectory, type Disk, MemoryDisk } from '../../storage/index.ts';
+import { FaultyDisk } from './support/faulty-disk.ts';
 import { type LogLine, SimTime, simEnv } from './support/sim-env.ts';
 
 const CLUSTER = 'c'.repeat(32);
@@ -26,6 +27,8 @@ interface Bench {
   readonly directory: DataDirectory;
   readonly time: SimTime;
   readonly lines: LogLine[];
+  /** What ended the process, as far as the storage is concerned. */
+  readonly fatal: Error[];
   /** Holds back every log that is opened until it is called. */
   hold(): () => void;
   /** Applies commands to the catalog as its partition would, and makes the groups so. */
@@ -36,13 +39,12 @@ interface Bench {
 async function bench(disk: Disk = new MemoryDisk()): Promise<Bench> {
   const time = new SimTime();
   const lines: LogLine[] = [];
+  const fatal: Error[] = [];
   const env = simEnv(time, 1, lines);
   const directory = await DataDirectory.open(disk, '/data', {
     nodeId: 'n1',
     randomBytes: (count) => env.random.bytes(count),
-    onFatal: (error) => {
-      throw error;
-    },
+    onFatal: (error) => fatal.push(error),
   });
   const birth = { kind: 'birth', clusterId: CLUSTER, nodes: [{ id: 'n1', diskUuid: directory.diskUuid }] };
   if (directory.clusterId === undefined) {
@@ -92,6 +94,7 @@ async function bench(disk: Disk = new MemoryDisk()): Promise<Bench> {
     directory,
     time,
     lines,
+    fatal,
     hold: () => {
       let release: () => void = () => undefined;
       gate = new Promise((resolve) => {
@@ -107,6 +110,7 @@ async function bench(disk: Disk = new MemoryDisk()): Promise<Bench> {
       host.reconcile();
     },
     stop: async () => {
+      if (fatal.length > 0) return;
       await host.close();
       await directory.close();
     },
@@ -154,6 +158,88 @@ describe('a topic', () => {
     made.command(remove('t'));
     await made.host.settled();
     expect(made.host.broken).toEqual([]);
+  });
+});
+
+describe('a write that fails while a topic is deleted', () => {
+  test('ends the process, and no partition is stopped as if the others went on', async () => {
+    const disk = new FaultyDisk();
+    const made = await bench(disk);
+    made.command(create('t'));
+    await made.host.settled();
+    disk.isBroken = (path) => path.includes('/0000000001/');
+    made.command(remove('t'));
+    await made.host.settled();
+    // The catalog goes on telling, until the process is gone.
+    made.command(create('u'));
+    await made.host.settled();
+    expect(made.fatal).toMatchObject([{ code: 'FLUSH_FAILED' }]);
+    expect(made.host.broken).toEqual([]);
+    expect(made.lines.filter(({ level }) => level === 'error')).toEqual([]);
+  });
+});
+
+describe('a disk without room', () => {
+  async function withoutRoom(): Promise<{ disk: FaultyDisk; made: Bench }> {
+    const disk = new FaultyDisk();
+    const made = await bench(disk);
+    disk.isOutOfRoom = () => true;
+    return { disk, made };
+  }
+
+  test('keeps a topic that is made waiting, and the node says that it is full, until there is room', async () => {
+    const { disk, made } = await withoutRoom();
+    made.command(create('t'));
+    await made.time.advance(3_000);
+    expect([made.host.opening, made.host.broken, made.host.hasFullLog]).toEqual([[1], [], true]);
+    const told = (): number => made.lines.filter(({ message }) => message.startsWith('a log waits for room to')).length;
+    expect(told()).toBe(1);
+    disk.isOutOfRoom = () => false;
+    await made.time.advance(600);
+    expect([made.host.get(1)?.isReadyLeader, made.host.hasFullLog]).toEqual([true, false]);
+  });
+
+  test('at any write of making a log is waited out the same way', async () => {
+    for (let nth = 1; ; nth += 1) {
+      const disk = new FaultyDisk();
+      const made = await bench(disk);
+      let count = 0;
+      disk.isOutOfRoom = (_call, path) => {
+        if (made.host.get(1) !== undefined || !path.includes('0000000001')) return false;
+        count += 1;
+        return count >= nth && count < nth + 3;
+      };
+      made.command(create('t'));
+      await made.time.advance(3_000);
+      expect([made.host.get(1)?.isReadyLeader, made.host.broken, made.fatal]).toEqual([true, [], []]);
+      if (count < nth) return;
+    }
+  });
+
+  test('does not keep a topic from being deleted while it waits, nor the node from stopping', async () => {
+    const { disk, made } = await withoutRoom();
+    made.command(create('t'), create('u'));
+    await made.time.advance(100);
+    made.command(remove('t'));
+    await made.time.advance(0);
+    expect(made.host.opening).toEqual([2]);
+    disk.isOutOfRoom = () => false;
+    await made.host.close();
+    expect([made.host.get(1), made.host.get(2), made.host.broken]).toEqual([undefined, undefined, []]);
+  });
+
+  test('lets a deleted topic go once there is room again', async () => {
+    const disk = new FaultyDisk();
+    const made = await bench(disk);
+    made.command(create('t'));
+    await made.host.settled();
+    disk.isOutOfRoom = (call) => call === 'rename';
+    made.command(remove('t'));
+    await made.time.advance(1_200);
+    expect(await made.directory.groups()).toEqual([0, 1]);
+    disk.isOutOfRoom = () => false;
+    await made.time.advance(600);
+    expect([await made.directory.groups(), made.host.broken]).toEqual([[0], []]);
   });
 });
 

@@ -508,9 +508,8 @@ class Simulation {
   /** A node goes on without one of its partitions, and says so: for an operator to see. */
   #partitionStopped({ name }: SimProcess, { group, err }: StoppedFields): void {
     const { weather } = this.#cluster.node(name);
-    const isFull = isStorageError(err, 'FULL') && this.#effects['full-disk'] !== undefined;
-    if (isFull || (isStorageError(err, 'IO') && weather.mayFail)) {
-      // The disk failed, or was full, while the log was opened. What an operator does then is to start the node again.
+    if (isStorageError(err, 'IO') && weather.mayFail) {
+      // The disk failed while the log was opened. What an operator does then is to start the node again.
       this.scheduler.in(OPERATOR_MS, 'world', undefined, () => void this.#cluster.bounce(name, 'kill', 10));
     } else if (isStorageError(err, 'CORRUPT') && (weather.isDamaged || weather.lostByLying)) {
       this.#stopped.add(`${name}/${group}`);

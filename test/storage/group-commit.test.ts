@@ -2,7 +2,14 @@
 import { describe, expect, test } from 'vitest';
 import type { StorageError } from '../../storage/index.ts';
 import { type Call, type CallOutcome, ModelDisk } from '../support/model-disk.ts';
-import { describeEntries, nextEntries, openLog, readAll } from '../support/storage-fixture.ts';
+import {
+  CLUSTER_ID,
+  describeEntries,
+  ManualTimers,
+  nextEntries,
+  openLog,
+  readAll,
+} from '../support/storage-fixture.ts';
 
 const SMALL = { payloadBytes: 100 };
 
@@ -285,6 +292,40 @@ describe('a failed flush', () => {
         expect(again.log.lastIndex, `${kind} ${nth}`).toBeGreaterThanOrEqual(Math.min(told, 5));
       }
     }
+  });
+
+  test.each([
+    ['the frame that proves the end', 'writeDurable'],
+    ['the cut of what is not used', 'setBytes'],
+  ] as const)('at a close ends the log too, and the log is closed: %s', async (_what, kind) => {
+    const { disk, arm } = failing(kind, 'EIO');
+    const { log, directory, fatal } = await openLog(disk);
+    log.append(nextEntries(log, [SMALL]));
+    await log.flush();
+    arm();
+    await expect(log.close()).rejects.toMatchObject({ code: 'FLUSH_FAILED' });
+    expect(fatal.map((error) => error.code)).toEqual(['FLUSH_FAILED']);
+    // Its owner lives on where the process does, as in a test: the files are free.
+    await directory.removeLog(1);
+    expect(await directory.groups()).toEqual([]);
+  });
+
+  test('of the standing of a log that was just made leaves no log behind', async () => {
+    const { disk, arm } = failing('rename', 'ENOSPC');
+    const { directory, log } = await openLog(disk);
+    const rename = disk.rename.bind(disk);
+    disk.rename = (from, to) => {
+      if (to.includes('/standing/')) arm();
+      return rename(from, to);
+    };
+    const timers = new ManualTimers();
+    const options = { timers, clusterId: CLUSTER_ID, onFlushed: () => undefined };
+    await expect(directory.openLog(2, options)).rejects.toMatchObject({ code: 'FULL' });
+    expect(timers.pending).toBe(0);
+    disk.rename = rename;
+    const again = await directory.openLog(2, options);
+    expect(again.lastIndex).toBe(0);
+    await log.close();
   });
 });
 

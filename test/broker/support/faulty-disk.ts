@@ -21,6 +21,8 @@ export class FaultyDisk implements Disk {
   freeBytes: number = 100 * 1024 * 1024;
   /** Whether a call on this path finds no room. */
   isOutOfRoom: (call: SpaceCall, path: string) => boolean = () => false;
+  /** Whether the medium takes no write to this file. */
+  isBroken: (path: string) => boolean = () => false;
   /** Whether the medium does not give back these bytes. */
   isUnreadable: (path: string, from: number, to: number) => boolean = () => false;
 
@@ -94,6 +96,7 @@ class FaultyFile implements File {
 
   /** Part of it may be there when it fails, as on a real disk. */
   async write(position: number, chunks: readonly Uint8Array[]): Promise<void> {
+    if (this.#disk.isBroken(this.#path)) throw failure('EIO', 'write', this.#path);
     try {
       this.#disk.take('write', this.#path);
     } catch (error) {
@@ -108,6 +111,7 @@ class FaultyFile implements File {
   }
 
   async setBytes(bytes: number): Promise<void> {
+    if (this.#disk.isBroken(this.#path)) throw failure('EIO', 'ftruncate', this.#path);
     if (bytes > (await this.#file.bytes())) this.#disk.take('setBytes', this.#path);
     await this.#file.setBytes(bytes);
   }
