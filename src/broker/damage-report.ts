@@ -6,6 +6,9 @@ export function damageReport(host: Host): string {
   const open = [...host.open()].map(({ groupId, status }) => ({ groupId, ...status }));
   const damaged = open.filter(({ damage }) => damage.length > 0).map(({ groupId }) => groupId);
   const rejoining = open.flatMap(({ groupId, rejoining: why }) => (why === undefined ? [] : `${groupId} (${why})`));
+  const elsewhere = [...host.open()].flatMap(({ groupId, rejoining }) =>
+    rejoining.lostPeers.map((peer) => `${groupId} (${peer})`),
+  );
   const broken = host.broken.map((groupId) => `${groupId} (${host.breakage(groupId)?.message})`);
   const named = host.lostIn.map(({ groupId, lost }) => ({ ...lost, line: `${groupId} (${describeLost(lost)})` }));
   const stopped = named.filter(({ unheard }) => unheard.length === 0).map(({ line }) => line);
@@ -13,6 +16,7 @@ export function damageReport(host: Host): string {
   const parts = [
     { what: 'damaged groups', list: damaged },
     { what: 'rejoining groups', list: rejoining },
+    { what: 'groups led from here whose followers rejoin', list: elsewhere },
     { what: 'waiting groups', list: waiting },
     { what: 'stopped groups', list: [...broken, ...stopped] },
   ].filter(({ list }) => list.length > 0);

@@ -50,6 +50,7 @@ export class Rejoins {
     metrics.add('logdrive_raft_lost_acks_total', 1, { peer });
     const peers = this.#lost.get(groupId) ?? new Set();
     this.#lost.set(groupId, peers.add(peer));
+    this.#tell(groupId, peers);
   }
 
   /** A replica of this node lost its log, or takes part again. */

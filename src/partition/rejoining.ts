@@ -64,6 +64,12 @@ export class Rejoining {
     return this.#parts.propose(encodeControl({ kind: 'rejoin', node, marker }));
   }
 
+  /** Leader: voters that lost what they had promised, as it found or as they say, and are not back. */
+  get lostPeers(): readonly string[] {
+    const { raft } = this.#parts;
+    return raft.membership.voters.filter((peer) => (raft.progressOf(peer)?.standing ?? 'sound') !== 'sound');
+  }
+
   /** Leader: whether `peer` lost what it had acked and does not know it yet. */
   isUnaware(peer: string): boolean {
     return this.#parts.raft.progressOf(peer)?.standing === 'lost';

@@ -53,13 +53,6 @@ async function expectAll(cluster: SimCluster, on: string): Promise<void> {
   }
 }
 
-function report(cluster: SimCluster, id: string): string {
-  return cluster
-    .broker(id)
-    .readiness()
-    .find(({ name }) => name === 'partitions')!.detail;
-}
-
 function errors(cluster: SimCluster, id: string): string {
   return cluster
     .node(id)
@@ -79,7 +72,7 @@ async function expectWhole(cluster: SimCluster): Promise<void> {
   await cluster.ready(60_000);
   for (const id of THREE) await expectAll(cluster, id);
   await cluster.until(
-    () => THREE.every((id) => report(cluster, id) === 'no damage known'),
+    () => THREE.every((id) => cluster.damageOn(id) === 'no damage known'),
     'no damage is left',
     60_000,
   );

@@ -76,7 +76,7 @@ test('a follower on an old copy of its disk is found by the leader, named on bot
   await cluster.until(() => said(cluster, 'n2', 'a replica has rejoined'), 'n2 has rejoined');
   expect(said(cluster, 'n1', 'n2 acked entries up to')).toBe(true);
   expect(said(cluster, 'n2', 'the disk lost entries this replica had acked to n1')).toBe(true);
-  // It counts again.
+  await cluster.until(() => cluster.damageOn('n1') === 'no damage known', 'the leader counts it again');
   await cluster.crash('n3');
   await append(cluster, 'n1', 1);
 });

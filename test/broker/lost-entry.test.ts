@@ -47,13 +47,6 @@ async function read(cluster: SimCluster, on: string, from = 0): Promise<number> 
   }
 }
 
-function report(cluster: SimCluster, id: string): string {
-  return cluster
-    .broker(id)
-    .readiness()
-    .find(({ name }) => name === 'partitions')!.detail;
-}
-
 async function failureOf(work: Promise<unknown>): Promise<LogError> {
   const failure = await work.then(
     () => undefined,
@@ -66,12 +59,12 @@ async function failureOf(work: Promise<unknown>): Promise<LogError> {
 /** Everything that is to be seen of a partition that is stopped, on every node, and of one that is not. */
 async function expectStopped(cluster: SimCluster, file: string): Promise<void> {
   await cluster.until(
-    () => THREE.every((id) => /stopped groups: 1 \(entry \d+ /.test(report(cluster, id))),
+    () => THREE.every((id) => /stopped groups: 1 \(entry \d+ /.test(cluster.damageOn(id))),
     'every node names the partition that is stopped',
     60_000,
   );
   for (const id of THREE) {
-    expect(report(cluster, id)).toContain(file);
+    expect(cluster.damageOn(id)).toContain(file);
     expect(cluster.node(id).metrics.get('logdrive_partitions_stopped')).toBe(1);
     const failure = await failureOf(append(cluster, id, 't', 'behind the hole'));
     expect([failure.code, failure.outcome]).toEqual(['STORAGE_CORRUPT', 'none']);
@@ -91,7 +84,7 @@ async function expectStopped(cluster: SimCluster, file: string): Promise<void> {
 
 async function expectHealed(cluster: SimCluster): Promise<void> {
   await cluster.until(
-    () => THREE.every((id) => report(cluster, id) === 'no damage known'),
+    () => THREE.every((id) => cluster.damageOn(id) === 'no damage known'),
     'no damage is left',
     60_000,
   );
@@ -148,11 +141,15 @@ describe('the same entry damaged on every replica', () => {
     await cluster.crash('n3');
     for (const id of ['n1', 'n2']) await damageFile(cluster, id, (await segmentsOf(cluster, id, LOG))[0]!, 20_000);
     expect((await failureOf(read(cluster, 'n2'))).code).toBe('STORAGE_CORRUPT');
-    expect(report(cluster, 'n2')).toMatch(/waiting groups: 1 \(entry \d+ \(byte \d+ of .*n3 cannot be asked/);
-    expect(report(cluster, 'n2')).toContain(path);
+    expect(cluster.damageOn('n2')).toMatch(/waiting groups: 1 \(entry \d+ \(byte \d+ of .*n3 cannot be asked/);
+    expect(cluster.damageOn('n2')).toContain(path);
     expect(await append(cluster, 'n1', 't', 'two of three are a majority')).toBe(RECORDS);
     await cluster.start('n3');
-    await cluster.until(() => THREE.every((id) => report(cluster, id) === 'no damage known'), 'mended from n3', 60_000);
+    await cluster.until(
+      () => THREE.every((id) => cluster.damageOn(id) === 'no damage known'),
+      'mended from n3',
+      60_000,
+    );
     for (const id of THREE) expect(await read(cluster, id)).toBe(RECORDS + 1);
   });
 });

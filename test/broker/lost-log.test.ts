@@ -46,13 +46,6 @@ async function count(cluster: SimCluster, on: string): Promise<number> {
   }
 }
 
-function report(cluster: SimCluster, id: string): string {
-  return cluster
-    .broker(id)
-    .readiness()
-    .find(({ name }) => name === 'partitions')!.detail;
-}
-
 async function files(cluster: SimCluster, id: string, directory: string): Promise<string[]> {
   return (await cluster.node(id).disk.list(directory)).map(({ name }) => name).sort();
 }
@@ -139,7 +132,7 @@ describe.each([
     const lost = cluster.node('n2').lines.find(({ message }) => message.startsWith('a log is lost'));
     expect(String((lost?.fields as { err?: Error } | undefined)?.err?.message)).toContain(named);
     await cluster.ready();
-    expect(report(cluster, 'n2')).toBe('no damage known');
+    expect(cluster.damageOn('n2')).toBe('no damage known');
     expect(await count(cluster, 'n2')).toBe(RECORDS);
     // Nothing is left of what was set aside.
     expect(await files(cluster, 'n2', '/data/logs')).toEqual(['0000000000', '0000000001']);
@@ -164,11 +157,11 @@ describe('while it rejoins, a replica', () => {
     await cluster.time.advance(10_000);
     const status = cluster.broker('n1').describeTopic('t');
     expect((await cluster.wait(status)).partitions[0]?.leader).toBeUndefined();
-    expect(report(cluster, 'n2')).toContain('rejoining groups: 1 (');
+    expect(cluster.damageOn('n2')).toContain('rejoining groups: 1 (');
     // The third comes, the two others elect, and the lost one is taken back.
     await cluster.start('n3');
     await cluster.ready();
-    await cluster.until(() => report(cluster, 'n2') === 'no damage known', 'n2 has rejoined');
+    await cluster.until(() => cluster.damageOn('n2') === 'no damage known', 'n2 has rejoined');
     expect(await count(cluster, 'n2')).toBe(RECORDS);
   });
 
@@ -187,7 +180,7 @@ describe('while it rejoins, a replica', () => {
     await cluster.start('n1');
     await cluster.start('n3');
     await cluster.ready();
-    await cluster.until(() => report(cluster, 'n2') === 'no damage known', 'n2 has rejoined');
+    await cluster.until(() => cluster.damageOn('n2') === 'no damage known', 'n2 has rejoined');
     expect(await count(cluster, 'n2')).toBe(RECORDS);
   });
 
@@ -218,7 +211,7 @@ test('a replica that is alone in its group is never started empty: it is stopped
   const before = await files(cluster, 'n1', TOPIC_LOG);
   await cluster.start('n1');
   await cluster.time.advance(1_000);
-  expect(report(cluster, 'n1')).toMatch(/stopped groups: 1 \(.*manifest/);
+  expect(cluster.damageOn('n1')).toMatch(/stopped groups: 1 \(.*manifest/);
   await expect(append(cluster, 'n1', 'more')).rejects.toThrow();
   expect(await files(cluster, 'n1', TOPIC_LOG)).toEqual(before);
 });

@@ -88,12 +88,7 @@ describe('the scrub', () => {
       level: 'any',
     } as const;
     expect((await cluster.wait(cluster.broker('n3').read(request))).nextOffset).toBeGreaterThan(5);
-    expect(
-      cluster
-        .broker('n3')
-        .readiness()
-        .find(({ name }) => name === 'partitions')?.detail,
-    ).toBe('no damage known');
+    expect(cluster.damageOn('n3')).toBe('no damage known');
   });
 
   test('reads no faster than it may, and begins one round a period', async () => {

@@ -55,9 +55,10 @@ async function cut(file: string): Promise<void> {
   await truncate(file, bytes.lastIndexOf('line-') - 1_000);
 }
 
-async function isSound(node: TestNode): Promise<boolean> {
-  const answer = await fetch(`http://${node.address}/readyz?verbose`);
-  return (await answer.text()).includes('no damage known');
+/** Asked of every node: a leader may know of a follower's loss before the follower does. */
+async function isSound(cluster: TestCluster): Promise<boolean> {
+  const answers = cluster.nodes.map(async (node) => (await fetch(`http://${node.address}/readyz?verbose`)).text());
+  return (await Promise.all(answers)).every((answer) => answer.includes('no damage known'));
 }
 
 async function serves(node: TestNode, expected: string): Promise<void> {
@@ -95,7 +96,7 @@ describe('a damaged replica of three', () => {
     await node.ready();
     await serves(node, LINES);
     // A log that lost what it had acknowledged serves again before its vote and its acks count again.
-    await eventually(() => isSound(node), { what: `${node.id} to be whole` });
+    await eventually(() => isSound(cluster), { what: 'every node to call every replica whole' });
     // And it takes part again: with another node gone, it is needed for the majority.
     await cluster.nodes[(leader + 2) % 3]!.kill();
     await logdriveOk(['produce', TOPIC, '-s', cluster.servers], { stdin: 'needs both\n' });

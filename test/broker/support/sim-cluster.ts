@@ -206,6 +206,12 @@ export class SimCluster {
     );
   }
 
+  /** What that node says of damage, as /readyz?verbose would. */
+  damageOn(id: string): string {
+    const checks = this.broker(id).readiness();
+    return checks.find(({ name }) => name === 'partitions')!.detail;
+  }
+
   async createTopic(name: string, options: { partitions?: number; replicas?: number } = {}, on = 'n1'): Promise<void> {
     const { partitions = 1, replicas } = options;
     await this.wait(
