@@ -3,7 +3,7 @@
  * others can get at it, and no more; so in one run one machine is the unlucky one, and what takes away things that it
  * had acknowledged happens to it only while every other replica holds them durably too.
  */
-import type { View } from '../invariants/view.ts';
+import type { GroupView, View } from '../invariants/view.ts';
 
 export class Harm {
   /** The machine whose disk rots, lies, and is lost. */
@@ -17,17 +17,23 @@ export class Harm {
     this.#isMember = isMember;
   }
 
-  /** Groups that can lose the unlucky machine's copy: those with two others at least. */
+  /** Groups that can lose the unlucky machine's copy. */
   spareGroups(): number[] {
-    return [...this.#view.groups.values()]
-      .filter(({ replicas }) => {
-        const present = [...replicas.values()].filter(({ node }) => this.#isMember(node));
-        // In a change of two replicas for two others, three hold the log and all of them are needed.
-        const newest = present.sort((a, b) => b.commit - a.commit)[0]?.membership;
-        const isSpare = newest === undefined || (newest.voters.length >= 3 && newest.votersOutgoing.length === 0);
-        return present.length >= 3 && isSpare;
-      })
-      .map(({ id }) => id);
+    return [...this.#view.groups.values()].filter((group) => this.#isSpare(group)).map(({ id }) => id);
+  }
+
+  /**
+   * Whether a majority is left without any one replica, as far as any replica has heard: a membership counts from when
+   * it is appended. While two voters give way to two others, three machines hold the log, and the loss of one that is
+   * in both pairs, or of the newcomer, is the loss of a majority.
+   */
+  #isSpare({ replicas }: GroupView): boolean {
+    const present = [...replicas.values()].filter(({ node }) => this.#isMember(node));
+    const memberships = present.flatMap(({ membership }) => membership ?? []);
+    return (
+      present.length >= 3 &&
+      memberships.every(({ voters, votersOutgoing }) => voters.length >= 3 && votersOutgoing.length === 0)
+    );
   }
 
   /** Term and vote of each group on this machine, as last made durable. */
@@ -35,13 +41,15 @@ export class Harm {
     return [...this.#view.groups.values()].map(({ id, replicas }) => [id, replicas.get(node)?.hardState]);
   }
 
-  /** Whether all that this machine ever acknowledged is durable on every other replica as well. */
+  /** Whether all that this machine ever acknowledged is durable on every other replica as well, and a majority does
+   *  without it. */
   isRedundant(node: string): boolean {
-    for (const { replicas } of this.#view.groups.values()) {
+    for (const group of this.#view.groups.values()) {
+      const { replicas } = group;
       const own = replicas.get(node);
       if (own === undefined) continue;
+      if (!this.#isSpare(group)) return false;
       const others = [...replicas.values()].filter((replica) => replica !== own && this.#isMember(replica.node));
-      if (others.length < 2) return false;
       const { log } = own.observed;
       const last = log.lastIndex;
       const term = log.termAt(last);
