@@ -61,9 +61,30 @@ export interface Invariant {
   applied?(group: GroupView, header: EntryHeader, state: PartitionState): void;
 }
 
+type Rules = { readonly [H in Exclude<keyof Invariant, 'name' | 'source'>]-?: readonly NonNullable<Invariant[H]>[] };
+
+function rulesOf(invariants: readonly Invariant[]): Rules {
+  const all = <H extends keyof Rules>(kind: H): NonNullable<Invariant[H]>[] =>
+    invariants.flatMap((invariant) => invariant[kind] ?? []);
+  return {
+    opened: all('opened'),
+    appended: all('appended'),
+    truncating: all('truncating'),
+    flushed: all('flushed'),
+    hardStateSaved: all('hardStateSaved'),
+    savingSnapshot: all('savingSnapshot'),
+    trimming: all('trimming'),
+    stepped: all('stepped'),
+    sending: all('sending'),
+    committed: all('committed'),
+    applied: all('applied'),
+  };
+}
+
 export class View implements ObserverEvents {
   readonly groups: Map<number, GroupView> = new Map();
-  readonly #invariants: readonly Invariant[];
+  /** What is to be called when something happened: most invariants look at one or two kinds of it only. */
+  readonly #rules: Rules;
   readonly #onBreach: (error: unknown) => void;
   readonly #deleted = new Set<number>();
   /** Events looked at. */
@@ -75,7 +96,7 @@ export class View implements ObserverEvents {
 
   /** @param onBreach Told of a rule that is broken. Nothing is thrown: the code that is watched would catch it. */
   constructor(invariants: readonly Invariant[], onBreach: (error: unknown) => void) {
-    this.#invariants = invariants;
+    this.#rules = rulesOf(invariants);
     this.#onBreach = onBreach;
   }
 
@@ -105,18 +126,18 @@ export class View implements ObserverEvents {
       core: undefined,
     };
     group.replicas.set(observed.node, replica);
-    this.#tell((invariant) => invariant.opened?.(group, replica, before));
+    this.#tell(this.#rules.opened, group, replica, before);
   }
 
   appended(observed: Observed, entries: readonly LogEntry[]): void {
     const [group, replica] = this.#find(observed);
-    if (replica !== undefined) this.#tell((invariant) => invariant.appended?.(group, replica, entries));
+    if (replica !== undefined) this.#tell(this.#rules.appended, group, replica, entries);
   }
 
   truncating(observed: Observed, from: number): void {
     const [group, replica] = this.#find(observed);
     if (replica === undefined) return;
-    this.#tell((invariant) => invariant.truncating?.(group, replica, from));
+    this.#tell(this.#rules.truncating, group, replica, from);
     replica.durableIndex = Math.min(replica.durableIndex, from - 1);
   }
 
@@ -143,7 +164,7 @@ export class View implements ObserverEvents {
     const [group, replica] = this.#find(observed);
     if (replica === undefined || observed.log.termAt(at.index) !== at.term) return;
     replica.durableIndex = Math.max(replica.durableIndex, at.index);
-    this.#tell((invariant) => invariant.flushed?.(group, replica, at));
+    this.#tell(this.#rules.flushed, group, replica, at);
   }
 
   hardStateSaved(observed: Observed, hardState: HardState): void {
@@ -151,7 +172,7 @@ export class View implements ObserverEvents {
     if (replica === undefined) return;
     const before = replica.hardState;
     replica.hardState = hardState;
-    this.#tell((invariant) => invariant.hardStateSaved?.(group, replica, before));
+    this.#tell(this.#rules.hardStateSaved, group, replica, before);
   }
 
   installed(observed: Observed, at: { readonly index: number }): void {
@@ -162,13 +183,12 @@ export class View implements ObserverEvents {
 
   savingSnapshot(observed: Observed, snapshot: Snapshot, encodedAt: number | undefined): void {
     const [group, replica] = this.#find(observed);
-    if (replica !== undefined)
-      this.#tell((invariant) => invariant.savingSnapshot?.(group, replica, snapshot, encodedAt));
+    if (replica !== undefined) this.#tell(this.#rules.savingSnapshot, group, replica, snapshot, encodedAt);
   }
 
   trimming(observed: Observed, firstIndexToKeep: number): void {
     const [group, replica] = this.#find(observed);
-    if (replica !== undefined) this.#tell((invariant) => invariant.trimming?.(group, replica, firstIndexToKeep));
+    if (replica !== undefined) this.#tell(this.#rules.trimming, group, replica, firstIndexToKeep);
   }
 
   stepped(observed: Observed, state: Readonly<RaftState>): void {
@@ -178,7 +198,7 @@ export class View implements ObserverEvents {
     replica.isResting = state.isResting;
     const commitBefore = replica.commit;
     replica.commit = state.commit;
-    this.#tell((invariant) => invariant.stepped?.(group, replica, state, commitBefore));
+    this.#tell(this.#rules.stepped, group, replica, state, commitBefore);
     replica.membership = state.membership;
     replica.core = state;
     if (state.commit <= group.commit) return;
@@ -188,25 +208,25 @@ export class View implements ObserverEvents {
     }
     group.commit = state.commit;
     group.commitTerm = state.log.termAt(state.commit) ?? group.commitTerm;
-    this.#tell((invariant) => invariant.committed?.(group, replica, state));
+    this.#tell(this.#rules.committed, group, replica, state);
   }
 
   sending(observed: Observed, message: Message): void {
     const [group, replica] = this.#find(observed);
-    if (replica !== undefined) this.#tell((invariant) => invariant.sending?.(group, replica, message));
+    if (replica !== undefined) this.#tell(this.#rules.sending, group, replica, message);
   }
 
   applied(_node: string | undefined, groupId: number, header: EntryHeader, state: PartitionState): void {
     if (this.#deleted.has(groupId)) return;
     const group = this.#group(groupId);
-    this.#tell((invariant) => invariant.applied?.(group, header, state));
+    this.#tell(this.#rules.applied, group, header, state);
   }
 
-  #tell(tell: (invariant: Invariant) => void): void {
+  #tell<A extends readonly unknown[]>(rules: readonly ((...happened: A) => void)[], ...happened: A): void {
     this.checks += 1;
-    for (const invariant of this.#invariants) {
+    for (const rule of rules) {
       try {
-        tell(invariant);
+        rule(...happened);
       } catch (error) {
         this.#onBreach(error);
       }

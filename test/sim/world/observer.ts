@@ -1,7 +1,9 @@
 /**
  * Looks over the shoulder of every replica in the run: what its log accepts, cuts and makes durable, what its Raft core
- * becomes, what it applies. Done by wrapping methods of the production classes for the time of a run, so that production
- * has no hooks for tests. Nothing is changed on the way.
+ * becomes, what it applies. Done by wrapping methods of the production classes, so that production has no hooks for
+ * tests. Nothing is changed on the way. The methods are wrapped once in the life of this real process and call straight
+ * through while no run is on: wrapped and unwrapped for each run, all compiled code that uses them would be thrown away
+ * at each seed.
  */
 
 import { Replicator } from '../../../src/partition/replicator.ts';
@@ -47,187 +49,230 @@ export interface ObserverEvents {
   applied(node: string | undefined, group: number, header: EntryHeader, state: PartitionState): void;
 }
 
-/** Wraps for as long as `work` runs. */
-export function observed<T>(events: ObserverEvents, currentNode: () => string | undefined, work: () => T): T {
-  const replicas = new WeakMap<Log, Observed>();
-  const cores = new WeakMap<Raft, Observed>();
+/** Who looks over the shoulders in the run that is on. */
+class Watch {
+  readonly events: ObserverEvents;
+  readonly currentNode: () => string | undefined;
+  readonly replicas = new WeakMap<Log, Observed>();
+  readonly cores = new WeakMap<Raft, Observed>();
   /** What a state had applied when it was frozen, by its bytes. */
-  const encodedAt = new WeakMap<object, number>();
+  readonly encodedAt = new WeakMap<object, number>();
   /** The log whose Raft core is being made: asked for its term runs just before. */
-  let making: Log | undefined;
+  making: Log | undefined;
   /** Whose core was driven last. What it has to say leaves in the same turn, before any other core is driven. */
-  let driven: Observed | undefined;
-  const restores = [
-    wrap(
-      DataDirectory.prototype,
-      'openLog',
-      (openLog) =>
-        async function (this: DataDirectory, groupId, options) {
-          let replica: Observed | undefined;
-          const log = await openLog.call(this, groupId, {
-            ...options,
-            onFlushed: (at) => {
-              if (replica !== undefined) events.flushed(replica, at);
-              options.onFlushed(at);
-            },
-          });
-          replica = { node: this.nodeId, group: groupId, log };
-          replicas.set(log, replica);
-          events.opened(replica);
-          return log;
-        },
-    ),
-    wrap(
-      DataDirectory.prototype,
-      'removeLog',
-      (remove) =>
-        function (this: DataDirectory, groupId) {
-          events.removing(this.nodeId, groupId);
-          return remove.call(this, groupId);
-        },
-    ),
-    wrap(
-      Log.prototype,
-      'append',
-      (append) =>
-        function (this: Log, entries) {
-          append.call(this, entries);
-          const replica = replicas.get(this);
-          if (replica !== undefined) events.appended(replica, entries);
-        },
-    ),
-    wrap(
-      Log.prototype,
-      'truncateSuffix',
-      (truncate) =>
-        function (this: Log, from) {
-          const replica = replicas.get(this);
-          if (replica !== undefined) events.truncating(replica, from);
-          truncate.call(this, from);
-        },
-    ),
-    wrap(
-      Log.prototype,
-      'saveHardState',
-      (save) =>
-        async function (this: Log, hardState) {
-          await save.call(this, hardState);
-          const replica = replicas.get(this);
-          if (replica !== undefined) events.hardStateSaved(replica, hardState);
-        },
-    ),
-    wrap(
-      Log.prototype,
-      'installSnapshot',
-      (install) =>
-        async function (this: Log, snapshot) {
-          await install.call(this, snapshot);
-          const replica = replicas.get(this);
-          if (replica !== undefined) events.installed(replica, snapshot);
-        },
-    ),
-    wrap(
-      Log.prototype,
-      'saveSnapshot',
-      (save) =>
-        async function (this: Log, snapshot) {
-          const replica = replicas.get(this);
-          if (replica !== undefined) events.savingSnapshot(replica, snapshot, encodedAt.get(snapshot.state));
-          await save.call(this, snapshot);
-        },
-    ),
-    wrap(
-      Log.prototype,
-      'trimPrefix',
-      (trim) =>
-        async function (this: Log, firstIndexToKeep) {
-          const replica = replicas.get(this);
-          if (replica !== undefined) events.trimming(replica, firstIndexToKeep);
-          return await trim.call(this, firstIndexToKeep);
-        },
-    ),
-    wrap(
-      PartitionState.prototype,
-      'freeze',
-      (freeze) =>
-        function (this: PartitionState) {
-          const frozen = freeze.call(this);
-          // Of the moment it was frozen at: it is encoded over later turns.
-          const { appliedIndex } = this;
-          return {
-            *encode() {
-              const bytes = yield* frozen.encode();
-              encodedAt.set(bytes, appliedIndex);
-              return bytes;
-            },
-          };
-        },
-    ),
-    wrap(
-      Log.prototype,
-      'termRuns',
-      (termRuns) =>
-        function (this: Log) {
-          making = this;
-          return termRuns.call(this);
-        },
-    ),
-    wrap(
-      Raft.prototype,
-      'setMayVote',
-      (set) =>
-        function (this: Raft, may) {
-          const replica = making === undefined ? undefined : replicas.get(making);
-          if (!cores.has(this) && replica !== undefined) cores.set(this, replica);
-          set.call(this, may);
-        },
-    ),
-    wrap(
-      Raft.prototype,
-      'ready',
-      (ready) =>
-        function (this: Raft) {
-          const result = ready.call(this);
-          const replica = cores.get(this);
-          driven = replica;
-          if (replica !== undefined && result !== undefined) events.stepped(replica, this.inspect());
-          return result;
-        },
-    ),
-    wrap(
-      Raft.prototype,
-      'hardStatePersisted',
-      (persisted) =>
-        function (this: Raft, hardState) {
-          driven = cores.get(this);
-          persisted.call(this, hardState);
-        },
-    ),
-    wrap(
-      Replicator.prototype,
-      'sendMessage',
-      (send) =>
-        function (this: Replicator, message) {
-          if (driven?.node === message.from) events.sending(driven, message);
-          send.call(this, message);
-        },
-    ),
-    wrap(
-      PartitionState.prototype,
-      'apply',
-      (apply) =>
-        function (this: PartitionState, header, payload) {
-          const result = apply.call(this, header, payload);
-          events.applied(currentNode(), header.groupId, header, this);
-          return result;
-        },
-    ),
-  ];
+  driven: Observed | undefined;
+
+  constructor(events: ObserverEvents, currentNode: () => string | undefined) {
+    this.events = events;
+    this.currentNode = currentNode;
+  }
+}
+
+let watch: Watch | undefined;
+let isWrapped = false;
+
+/** Tells `events` of everything for as long as `work` runs. */
+export function observed<T>(events: ObserverEvents, currentNode: () => string | undefined, work: () => T): T {
+  if (!isWrapped) wrapAll();
+  watch = new Watch(events, currentNode);
   try {
     return work();
   } finally {
-    for (const restore of restores) restore();
+    watch = undefined;
   }
+}
+
+function wrapAll(): void {
+  isWrapped = true;
+  wrapDataDirectory();
+  wrapWrites();
+  wrapSnapshots();
+  wrapRaft();
+  wrapPartition();
+}
+
+function wrapDataDirectory(): void {
+  wrap(
+    DataDirectory.prototype,
+    'openLog',
+    (openLog) =>
+      async function (this: DataDirectory, groupId, options) {
+        const mine = watch;
+        if (mine === undefined) return openLog.call(this, groupId, options);
+        let replica: Observed | undefined;
+        const log = await openLog.call(this, groupId, {
+          ...options,
+          onFlushed: (at) => {
+            if (replica !== undefined) mine.events.flushed(replica, at);
+            options.onFlushed(at);
+          },
+        });
+        replica = { node: this.nodeId, group: groupId, log };
+        mine.replicas.set(log, replica);
+        mine.events.opened(replica);
+        return log;
+      },
+  );
+  wrap(
+    DataDirectory.prototype,
+    'removeLog',
+    (remove) =>
+      function (this: DataDirectory, groupId) {
+        watch?.events.removing(this.nodeId, groupId);
+        return remove.call(this, groupId);
+      },
+  );
+}
+
+function wrapWrites(): void {
+  wrap(
+    Log.prototype,
+    'append',
+    (append) =>
+      function (this: Log, entries) {
+        append.call(this, entries);
+        const replica = watch?.replicas.get(this);
+        if (replica !== undefined) watch?.events.appended(replica, entries);
+      },
+  );
+  wrap(
+    Log.prototype,
+    'truncateSuffix',
+    (truncate) =>
+      function (this: Log, from) {
+        const replica = watch?.replicas.get(this);
+        if (replica !== undefined) watch?.events.truncating(replica, from);
+        truncate.call(this, from);
+      },
+  );
+  wrap(
+    Log.prototype,
+    'saveHardState',
+    (save) =>
+      async function (this: Log, hardState) {
+        await save.call(this, hardState);
+        const replica = watch?.replicas.get(this);
+        if (replica !== undefined) watch?.events.hardStateSaved(replica, hardState);
+      },
+  );
+  wrap(
+    Log.prototype,
+    'trimPrefix',
+    (trim) =>
+      async function (this: Log, firstIndexToKeep) {
+        const replica = watch?.replicas.get(this);
+        if (replica !== undefined) watch?.events.trimming(replica, firstIndexToKeep);
+        return await trim.call(this, firstIndexToKeep);
+      },
+  );
+}
+
+function wrapSnapshots(): void {
+  wrap(
+    Log.prototype,
+    'installSnapshot',
+    (install) =>
+      async function (this: Log, snapshot) {
+        await install.call(this, snapshot);
+        const replica = watch?.replicas.get(this);
+        if (replica !== undefined) watch?.events.installed(replica, snapshot);
+      },
+  );
+  wrap(
+    Log.prototype,
+    'saveSnapshot',
+    (save) =>
+      async function (this: Log, snapshot) {
+        const replica = watch?.replicas.get(this);
+        const encodedAt = watch?.encodedAt.get(snapshot.state);
+        if (replica !== undefined) watch?.events.savingSnapshot(replica, snapshot, encodedAt);
+        await save.call(this, snapshot);
+      },
+  );
+  wrap(
+    PartitionState.prototype,
+    'freeze',
+    (freeze) =>
+      function (this: PartitionState) {
+        const frozen = freeze.call(this);
+        // Of the moment it was frozen at: it is encoded over later turns.
+        const { appliedIndex } = this;
+        return {
+          *encode() {
+            const bytes = yield* frozen.encode();
+            watch?.encodedAt.set(bytes, appliedIndex);
+            return bytes;
+          },
+        };
+      },
+  );
+}
+
+function wrapRaft(): void {
+  wrap(
+    Log.prototype,
+    'termRuns',
+    (termRuns) =>
+      function (this: Log) {
+        if (watch !== undefined) watch.making = this;
+        return termRuns.call(this);
+      },
+  );
+  wrap(
+    Raft.prototype,
+    'setMayVote',
+    (set) =>
+      function (this: Raft, may) {
+        const replica = watch?.making === undefined ? undefined : watch.replicas.get(watch.making);
+        if (replica !== undefined && watch?.cores.has(this) === false) watch.cores.set(this, replica);
+        set.call(this, may);
+      },
+  );
+  wrap(
+    Raft.prototype,
+    'ready',
+    (ready) =>
+      function (this: Raft) {
+        const result = ready.call(this);
+        if (watch === undefined) return result;
+        const replica = watch.cores.get(this);
+        watch.driven = replica;
+        if (replica !== undefined && result !== undefined) watch.events.stepped(replica, this.inspect());
+        return result;
+      },
+  );
+  wrap(
+    Raft.prototype,
+    'hardStatePersisted',
+    (persisted) =>
+      function (this: Raft, hardState) {
+        if (watch !== undefined) watch.driven = watch.cores.get(this);
+        persisted.call(this, hardState);
+      },
+  );
+}
+
+function wrapPartition(): void {
+  wrap(
+    Replicator.prototype,
+    'sendMessage',
+    (send) =>
+      function (this: Replicator, message) {
+        const driven = watch?.driven;
+        if (driven?.node === message.from) watch?.events.sending(driven, message);
+        send.call(this, message);
+      },
+  );
+  wrap(
+    PartitionState.prototype,
+    'apply',
+    (apply) =>
+      function (this: PartitionState, header, payload) {
+        const result = apply.call(this, header, payload);
+        watch?.events.applied(watch.currentNode(), header.groupId, header, this);
+        return result;
+      },
+  );
 }
 
 type Method<T, K extends keyof T> = T[K] extends (...args: infer A) => infer R ? (this: T, ...args: A) => R : never;
@@ -236,9 +281,8 @@ function wrap<T extends object, K extends keyof T & string>(
   prototype: T,
   name: K,
   make: (original: Method<T, K>) => Method<T, K>,
-): () => void {
+): void {
   const original = Object.getOwnPropertyDescriptor(prototype, name);
   if (original === undefined) throw new Error(`there is no ${name} to observe any more: bring the observer up to date`);
   Object.defineProperty(prototype, name, { ...original, value: make(original.value as Method<T, K>) });
-  return () => Object.defineProperty(prototype, name, original);
 }
