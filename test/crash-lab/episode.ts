@@ -63,8 +63,8 @@ export async function runEpisode(plan: EpisodePlan): Promise<EpisodeResult> {
       plan.say(`${name}: ${evidence.detail}; back after ${recoveredMs.toFixed(0)} ms`);
     }
     doing = 'reading everything back';
-    const anomalies = await settle(lab);
-    const { counts, text } = anomalies;
+    const { counts, text } = await settle(lab);
+    const wrongKeys = await lab.wrongKeys();
     const { delivered } = lab.load;
     const seen = delivered / Math.max(1, lab.load.acked);
     const vacuous = [
@@ -80,7 +80,7 @@ export async function runEpisode(plan: EpisodePlan): Promise<EpisodeResult> {
         unknown: counts.unknown,
         delivered,
         faults,
-        anomalies: text === '' ? [] : text.split('\n'),
+        anomalies: [...(text === '' ? [] : text.split('\n')), ...wrongKeys],
         vacuous,
       },
       history: lab.load.history.events,

@@ -12,16 +12,21 @@ import type { Prng } from '../raft/support/prng.ts';
 import { eventually } from '../support/eventually.ts';
 import { freePorts } from '../support/free-ports.ts';
 import { type DiskKind, ImageDisk, type LabDisk, plainDisk } from './disks.ts';
+import { KeysLoad } from './keys-load.ts';
 import { Load } from './load.ts';
+import { PacketFilter } from './packet-filter.ts';
 import { Relay } from './relay.ts';
 
 export const TOPIC = 'lab';
+const KEYS_TOPIC = 'lab-keys';
 const IDS = ['n1', 'n2', 'n3'];
 /** Small, so that segments are sealed all the time; the other limits must fit into one. */
 const FLAGS = [
   ...['--wal-segment-bytes', '1MiB'],
   ...['--limits-batch-bytes-max', '256KiB'],
   ...['--limits-record-bytes-max', '64KiB'],
+  // Slow, so that a compaction lasts long enough to be met.
+  ...['--compaction-io-bytes-per-second', '1048576'],
   ...['--log-level', 'info', '--log-pretty', 'no'],
 ];
 const RECOVERED_WITHIN_MS = 30_000;
@@ -49,6 +54,8 @@ export class Lab implements AsyncDisposable {
   readonly nodes: readonly LabNode[];
   readonly load: Load;
   readonly #dir: string;
+  #keys: Promise<KeysLoad> | undefined;
+  #packetFilter: Promise<PacketFilter> | undefined;
   #ending: Promise<void> | undefined;
 
   private constructor(random: Prng, dir: string, nodes: readonly LabNode[], load: Load) {
@@ -138,6 +145,40 @@ export class Lab implements AsyncDisposable {
     return this.nodes.flatMap(({ relays }) => [...relays.values()]);
   }
 
+  get #servers(): readonly string[] {
+    return this.nodes.map(({ node }) => `ws://127.0.0.1:${node.clientPort}`);
+  }
+
+  /** Writers on a compacted topic, from the first time they are wanted to the end of the episode. */
+  keys(): Promise<KeysLoad> {
+    this.#keys ??= (async () => {
+      const addresses = this.nodes.map(({ node }) => node.address).join(',');
+      await logdriveOk(['topic', 'create', KEYS_TOPIC, '--compact', '-s', addresses]);
+      return KeysLoad.start(this.#servers, KEYS_TOPIC);
+    })();
+    return this.#keys;
+  }
+
+  /** Ends them. @returns what is wrong with the compacted topic, a line each. */
+  async wrongKeys(): Promise<string[]> {
+    const keys = await this.#keys;
+    if (keys === undefined) return [];
+    await keys.stop();
+    const wrongOn = ({ node }: LabNode): Promise<string[]> => keys.wrongOn(node);
+    // Followers have what is committed a moment after the leader.
+    const wrong = async (): Promise<string[]> => (await Promise.all(this.nodes.map(wrongOn))).flat();
+    return eventually(async () => ((await wrong()).length === 0 ? [] : undefined), {
+      what: 'every key on every node',
+      timeoutMs: RECOVERED_WITHIN_MS,
+    }).catch(wrong);
+  }
+
+  /** Made when it is first wanted. */
+  packetFilter(): Promise<PacketFilter> {
+    this.#packetFilter ??= PacketFilter.open();
+    return this.#packetFilter;
+  }
+
   async moreAcks(count: number, timeoutMs: number = RECOVERED_WITHIN_MS): Promise<void> {
     const target = this.load.acked + count;
     await eventually(() => this.load.acked >= target, { what: `${count} more acknowledgements`, timeoutMs });
@@ -192,6 +233,8 @@ export class Lab implements AsyncDisposable {
     for (const { node } of this.nodes) node.resume();
     await Promise.all(this.nodes.map(({ node }) => node.kill()));
     await abandoned;
+    await (await this.#keys?.catch(() => undefined))?.stop();
+    await (await this.#packetFilter?.catch(() => undefined))?.close();
     await Promise.all(this.relays.map((relay) => relay.close()));
     for (const { disk } of this.nodes) await disk.close();
     await rm(this.#dir, { recursive: true, force: true });

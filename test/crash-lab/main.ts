@@ -11,10 +11,10 @@ import { Prng } from '../raft/support/prng.ts';
 import { encodeHistory, type HistoryEvent } from '../sim/oracle/index.ts';
 import type { DiskKind } from './disks.ts';
 import { EpisodeFailure, type EpisodePlan, runEpisode } from './episode.ts';
-import type { Fault, FaultGroup } from './faults/fault.ts';
+import { type Fault, type FaultGroup, GROUPS } from './faults/fault.ts';
 import type { Lab } from './lab.ts';
-import { FAULTS, inTurns, whyNot } from './plan.ts';
-import { type EpisodeReport, GROUPS, isGood, type LabReport, renderReport } from './report.ts';
+import { FAULTS, type Goals, Turns, whyNot } from './plan.ts';
+import { type EpisodeReport, isGood, type LabReport, renderReport } from './report.ts';
 
 const FAULTS_PER_EPISODE = 6;
 /** Keeps the history of an episode within some hundred MB. */
@@ -28,6 +28,8 @@ const USAGE = `logdrive crash-lab [options]
   --seed S         the first episode's seed; the next one is S + 1 (1)
   --groups A,B     only these: ${GROUPS.join(', ')}
   --fault TEXT     only faults whose name holds this
+  --goals A=N,B=N  ends early when these groups had so many events; their faults come first
+  --acks N         with --goals: and so many records were acknowledged
   --out DIR        where histories and logs of bad episodes go, and report.json
   --ledger FILE    appends the report as a line
 `;
@@ -38,31 +40,52 @@ interface Options {
   readonly seed: number;
   readonly groups: readonly FaultGroup[];
   readonly fault: string;
+  readonly goals: Goals;
+  readonly acks: number;
   readonly out: string;
   readonly ledger: string | undefined;
 }
 
 function optionsOf(words: readonly string[]): Options {
   const text = { type: 'string' } as const;
-  const options = { minutes: text, episodes: text, seed: text, groups: text, fault: text, out: text, ledger: text };
+  const names = { minutes: text, episodes: text, seed: text, groups: text, fault: text, out: text, ledger: text };
+  const options = { ...names, goals: text, acks: text };
   const { values } = parseArgs({ args: [...words], options });
-  const number = (name: 'minutes' | 'episodes' | 'seed', standard: number): number => {
+  const number = (name: 'minutes' | 'episodes' | 'seed' | 'acks', standard: number): number => {
     const value = Number(values[name] ?? standard);
     if (!(value > 0)) throw new Error(`--${name} wants a number above 0, not ${values[name]}`);
     return value;
   };
-  const groups = values.groups?.split(',') ?? GROUPS;
-  const unknown = groups.find((group) => !GROUPS.includes(group as FaultGroup));
-  if (unknown !== undefined) throw new Error(`there is no group '${unknown}'`);
+  const groups = values.groups?.split(',').map(groupOf) ?? GROUPS;
   return {
     minutes: number('minutes', 5),
     episodes: number('episodes', Number.MAX_SAFE_INTEGER),
     seed: number('seed', 1),
-    groups: groups as FaultGroup[],
+    groups,
     fault: values.fault ?? '',
+    goals: goalsOf(values.goals),
+    // One is always reached: without --acks the goals alone decide.
+    acks: number('acks', 1),
     out: resolve(values.out ?? join(tmpdir(), 'logdrive-crash-lab')),
     ledger: values.ledger,
   };
+}
+
+function groupOf(text: string): FaultGroup {
+  const group = GROUPS.find((each) => each === text);
+  if (group === undefined) throw new Error(`there is no group '${text}'`);
+  return group;
+}
+
+function goalsOf(text: string | undefined): Goals {
+  const goals = (text ?? '').split(',').filter((each) => each !== '');
+  return new Map(
+    goals.map((goal) => {
+      const [name = '', count] = goal.split('=');
+      if (!(Number(count) > 0)) throw new Error(`--goals wants GROUP=COUNT, not '${goal}'`);
+      return [groupOf(name), Number(count)] as const;
+    }),
+  );
 }
 
 async function main(options: Options): Promise<number> {
@@ -83,16 +106,18 @@ async function main(options: Options): Promise<number> {
   const reports: EpisodeReport[] = [];
   const failures: string[] = [];
   const random = new Prng(options.seed);
-  const turns = inTurns(random, faults);
+  const turns = new Turns(random, faults, options.goals);
+  const isEnough = (): boolean =>
+    options.goals.size > 0 && turns.areGoalsMet && reports.reduce((sum, { acked }) => sum + acked, 0) >= options.acks;
   let running: Lab | undefined;
   const onSignal = (signal: string): void => {
     say(`interrupted by ${signal}; ending what was started`);
     void Promise.resolve(running?.[Symbol.asyncDispose]()).finally(() => process.exit(EXIT_INTERRUPTED));
   };
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.once(signal, () => onSignal(signal));
-  for (let episode = 0; episode < options.episodes && minutesGone() < options.minutes; episode++) {
+  for (let episode = 0; episode < options.episodes && minutesGone() < options.minutes && !isEnough(); episode++) {
     const seed = options.seed + episode;
-    const chosen = Array.from({ length: FAULTS_PER_EPISODE }, () => turns.next().value as Fault);
+    const chosen = Array.from({ length: FAULTS_PER_EPISODE }, () => turns.next());
     const disk = diskFor(chosen, random);
     say(`episode ${episode + 1}, seed ${seed}, ${disk}`);
     const plan: EpisodePlan = {
@@ -108,6 +133,7 @@ async function main(options: Options): Promise<number> {
     try {
       const { report, history, story } = await runEpisode(plan);
       reports.push(report);
+      for (const fault of report.faults) if (fault.tookEffect) turns.happened(fault);
       say(`  acknowledged ${report.acked}, unknown ${report.unknown}, anomalies ${report.anomalies.length}`);
       if (report.anomalies.length + report.vacuous.length > 0) keep(options.out, seed, history, story);
     } catch (error) {
@@ -144,8 +170,10 @@ function summary(
   notRun: Readonly<Record<string, string>>,
 ): LabReport {
   const events: Record<string, number> = {};
-  for (const { faults } of reports) {
-    for (const { group, events: count } of faults) events[group] = (events[group] ?? 0) + count;
+  const runs: Record<string, number> = {};
+  for (const { name, group, events: count } of reports.flatMap(({ faults }) => faults)) {
+    events[group] = (events[group] ?? 0) + count;
+    runs[name] = (runs[name] ?? 0) + 1;
   }
   const times = reports.flatMap(({ faults }) => faults.map(({ recoveredMs }) => recoveredMs)).sort((a, b) => a - b);
   const sum = (of: (report: EpisodeReport) => number): number => reports.reduce((total, each) => total + of(each), 0);
@@ -160,6 +188,7 @@ function summary(
     acked: sum(({ acked }) => acked),
     delivered: sum(({ delivered }) => delivered),
     events,
+    runs,
     anomalies: told(({ anomalies }) => anomalies),
     vacuous: told(({ vacuous }) => vacuous),
     failures,

@@ -30,23 +30,16 @@ export interface LabReport {
   readonly episodes: number;
   readonly acked: number;
   readonly delivered: number;
+  /** By group: a kill of all three nodes is three. */
   readonly events: Readonly<Record<string, number>>;
+  /** By name of the fault. */
+  readonly runs: Readonly<Record<string, number>>;
   readonly anomalies: readonly string[];
   readonly vacuous: readonly string[];
   readonly failures: readonly string[];
   readonly notRun: Readonly<Record<string, string>>;
   readonly recoveredMs: { readonly median: number; readonly most: number };
 }
-
-export const GROUPS: readonly FaultGroup[] = [
-  'kill',
-  'pause',
-  'power cut',
-  'partition',
-  'corruption',
-  'full disk',
-  'flush error',
-];
 
 /** A run that lost nothing, in which everything that was planned happened. */
 export function isGood({ anomalies, vacuous, failures }: LabReport): boolean {
@@ -64,6 +57,10 @@ export function renderReport(report: LabReport): string {
     `acknowledged ${acked} records, delivered ${delivered}`,
     `events: ${counts.join(', ') || 'none'}`,
     `back by itself after a fault: median ${recoveredMs.median.toFixed(0)} ms, most ${recoveredMs.most.toFixed(0)} ms`,
+    ...list(
+      'runs of each fault:',
+      Object.entries(report.runs).map(([name, count]) => `${count} x ${name}`),
+    ),
     ...list('broken promises:', anomalies),
     ...list('did not count:', vacuous),
     ...list('failed:', failures),

@@ -31,6 +31,7 @@ export interface StartOptions {
   /** Another port than the usual one, which then stays closed. */
   readonly clientPort?: number;
   readonly flags?: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 export class TestNode {
@@ -81,7 +82,7 @@ export class TestNode {
     const child = spawn(process.execPath, words, {
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
       cwd: '/',
-      env: { ...process.env, ...this.#options.env },
+      env: { ...process.env, ...this.#options.env, ...options.env },
     });
     this.#process = child;
     for (const stream of [child.stdout, child.stderr]) {

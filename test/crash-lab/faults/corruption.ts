@@ -2,9 +2,9 @@
  * Bytes that change or vanish while a node is down: on one replica, or at different places on all of them, so that each
  * entry has a good copy left somewhere. The node has to come back by itself and serve what it did before.
  */
-import { appendFile, copyFile, open, readdir, readFile, rename, rm, stat, truncate } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { appendFile, copyFile, open, readFile, rename, rm, stat, truncate } from 'node:fs/promises';
 import { eventually } from '../../support/eventually.ts';
+import { segmentsOf, TOPIC_LOG } from '../files.ts';
 import type { Lab, LabNode } from '../lab.ts';
 import type { Evidence, Fault } from './fault.ts';
 
@@ -12,6 +12,8 @@ const BLOCK_BYTES = 4_096;
 const GARBAGE_BYTES_MAX = 20_000;
 /** Sealed segments a log must have before one of them is harmed. */
 const SEALED_MIN = 6;
+/** Of one node, at once. */
+const FILES_HARMED = 3;
 const FILLED_WITHIN_MS = 60_000;
 
 type Harm = (file: string, lab: Lab) => Promise<string>;
@@ -54,11 +56,16 @@ const HARMS: Readonly<Record<string, Harm>> = {
 
 export const CORRUPTIONS: readonly Fault[] = [
   ...Object.entries(HARMS).map(([name, harm]) =>
-    fault(`${name}, sealed segment of one node`, 1, async (lab) => {
+    fault(`${name}, sealed segments of one node`, FILES_HARMED, async (lab) => {
       const victim = await lab.pick(lab.random.chance(0.5) ? 'leader' : 'follower');
       return harmed(lab, [victim], async (node) => {
-        const file = lab.random.pick((await segmentsOf(node)).slice(0, -1));
-        return `${node.node.id} ${short(file)}: ${await harm(file, lab)}`;
+        const sealed = (await filesOf(node)).slice(0, -1);
+        const done: string[] = [];
+        for (let n = 0; n < FILES_HARMED; n++) {
+          const [file] = sealed.splice(lab.random.below(sealed.length), 1) as [string];
+          done.push(`${short(file)}: ${await harm(file, lab)}`);
+        }
+        return `${node.node.id} ${done.join(', ')}`;
       });
     }),
   ),
@@ -66,7 +73,7 @@ export const CORRUPTIONS: readonly Fault[] = [
     fault(`${name}, different sealed segments of all nodes`, 3, async (lab) => {
       const at = [0.1, 0.4, 0.7];
       return harmed(lab, lab.nodes, async (node) => {
-        const sealed = (await segmentsOf(node)).slice(0, -1);
+        const sealed = (await filesOf(node)).slice(0, -1);
         const file = sealed[Math.floor(at[lab.nodes.indexOf(node)]! * sealed.length)]!;
         return `${node.node.id} ${short(file)}: ${await HARMS[name]!(file, lab)}`;
       });
@@ -75,7 +82,7 @@ export const CORRUPTIONS: readonly Fault[] = [
   fault('two sealed segments swapped', 1, async (lab) => {
     const victim = await lab.pick('follower');
     return harmed(lab, [victim], async (node) => {
-      const sealed = (await segmentsOf(node)).slice(0, -1);
+      const sealed = (await filesOf(node)).slice(0, -1);
       const at = lab.random.below(sealed.length - 1);
       const [one, other] = [sealed[at]!, sealed[at + 1]!];
       await rename(one, `${one}.aside`);
@@ -87,7 +94,7 @@ export const CORRUPTIONS: readonly Fault[] = [
   fault('flipped bit, last segment of one node', 1, async (lab) => {
     const victim = await lab.pick('follower');
     return harmed(lab, [victim], async (node) => {
-      const file = (await segmentsOf(node)).at(-1)!;
+      const file = (await filesOf(node)).at(-1)!;
       const bytes = await readFile(file);
       // Files grow ahead of what is written: the zeros at the end are nobody's.
       const written = bytes.findLastIndex((byte) => byte !== 0) + 1;
@@ -101,7 +108,7 @@ export const CORRUPTIONS: readonly Fault[] = [
   fault('garbage behind the last segment', 1, async (lab) => {
     const victim = await lab.pick('follower');
     return harmed(lab, [victim], async (node) => {
-      const file = (await segmentsOf(node)).at(-1)!;
+      const file = (await filesOf(node)).at(-1)!;
       const garbage = Buffer.alloc(1 + lab.random.below(GARBAGE_BYTES_MAX));
       for (let at = 0; at < garbage.length; at++) garbage[at] = lab.random.below(256);
       await appendFile(file, garbage);
@@ -111,7 +118,7 @@ export const CORRUPTIONS: readonly Fault[] = [
   fault('sealed segment with the bytes of another', 1, async (lab) => {
     const victim = await lab.pick('follower');
     return harmed(lab, [victim], async (node) => {
-      const sealed = (await segmentsOf(node)).slice(0, -1);
+      const sealed = (await filesOf(node)).slice(0, -1);
       const file = lab.random.pick(sealed);
       const older = sealed[(sealed.indexOf(file) + 1) % sealed.length]!;
       await copyFile(older, file);
@@ -130,7 +137,7 @@ async function harmed(
   harm: (node: LabNode) => Promise<string>,
 ): Promise<Evidence> {
   await eventually(
-    async () => (await Promise.all(lab.nodes.map(segmentsOf))).every((files) => files.length > SEALED_MIN),
+    async () => (await Promise.all(lab.nodes.map(filesOf))).every((files) => files.length > SEALED_MIN),
     { what: 'logs with some sealed segments', timeoutMs: FILLED_WITHIN_MS, pollMs: 100 },
   );
   await Promise.all(victims.map(({ node }) => node.kill()));
@@ -139,15 +146,8 @@ async function harmed(
   return { tookEffect: true, detail: details.join('; ') };
 }
 
-/** Of the log that holds the most, which is the topic's; oldest first, the last one active. */
-async function segmentsOf({ disk }: LabNode): Promise<string[]> {
-  const names = await readdir(disk.dataDir, { recursive: true });
-  const byLog = new Map<string, string[]>();
-  for (const name of names.filter((each) => each.endsWith('.segment')).sort()) {
-    const file = join(disk.dataDir, name);
-    byLog.set(dirname(file), [...(byLog.get(dirname(file)) ?? []), file]);
-  }
-  return [...byLog.values()].reduce((most, files) => (files.length > most.length ? files : most), []);
+function filesOf({ disk }: LabNode): Promise<string[]> {
+  return segmentsOf(disk.dataDir, TOPIC_LOG);
 }
 
 async function patch(file: string, at: number, length: number, change: (bytes: Buffer) => void): Promise<void> {

@@ -1,7 +1,20 @@
 /** What a fault is to the lab: something it does to a running cluster and undoes, with evidence that it happened. */
 import type { Lab } from '../lab.ts';
 
-export type FaultGroup = 'kill' | 'pause' | 'power cut' | 'partition' | 'corruption' | 'full disk' | 'flush error';
+/** What a group needs of the machine is one thing: what cannot be done here is left out by groups. */
+export const GROUPS = [
+  'kill',
+  'pause',
+  'power cut',
+  'partition',
+  'packet filter',
+  'corruption',
+  'old copy',
+  'full disk',
+  'flush error',
+  'lying disk',
+] as const;
+export type FaultGroup = (typeof GROUPS)[number];
 
 export interface Evidence {
   /** False: it was meant to happen and did not; the run does not count then. */

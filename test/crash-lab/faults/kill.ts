@@ -1,11 +1,14 @@
 /** SIGKILL: of one node, of all, in a loop while it recovers, and at the moments that have something half done. */
 import { watch } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
+import { eventually } from '../../support/eventually.ts';
+import { KEYS_LOG, unlistedSegments } from '../files.ts';
 import { type Lab, type LabNode, type Leadership, TOPIC } from '../lab.ts';
 import type { Evidence, Fault } from './fault.ts';
 
 const LOOPS = 6;
 const MOMENT_WITHIN_MS = 10_000;
+const COMPACTING_WITHIN_MS = 60_000;
 
 export const KILLS: readonly Fault[] = [
   {
@@ -44,6 +47,28 @@ export const KILLS: readonly Fault[] = [
       }
       await node.kill();
       return { tookEffect: true, detail: `${node.id}, ${LOOPS} times within 50 to 500 ms of its start` };
+    },
+  },
+  {
+    name: 'SIGKILL while a log is compacted',
+    ...{ group: 'kill', needsImages: false, events: 1 },
+    run: async (lab) => {
+      await lab.keys();
+      const victim = await lab.pick(lab.random.chance(0.5) ? 'leader' : 'follower');
+      const aside = (): Promise<string[]> => unlistedSegments(victim.disk.dataDir, KEYS_LOG);
+      // Seen twice: what is only just being rolled is listed by then.
+      const seen = await eventually(
+        async () => {
+          const before = await aside();
+          await delay(50);
+          return (await aside()).find((file) => before.includes(file));
+        },
+        { what: `a compaction on ${victim.node.id}`, timeoutMs: COMPACTING_WITHIN_MS, pollMs: 50 },
+      );
+      await delay(lab.random.below(100));
+      await victim.node.kill();
+      const left = await aside();
+      return { tookEffect: true, detail: `${victim.node.id} while it wrote ${seen}; ${left.length} file left aside` };
     },
   },
   atMoment('while it rolls a segment', /\.segment/),

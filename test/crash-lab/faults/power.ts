@@ -4,7 +4,7 @@ import { ImageDisk } from '../disks.ts';
 import type { Lab, LabNode } from '../lab.ts';
 import type { Evidence, Fault } from './fault.ts';
 
-interface Powered extends LabNode {
+export interface Powered extends LabNode {
   readonly disk: ImageDisk;
 }
 
@@ -27,10 +27,12 @@ function fault(name: string, events: number, run: Fault['run']): Fault {
 }
 
 function poweredNodes(lab: Lab): Powered[] {
-  return lab.nodes.map(({ disk, ...node }) => {
-    if (!(disk instanceof ImageDisk)) throw new Error(`${node.node.id} has no disk whose power can be cut`);
-    return { ...node, disk };
-  });
+  return lab.nodes.map(powered);
+}
+
+export function powered({ disk, ...node }: LabNode): Powered {
+  if (!(disk instanceof ImageDisk)) throw new Error(`${node.node.id} has no disk whose power can be cut`);
+  return { ...node, disk };
 }
 
 function shuffled(lab: Lab): Powered[] {
@@ -42,7 +44,7 @@ function shuffled(lab: Lab): Powered[] {
   return nodes;
 }
 
-async function cut(victims: readonly Powered[]): Promise<Evidence> {
+export async function cut(victims: readonly Powered[]): Promise<Evidence> {
   for (const { disk } of victims) await disk.plantCanary();
   // Frozen first, wherever their writes stand in the kernel: no process outlives its power.
   await Promise.all(victims.map(({ node }) => node.freeze()));
