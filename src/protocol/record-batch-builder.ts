@@ -50,8 +50,8 @@ export class RecordBatchBuilder {
 
   /** @param options bytesMax bounds the whole batch, recordsMax its records. */
   constructor(options: { readonly bytesMax: number; readonly recordsMax: number }) {
-    assert(options.bytesMax > BATCH_OVERHEAD_BYTES, `bytesMax ${options.bytesMax} leaves room for a record`);
-    assert(options.recordsMax >= 1, `recordsMax ${options.recordsMax} allows a record`);
+    assert(options.bytesMax > BATCH_OVERHEAD_BYTES, 'bytesMax leaves room for a record');
+    assert(options.recordsMax >= 1, 'recordsMax allows a record');
     this.#bytesMax = options.bytesMax;
     this.#recordsMax = options.recordsMax;
     this.#buffer = new Uint8Array(Math.min(FIRST_BUFFER_BYTES, options.bytesMax));

@@ -147,11 +147,11 @@ export function verifyBatch(batch: Uint8Array, crc32c: Crc32c): BatchHeader {
 
 /** Fills in what the leader assigns: the 12 bytes outside the checksum. The bytes must be the caller's to change. */
 export function patchBatch(bytes: Uint8Array, baseOffset: number, leaderEpoch: number): void {
-  assert(Number.isSafeInteger(baseOffset) && baseOffset >= 0, `base offset ${baseOffset} is a safe integer`);
-  assert(
-    Number.isInteger(leaderEpoch) && leaderEpoch >= 0 && leaderEpoch <= INT32_MAX,
-    `leader epoch ${leaderEpoch} fits 31 bits`,
-  );
+  // Asked for only when it fails: its text would be put together for every batch.
+  if (!(Number.isSafeInteger(baseOffset) && baseOffset >= 0))
+    assert(false, `base offset ${baseOffset} is a safe integer`);
+  if (!(Number.isInteger(leaderEpoch) && leaderEpoch >= 0 && leaderEpoch <= INT32_MAX))
+    assert(false, `leader epoch ${leaderEpoch} fits 31 bits`);
   const view = viewOf(bytes, 0);
   writeInt64(view, 0, baseOffset);
   view.setInt32(LEADER_EPOCH_AT, leaderEpoch);
