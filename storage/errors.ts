@@ -7,7 +7,8 @@
 export type StorageErrorCode =
   /** Bytes that were proven durable fail their checksum, or a file that must exist is missing. Nothing was changed. */
   | 'CORRUPT'
-  /** No space (ENOSPC, EDQUOT). Everything durable stays; new entries are refused until space returns. */
+  /** Nothing can be written for now: no space, or a read-only file system. Everything durable stays; new entries are
+   *  refused until that is over. */
   | 'FULL'
   /** A write or flush failed. What is on disk is unknown; the process must end (W4). */
   | 'FLUSH_FAILED'

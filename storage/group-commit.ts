@@ -6,8 +6,8 @@
  * Everything else that changes files goes through the same queue: a cut, a roll, a trim, an install are steps that run
  * between flushes, never beside one. A step names the last entry it comes after.
  *
- * A full disk (FULL) stops the queue without losing anything accepted: the file is cut back to what is flushed, the cut
- * is flushed, new entries are refused, and the same work is tried again when there is space. Any other failure ends the
+ * A full disk (FULL), or one that takes no writes for now, stops the queue without losing anything accepted: the file is
+ * cut back to what is flushed, the cut is flushed, new entries are refused, and the same work is tried again. Any other failure ends the
  * log: nothing is retried, nothing more is claimed, and the process must end (W4).
  */
 import assert from 'node:assert/strict';
@@ -44,7 +44,7 @@ export interface GroupCommitEvents {
   locate(index: LogIndex): Promise<Found>;
   onFlushed(at: EntryId, flush: { readonly entries: number; readonly bytes: ByteCount }): void;
   onSealed(last: EntryId): void;
-  onFull(): void;
+  onFull(cause: StorageError): void;
   onSpace(): void;
   onFatal(error: StorageError): void;
   freeBytes(): Promise<number>;
@@ -73,7 +73,11 @@ export class GroupCommit {
   #pendingCut: LogPoint | undefined;
   #steps: Step[] = [];
   #isPumping = false;
+  /** The first of the steps is running. */
+  #isInStep = false;
   #isFull = false;
+  /** What a failed write left behind the flushed end is to be cut off, durably, before anything else is written. */
+  #isEndDue = false;
   #failure: StorageError | undefined;
   #isProofDue = false;
   #proofTimer: { cancel(): void } | undefined;
@@ -112,7 +116,8 @@ export class GroupCommit {
   /** Throws unless new entries are taken. */
   assertOpen(): void {
     if (this.#failure !== undefined) throw this.#failure;
-    if (this.#isFull) throw new StorageError('FULL', 'the disk is full', { file: this.#segments.active.path });
+    if (this.#isFull)
+      throw new StorageError('FULL', 'nothing can be written for now', { file: this.#segments.active.path });
   }
 
   accept(entries: readonly LogEntry[]): void {
@@ -147,7 +152,9 @@ export class GroupCommit {
   stepThatFrees<T>(run: () => Promise<T>): Promise<T> {
     if (!this.#isFull) return this.step(0, run);
     return new Promise<T>((resolve, reject) => {
-      this.#steps.unshift({ after: 0, run: async () => resolve(await run()), reject });
+      // In front of all others, but for one that is being tried at this moment.
+      const first = this.#isInStep ? 1 : 0;
+      this.#steps.splice(first, 0, { after: 0, run: async () => resolve(await run()), reject });
       this.#probeTimer?.cancel();
       void this.#tryAgain();
     });
@@ -214,14 +221,15 @@ export class GroupCommit {
   #hasWork(): boolean {
     if (this.#failure !== undefined) return false;
     const isIdle = this.#pendingCut === undefined && this.#steps.length === 0 && this.#waiting.length === 0;
-    return !isIdle || this.#isProofDue;
+    return !isIdle || this.#isProofDue || this.#isEndDue;
   }
 
   async #turn(): Promise<void> {
+    if (this.#isEndDue) return this.#endAtFlushed();
     if (this.#pendingCut !== undefined) return this.#cut(this.#pendingCut);
     const step = this.#steps[0];
     if (step !== undefined && step.after <= this.#flushed.index) {
-      await step.run();
+      await this.#run(step);
       assert(this.#steps[0] === step, 'steps run one after the other');
       this.#steps.shift();
       return;
@@ -231,6 +239,15 @@ export class GroupCommit {
       assert.fail(`a step waits for ${step?.after}, everything accepted ends at ${this.#flushed.index}`);
     this.#isProofDue = false;
     await this.prove();
+  }
+
+  async #run(step: Step): Promise<void> {
+    this.#isInStep = true;
+    try {
+      await step.run();
+    } finally {
+      this.#isInStep = false;
+    }
   }
 
   async #flush(): Promise<void> {
@@ -283,15 +300,22 @@ export class GroupCommit {
 
   async #onFailure(error: unknown): Promise<void> {
     if (!isStorageError(error, 'FULL')) return this.fail(error);
+    this.#isEndDue = true;
     try {
-      await this.#segments.cutToFlushed();
-    } catch (cutError) {
-      return this.fail(cutError);
+      await this.#endAtFlushed();
+    } catch (endError) {
+      // A file system that became read-only takes no cut either: it is made before the next write.
+      if (!isStorageError(endError, 'FULL')) return this.fail(endError);
     }
     const wasFull = this.#isFull;
     this.#isFull = true;
-    if (!wasFull) this.#events.onFull();
-    this.#probeLater();
+    if (!wasFull) this.#events.onFull(error);
+    if (this.#failure === undefined) this.#probeLater();
+  }
+
+  async #endAtFlushed(): Promise<void> {
+    await this.#segments.cutToFlushed();
+    this.#isEndDue = false;
   }
 
   /** Ends the log: nothing is retried and nothing more is claimed (W4). */

@@ -12,7 +12,7 @@ import assert from 'node:assert/strict';
 import type { DamageList } from './damage.ts';
 import { isStorageError, StorageError } from './errors.ts';
 import { GroupCommit } from './group-commit.ts';
-import type { HardStateFile } from './hard-state.ts';
+import { HardStateSaver } from './hard-state-saver.ts';
 import { IncomingSnapshot } from './incoming-snapshot.ts';
 import type { LogContext } from './log-context.ts';
 import type { LogPoint } from './log-point.ts';
@@ -66,10 +66,10 @@ export class Log {
   /** One pass over the sealed segments; resolves with the damaged regions that nobody knew of. See scrub.ts. */
   readonly scrub: (pace: Pace) => Promise<number>;
   readonly #damage: DamageList;
-  readonly #hardStateFile: HardStateFile;
+  readonly #hardStateSaver: HardStateSaver;
   #hardState: HardState;
-  /** The last save; later appends wait for it (W14). Undefined when none is under way. */
-  #savingHardState: Promise<void> | undefined;
+  /** What cannot be written for now. */
+  readonly #full = new Set<'entries' | 'hard-state'>();
   #closing: Promise<void> | undefined;
   #isInstalling = false;
 
@@ -79,7 +79,11 @@ export class Log {
     this.#owner = owner;
     this.#segments = recovered.segments;
     this.#damage = recovered.damage;
-    this.#hardStateFile = recovered.hardState;
+    this.#hardStateSaver = new HardStateSaver({
+      ...{ file: recovered.hardState, scheduler: context.scheduler, timers: options.timers },
+      onFull: (cause) => this.#becameFull('hard-state', cause),
+      onSpace: () => this.#foundRoom('hard-state'),
+    });
     this.#hardState = recovered.hardState.state;
     this.#state = new LogState(context.own.groupId, { ...recovered, base: recovered.segments.base });
     this.#incoming = new IncomingSnapshot(context);
@@ -223,18 +227,11 @@ export class Log {
     const keepsVote = state.term > term || votedFor === undefined || state.votedFor === votedFor;
     if (!keepsVote) assert.fail(`vote for ${state.votedFor} in term ${term}, after one for ${votedFor}`);
     this.#hardState = state;
-    const previous = this.#savingHardState ?? Promise.resolve();
-    const saving = previous.then(() =>
-      this.#context.scheduler.run('hard-state', () => this.#hardStateFile.save(state)),
-    );
-    this.#savingHardState = saving;
     try {
-      await saving;
+      await this.#hardStateSaver.save(state);
     } catch (error) {
       this.#commit.fail(error);
       throw error;
-    } finally {
-      if (this.#savingHardState === saving) this.#savingHardState = undefined;
     }
   }
 
@@ -396,13 +393,16 @@ export class Log {
 
   async #close(): Promise<void> {
     try {
-      if (!this.#commit.isFull && !this.#commit.hasFailed) {
+      if (this.#full.size === 0 && !this.#commit.hasFailed) {
         // Both are writes like any other: one that fails ends the log, and is told to its owner.
         await this.#commit.step(this.lastIndex, async () => {
           await this.#commit.proveForGood();
           await this.#segments.cutUnused();
         });
       }
+    } catch (error) {
+      // The disk filled up meanwhile: what is flushed is there, and what is not was promised to nobody.
+      if (!isStorageError(error, 'CLOSED')) throw error;
     } finally {
       // Also after a failed write, when nothing is changed any more: what is on the disk is for the next start to judge.
       await this.#release();
@@ -414,10 +414,8 @@ export class Log {
     try {
       this.#commit.stop();
       await this.#rewriter.settled();
-      // A failed save has been told to its caller, and to the owner of the log.
-      await this.#savingHardState?.catch(() => undefined);
+      await this.#hardStateSaver.close();
       await this.#segments.close();
-      await this.#hardStateFile.close();
     } finally {
       this.#owner.onClosed(this);
     }
@@ -444,7 +442,7 @@ export class Log {
       this.#segments,
       { ...limitsOf(options), timers: options.timers },
       {
-        hardStatePending: () => this.#savingHardState,
+        hardStatePending: () => this.#hardStateSaver.pending,
         commitHint: () => this.#state.commitHint,
         locate: (index) => files.find(this.#segments.holding(index), index),
         onFlushed: (at, { entries, bytes }) => {
@@ -452,17 +450,30 @@ export class Log {
           options.onFlushed(at);
         },
         onSealed: (last) => options.onSealed?.(last),
-        onFull: () => options.onFull?.(),
-        onSpace: () => {
-          options.onSpace?.();
-          // A reserve that cannot be made now is made at the next open.
-          void this.#context.reserve.ensure().catch(() => undefined);
-        },
+        onFull: (cause) => this.#becameFull('entries', cause),
+        onSpace: () => this.#foundRoom('entries'),
         onFatal: (error) => this.#owner.onFatal(error),
         freeBytes: async () => (await this.#context.disk.space(this.#context.directory)).freeBytes,
         mayRoll: () => !this.#damage.hasIn(this.#segments.active.segmentId),
       },
     );
+  }
+
+  /** Nothing can be written for now: entries, or term and vote. */
+  #becameFull(what: 'entries' | 'hard-state', cause: StorageError): void {
+    const wasFull = this.#full.size > 0;
+    this.#full.add(what);
+    // A log that is being closed waits for nothing.
+    if (this.#closing !== undefined) this.#commit.stop();
+    else if (!wasFull) this.#options.onFull?.(cause);
+  }
+
+  #foundRoom(what: 'entries' | 'hard-state'): void {
+    this.#full.delete(what);
+    if (this.#full.size > 0) return;
+    this.#options.onSpace?.();
+    // A reserve that cannot be made now is made at the next open.
+    void this.#context.reserve.ensure().catch(() => undefined);
   }
 
   /** Tries again, once, in the space that was kept for this. */

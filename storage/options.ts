@@ -1,5 +1,6 @@
 /** Options of a log: unit, default and check per field. */
 import assert from 'node:assert/strict';
+import type { StorageError } from './errors.ts';
 import type { ByteCount, EntryId, Ms, Offset } from './types.ts';
 
 /** What a log tells for logs and metrics. Storage reads no clock: durations are the caller's to measure. */
@@ -33,8 +34,8 @@ export interface LogOptions {
   onFlushed(at: EntryId): void;
   /** A segment that ends at `last` was sealed: a snapshot is due when applied reaches it. */
   onSealed?(last: EntryId): void;
-  /** The disk is full: what was accepted waits in memory, append() throws FULL until onSpace. */
-  onFull?(): void;
+  /** Nothing can be written for now: what was accepted waits in memory, append() throws FULL until onSpace. */
+  onFull?(cause: StorageError): void;
   onSpace?(): void;
   observe?(event: LogEvent): void;
 }

@@ -1,5 +1,5 @@
 /**
- * Errors of the operating system as StorageErrors: which of them mean that there is no room, and what the others mean, in
+ * Errors of the operating system as StorageErrors: which of them mean that nothing can be written for now, and what the others mean, in
  * words for whoever reads the last line of a log.
  */
 import { StorageError } from './errors.ts';
@@ -15,13 +15,17 @@ const MEANINGS: Readonly<Record<string, string>> = {
   EROFS: 'the file system is read-only, perhaps since it met an error: see the log of the kernel',
 };
 
+/** A write fails by them for a reason that can pass, and says so each time it is tried (F38, F39). */
+const PASSING: readonly (string | undefined)[] = ['ENOSPC', 'EDQUOT', 'EFBIG', 'EROFS'];
+
 /**
- * FULL where nothing was written and there may be room later: a full disk or quota, and a file to be written to that
- * cannot be opened because too many are. IO for the rest. The operating system's error is the cause.
+ * FULL where nothing can be written for now, and perhaps later: a full disk or quota, a limit for files, a read-only
+ * file system, and a file to be written to that cannot be opened because too many are. IO for the rest. The operating
+ * system's error is the cause.
  */
 export function diskError(error: unknown, action: string, file: string): StorageError {
   const code = codeOf(error);
-  const isFull = code === 'ENOSPC' || code === 'EDQUOT' || (action === 'open to write' && isOutOfHandles(error));
+  const isFull = PASSING.includes(code) || (action === 'open to write' && isOutOfHandles(error));
   const meaning = MEANINGS[code ?? ''];
   const what = `${action} failed: ${code ?? String(error)}${meaning === undefined ? '' : ` (${meaning})`}`;
   return new StorageError(isFull ? 'FULL' : 'IO', what, { file, cause: error });

@@ -406,17 +406,17 @@ export class Host {
         if (this.#hosted.has(groupId)) this.#lostEntryChanged(groupId, lost);
       },
       onRejoined: () => this.#events.onRejoining(groupId, false),
-      onFull: (isFull) => this.#logFilled(groupId, isFull),
+      onFull: (isFull, cause) => this.#logFilled(groupId, isFull, cause),
       onTrouble: (what, error) => logger.error({ group: groupId, err: error }, what),
     });
   }
 
-  #logFilled(groupId: number, isFull: boolean): void {
+  #logFilled(groupId: number, isFull: boolean, err: Error | undefined): void {
     const { logger } = this.#world.env;
     if (isFull) this.#fullLogs.add(groupId);
     else this.#fullLogs.delete(groupId);
-    if (isFull) logger.warn({ group: groupId }, 'a write found no room: it is tried again until there is some');
-    else logger.info({ group: groupId }, 'a log that found no room goes on');
+    if (isFull) logger.warn({ group: groupId, err }, 'nothing can be written: it is tried again until that works');
+    else logger.info({ group: groupId }, 'a log that could not be written goes on');
   }
 
   #rests(groupId: number, isResting: boolean): void {

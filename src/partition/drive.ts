@@ -52,6 +52,8 @@ export interface DriveParts {
 }
 
 const NO_BYTES = new Uint8Array(0);
+/** On a disk that takes no writes the hard state may wait for hours. Any message may get lost; the oldest do. */
+const WAITING_MESSAGES_MAX = 1_000;
 
 export class Drive {
   readonly #parts: DriveParts;
@@ -160,6 +162,8 @@ export class Drive {
 
   #sendAfterHardState(messages: readonly Message[]): void {
     this.#afterHardState.push(...messages);
+    const excess = this.#afterHardState.length - WAITING_MESSAGES_MAX;
+    if (excess > 0) this.#afterHardState.splice(0, excess);
     if (this.#hardStatesInFlight > 0 || this.#afterHardState.length === 0) return;
     const waited = this.#afterHardState;
     this.#afterHardState = [];

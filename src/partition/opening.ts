@@ -15,7 +15,7 @@ import { PartitionState } from './state.ts';
 export interface LogListener {
   onFlushed(at: EntryId): void;
   onSealed(last: EntryId): void;
-  onFull(isFull: boolean): void;
+  onFull(isFull: boolean, cause: Error | undefined): void;
 }
 
 export interface Opened {
@@ -41,9 +41,9 @@ export async function openReplayed(
   const { timers } = world.env;
   let listener: LogListener | undefined;
   let isFull = false;
-  const becameFull = (isSo: boolean): void => {
+  const becameFull = (isSo: boolean, cause?: Error): void => {
     isFull = isSo;
-    listener?.onFull(isSo);
+    listener?.onFull(isSo, cause);
   };
   const log = await world.directory.openLog(groupId, {
     segmentBytes,
@@ -53,7 +53,7 @@ export async function openReplayed(
     // Nothing is accepted before there is a listener, so nothing is flushed or sealed either.
     onFlushed: (at) => listener?.onFlushed(at),
     onSealed: (last) => listener?.onSealed(last),
-    onFull: () => becameFull(true),
+    onFull: (cause) => becameFull(true, cause),
     onSpace: () => becameFull(false),
     observe: (event) => events.onLogEvent(event),
   });

@@ -83,8 +83,8 @@ export interface PartitionEvents {
   onRejoined(): void;
   /** The partition has stopped itself for good, for a reason that has a name; it is to be closed. */
   onBroken(error: Error): void;
-  /** The log found no room for a write and refuses entries, or has found some since. */
-  onFull(isFull: boolean): void;
+  /** The log cannot write for now (`cause`) and refuses entries, or can again. */
+  onFull(isFull: boolean, cause: Error | undefined): void;
   /** Something failed that the partition goes on without; to be logged. */
   onTrouble(what: string, error: unknown): void;
 }

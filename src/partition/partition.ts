@@ -163,11 +163,11 @@ export class Partition {
     const isClosed = (): boolean => this.isClosed;
     const propose = (payload: Uint8Array): Promise<AppendOutcome> => this.#proposeControl(payload, true);
     this.rejoining = new Rejoining({ nodeId, world, log, raft, rights, state, run, propose, isClosed, events }, marker);
-    if (opened.isFull) this.#logBecameFull(true);
+    if (opened.isFull) this.#logBecameFull(true, undefined);
     opened.hearBy({
       onFlushed: (at) => this.#step((raft) => raft.persisted(at)),
       onSealed: (last) => this.#snapshots.sealed(last),
-      onFull: (isFull) => this.#logBecameFull(isFull),
+      onFull: (isFull, cause) => this.#logBecameFull(isFull, cause),
     });
   }
 
@@ -433,8 +433,8 @@ export class Partition {
     this.#cache.clear();
   }
 
-  #logBecameFull(isFull: boolean): void {
-    this.#events.onFull(isFull);
+  #logBecameFull(isFull: boolean, cause: Error | undefined): void {
+    this.#events.onFull(isFull, cause);
     this.#rights.setLogFull(isFull);
     this.#drive.run();
   }

@@ -206,3 +206,52 @@ describe('a disk that runs out of room although it told of free space, as with a
     await expectWhole(filling);
   });
 });
+
+describe('a file system that becomes read-only', () => {
+  test('on the leader: leaderships move, its reads go on, and it takes part again by itself', async () => {
+    const filling = await start();
+    const { cluster, disks } = filling;
+    const leader = (await leaderOf(filling, 'n1'))!;
+    const other = IDS.find((id) => id !== leader)!;
+    disks.get(leader)!.isReadOnly = true;
+    for (let i = 0; i < 5; i += 1) await acksAgainWithin(filling, other, RESUME_MS);
+    expect(await leaderOf(filling, other)).not.toBe(leader);
+    expect(await readAll(filling, leader)).toBeGreaterThanOrEqual(5);
+    const refused = cluster.node(leader).lines.find(({ message }) => message.startsWith('nothing can be written'));
+    expect(
+      JSON.stringify(refused?.fields, (_key, value) => (value instanceof Error ? value.message : value)),
+    ).toContain('EROFS');
+    // A long time, in which it can keep no word and so gives none.
+    await cluster.time.advance(60_000);
+    disks.get(leader)!.isReadOnly = false;
+    await cluster.time.advance(RESUME_MS);
+    expect(await append(filling, leader)).toBe('acked');
+    await expectWhole(filling);
+  });
+
+  test('on every node: appends are refused, reads go on, and all of it ends by itself', async () => {
+    const filling = await start();
+    const { cluster, disks } = filling;
+    for (const disk of disks.values()) disk.isReadOnly = true;
+    expect(await append(filling, 'n1')).not.toBe('acked');
+    await cluster.time.advance(10_000);
+    expect(await append(filling, 'n1')).toMatch(/STORAGE_FULL none|NO_LEADER none/);
+    for (const id of IDS) expect(await readAll(filling, id)).toBe(5);
+    for (const disk of disks.values()) disk.isReadOnly = false;
+    expect(await acksAgainWithin(filling, 'n1', RESUME_MS)).toBeLessThan(RESUME_MS);
+    await expectWhole(filling);
+  });
+
+  test('does not keep the node from stopping, nor what was acknowledged from being there at the next start', async () => {
+    const filling = await start();
+    const { cluster, disks } = filling;
+    for (const disk of disks.values()) disk.isReadOnly = true;
+    expect(await append(filling, 'n1')).not.toBe('acked');
+    await cluster.time.advance(2_000);
+    for (const id of IDS) await cluster.crash(id);
+    for (const disk of disks.values()) disk.isReadOnly = false;
+    await cluster.startAll();
+    expect(await acksAgainWithin(filling, 'n1', RESUME_MS)).toBeLessThan(RESUME_MS);
+    await expectWhole(filling);
+  });
+});

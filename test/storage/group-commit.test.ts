@@ -7,29 +7,34 @@ import {
   describeEntries,
   ManualTimers,
   nextEntries,
+  type Opened,
   openLog,
   readAll,
 } from '../support/storage-fixture.ts';
 
 const SMALL = { payloadBytes: 100 };
 
-/** Keeps durable writes to files whose path ends so from beginning, until they are released. */
-function holdWrites(disk: ModelDisk, suffix: string): { waiting: number; written: string[]; release(): void } {
+/** Keeps calls of a kind on paths that end so from beginning, until they are released. */
+function holdCalls(
+  disk: ModelDisk,
+  held: Call['kind'],
+  suffix: string,
+): { waiting: number; begun: string[]; release(): void } {
   let open: () => void = () => undefined;
   const opened = new Promise<void>((resolve) => {
     open = resolve;
   });
-  const held = { waiting: 0, written: [] as string[], release: () => open() };
+  const calls = { waiting: 0, begun: [] as string[], release: () => open() };
   const enter = disk.enter.bind(disk);
   disk.enter = async (kind, path, begin) => {
-    if (kind === 'writeDurable' && path.endsWith(suffix)) {
-      held.waiting++;
+    if (kind === held && path.endsWith(suffix)) {
+      calls.waiting++;
       await opened;
     }
-    if (kind === 'writeDurable') held.written.push(path);
+    if (kind === held) calls.begun.push(path);
     return enter(kind, path, begin);
   };
-  return held;
+  return calls;
 }
 
 describe('group commit', () => {
@@ -94,25 +99,25 @@ describe('group commit', () => {
   test('no entry is written before a hard state that was accepted earlier is durable (W14)', async () => {
     const disk = new ModelDisk();
     const { log } = await openLog(disk);
-    const held = holdWrites(disk, 'hard-state');
+    const held = holdCalls(disk, 'writeDurable', 'hard-state');
     const saving = log.saveHardState({ term: 5, votedFor: 'n3' });
     log.append(nextEntries(log, [{ term: 5, ...SMALL }]));
     const flushing = log.flush();
     await disk.until(() => held.waiting > 0);
     // Long enough for anything that does not wait to be written.
     for (let i = 0; i < 200; i++) await Promise.resolve();
-    expect(held.written.filter((path) => path.endsWith('.segment'))).toEqual([]);
+    expect(held.begun.filter((path) => path.endsWith('.segment'))).toEqual([]);
     held.release();
     await saving;
     await flushing;
-    const names = held.written.map((path) => path.split('/').at(-1));
+    const names = held.begun.map((path) => path.split('/').at(-1));
     expect(names).toEqual(['hard-state', 'hard-state', '0000000000000001.segment']);
   });
 
   test('a hard state does not wait for a flush of entries in flight', async () => {
     const disk = new ModelDisk();
     const { log } = await openLog(disk);
-    const held = holdWrites(disk, '.segment');
+    const held = holdCalls(disk, 'writeDurable', '.segment');
     log.append(nextEntries(log, [SMALL]));
     await disk.until(() => held.waiting > 0);
     await log.saveHardState({ term: 2, votedFor: 'n1' });
@@ -125,7 +130,7 @@ describe('group commit', () => {
   test('a snapshot is not written before the entries it covers are flushed', async () => {
     const disk = new ModelDisk();
     const { log } = await openLog(disk);
-    const held = holdWrites(disk, '.segment');
+    const held = holdCalls(disk, 'writeDurable', '.segment');
     log.append(nextEntries(log, [SMALL]));
     const { lastIndex: index, lastTerm: term, lastAppendTimeMs: appendTimeMs, lastChain: chain } = log;
     const saving = log.saveSnapshot({ index, term, nextOffset: 0, appendTimeMs, chain, state: new Uint8Array(5) });
@@ -465,3 +470,114 @@ async function appendWhenOpen<T>(disk: ModelDisk, timers: { fire(): void }, appe
   });
   return result!;
 }
+
+describe('a trim on a full disk', () => {
+  test('that is asked for while a step is being tried again waits for that step alone', async () => {
+    const disk = new ModelDisk();
+    const { log, timers, fatal } = await openLog(disk, { segmentBytes: 256 * 1024 });
+    log.append(nextEntries(log, [{ payloadBytes: 200_000 }]));
+    const { index, term } = await log.roll();
+    const point = { nextOffset: 0, appendTimeMs: log.lastAppendTimeMs, chain: log.lastChain };
+    await log.saveSnapshot({ index, term, ...point, state: new Uint8Array(10) });
+    log.append(nextEntries(log, [SMALL]));
+    await log.flush();
+    disk.capacityBytes = disk.usedBytes();
+    const rolling = log.roll();
+    await disk.until(() => timers.pending > 0);
+    disk.capacityBytes = Number.MAX_SAFE_INTEGER;
+    const held = holdCalls(disk, 'rename', '');
+    timers.fire();
+    await disk.until(() => held.waiting > 0);
+    const trimming = log.trimPrefix(index + 1);
+    held.release();
+    await rolling;
+    expect(await trimming).toBe(index + 1);
+    expect(fatal).toEqual([]);
+  });
+});
+
+describe('a disk that takes no writes for now', () => {
+  const CHANGES: readonly Call['kind'][] = ['write', 'writeDurable', 'setBytes', 'flush', 'rename', 'remove'];
+
+  async function readOnly(): Promise<Opened & { disk: ModelDisk; events: string[]; setReadOnly(is: boolean): void }> {
+    let isReadOnly = false;
+    const disk = new ModelDisk({
+      onCall: ({ kind }) => (isReadOnly && CHANGES.includes(kind) ? 'EROFS' : undefined),
+    });
+    const events: string[] = [];
+    const opened = await openLog(disk, {
+      onFull: (cause) => events.push(cause.message.split(' in ')[0]!),
+      onSpace: () => events.push('space'),
+    });
+    opened.log.append(nextEntries(opened.log, [SMALL]));
+    await opened.log.flush();
+    const setReadOnly = (is: boolean): void => {
+      isReadOnly = is;
+    };
+    return { ...opened, disk, events, setReadOnly };
+  }
+
+  test('is not even cut to what is flushed: that comes first when it takes them again', async () => {
+    const { log, disk, events, timers, fatal, setReadOnly } = await readOnly();
+    setReadOnly(true);
+    log.append(nextEntries(log, [SMALL, SMALL]));
+    const flushing = log.flush();
+    await disk.until(() => events.length > 0);
+    for (let attempt = 0; attempt < 3; attempt++) {
+      await disk.until(() => timers.pending > 0);
+      timers.fire();
+    }
+    expect([events, log.flushed.index, fatal]).toEqual([['writeDurable failed: EROFS'], 1, []]);
+    const cuts = disk.count('setBytes');
+    setReadOnly(false);
+    await disk.until(() => timers.pending > 0);
+    timers.fire();
+    await flushing;
+    expect(disk.count('setBytes')).toBeGreaterThan(cuts);
+    await disk.until(() => events.length > 1);
+    expect(events.at(-1)).toBe('space');
+    expect((await openLog(disk.afterCrash(1))).log.lastIndex).toBe(3);
+  });
+
+  test('keeps a vote waiting, and the entries of its term with it, until both can be kept', async () => {
+    const { log, disk, events, timers, fatal, setReadOnly } = await readOnly();
+    setReadOnly(true);
+    const vote = { term: 7, votedFor: 'n2' };
+    let isKept = false;
+    const saving = log.saveHardState(vote).then(() => {
+      isKept = true;
+    });
+    await disk.until(() => events.length > 0);
+    log.append(nextEntries(log, [{ ...SMALL, term: 7 }]));
+    const flushing = log.flush();
+    for (let attempt = 0; attempt < 3; attempt++) {
+      await disk.until(() => timers.pending > 0);
+      timers.fire();
+    }
+    expect([isKept, events, log.flushed.index, fatal]).toEqual([false, ['writeDurable failed: EROFS'], 1, []]);
+    expect((await openLog(disk.afterCrash(1))).log.hardState.term).toBe(0);
+    setReadOnly(false);
+    await disk.until(() => timers.pending > 0);
+    timers.fire();
+    await saving;
+    await flushing;
+    expect(events.at(-1)).toBe('space');
+    const next = (await openLog(disk.afterCrash(1))).log;
+    expect([next.hardState, next.lastIndex]).toEqual([vote, 2]);
+  });
+
+  test.each(['a vote', 'entries', 'nothing'])('does not keep a log from being closed while %s waits', async (what) => {
+    const { log, disk, events, timers, fatal, directory, setReadOnly } = await readOnly();
+    setReadOnly(true);
+    const failures: unknown[] = [];
+    const caught = (error: unknown): void => void failures.push(error);
+    if (what === 'a vote') log.saveHardState({ term: 7, votedFor: 'n2' }).catch(caught);
+    if (what === 'entries') log.append(nextEntries(log, [SMALL]));
+    if (what !== 'nothing') await disk.until(() => events.length > 0);
+    await log.close();
+    await directory.close();
+    expect([failures.length, fatal, timers.pending]).toEqual([what === 'a vote' ? 1 : 0, [], 0]);
+    setReadOnly(false);
+    expect((await openLog(disk.afterCrash(1))).log.lastIndex).toBe(1);
+  });
+});

@@ -66,12 +66,13 @@ describe('a short write', () => {
 });
 
 describe('errors of the system', () => {
-  test('become StorageErrors with the cause: FULL for space and quota, IO for the rest', async () => {
+  test('become StorageErrors with the cause: FULL for what can pass, such as a full disk, IO for the rest', async () => {
     for (const [errno, code] of [
       ['ENOSPC', 'FULL'],
       ['EDQUOT', 'FULL'],
       ['EIO', 'IO'],
-      ['EROFS', 'IO'],
+      ['EFBIG', 'FULL'],
+      ['EROFS', 'FULL'],
     ] as const) {
       vi.spyOn(fs, 'fsync').mockImplementation(((_: number, done: Written) =>
         done(Object.assign(new Error(errno), { code: errno }), 0)) as unknown as typeof fs.fsync);

@@ -57,7 +57,7 @@ export interface ModelDiskOptions {
   onCall?(call: Call): CallOutcome;
 }
 
-export type CallOutcome = undefined | 'stop' | 'EIO' | 'ENOSPC' | 'EDQUOT';
+export type CallOutcome = undefined | 'stop' | 'EIO' | 'ENOSPC' | 'EDQUOT' | 'EROFS';
 
 /** A small seeded generator (mulberry32): tests need spread, not secrecy. */
 export function seededRandom(seed: number): () => number {
@@ -459,7 +459,7 @@ function forever(): Promise<void> {
 
 function failure(code: string, action: string, file: string): StorageError {
   const cause = Object.assign(new Error(code), { code });
-  const isFull = code === 'ENOSPC' || code === 'EDQUOT';
+  const isFull = code === 'ENOSPC' || code === 'EDQUOT' || code === 'EROFS';
   return new StorageError(isFull ? 'FULL' : 'IO', `${action} failed: ${code}`, { file, cause });
 }
 

@@ -1,5 +1,5 @@
 /**
- * A disk with a limited size and unreadable pages, both settable while it is in use. What is below it is a disk that
+ * A disk with a limited size, unreadable pages and moments in which it takes no writes, all settable while it is in use. What is below it is a disk that
  * works; capacity is counted as a memory disk counts it, so a write may fail in its middle.
  */
 import {
@@ -21,12 +21,15 @@ export class FaultyDisk implements Disk {
   freeBytes: number = 100 * 1024 * 1024;
   /** Whether a call on this path finds no room. */
   isOutOfRoom: (call: SpaceCall, path: string) => boolean = () => false;
+  /** Nothing can be changed, as when the kernel gives a file system up for written. */
+  isReadOnly = false;
   /** Whether the medium takes no write to this file. */
   isBroken: (path: string) => boolean = () => false;
   /** Whether the medium does not give back these bytes. */
   isUnreadable: (path: string, from: number, to: number) => boolean = () => false;
 
   async open(path: string, mode: OpenMode): Promise<File> {
+    if (mode !== 'read') this.change('open to write', path);
     if (mode === 'create') this.take('create', path);
     return new FaultyFile(await this.#disk.open(path, mode), this, path);
   }
@@ -34,6 +37,11 @@ export class FaultyDisk implements Disk {
   /** Of a call that takes space: fails when there is none. */
   take(call: SpaceCall, path: string): void {
     if (this.isOutOfRoom(call, path)) throw failure('ENOSPC', call, path);
+  }
+
+  /** Of a call that changes anything. */
+  change(action: string, path: string): void {
+    if (this.isReadOnly) throw failure('EROFS', action, path);
   }
 
   stat(path: string): ReturnType<Disk['stat']> {
@@ -44,19 +52,23 @@ export class FaultyDisk implements Disk {
     return this.#disk.list(path);
   }
 
-  makeDirectory(path: string): Promise<void> {
+  async makeDirectory(path: string): Promise<void> {
+    this.change('mkdir', path);
     return this.#disk.makeDirectory(path);
   }
 
-  removeDirectory(path: string): Promise<void> {
+  async removeDirectory(path: string): Promise<void> {
+    this.change('rmdir', path);
     return this.#disk.removeDirectory(path);
   }
 
-  remove(path: string): Promise<void> {
+  async remove(path: string): Promise<void> {
+    this.change('unlink', path);
     return this.#disk.remove(path);
   }
 
   async rename(from: string, to: string): Promise<void> {
+    this.change('rename', to);
     this.take('rename', to);
     await this.#disk.rename(from, to);
   }
@@ -96,6 +108,7 @@ class FaultyFile implements File {
 
   /** Part of it may be there when it fails, as on a real disk. */
   async write(position: number, chunks: readonly Uint8Array[]): Promise<void> {
+    this.#disk.change('write', this.#path);
     if (this.#disk.isBroken(this.#path)) throw failure('EIO', 'write', this.#path);
     try {
       this.#disk.take('write', this.#path);
@@ -111,12 +124,14 @@ class FaultyFile implements File {
   }
 
   async setBytes(bytes: number): Promise<void> {
+    this.#disk.change('ftruncate', this.#path);
     if (this.#disk.isBroken(this.#path)) throw failure('EIO', 'ftruncate', this.#path);
     if (bytes > (await this.#file.bytes())) this.#disk.take('setBytes', this.#path);
     await this.#file.setBytes(bytes);
   }
 
-  flush(): Promise<void> {
+  async flush(): Promise<void> {
+    this.#disk.change('fsync', this.#path);
     return this.#file.flush();
   }
 
@@ -125,7 +140,7 @@ class FaultyFile implements File {
   }
 }
 
-function failure(code: 'ENOSPC' | 'EIO', action: string, file: string): StorageError {
+function failure(code: 'ENOSPC' | 'EROFS' | 'EIO', action: string, file: string): StorageError {
   const cause = Object.assign(new Error(code), { code });
   return new StorageError(code === 'EIO' ? 'IO' : 'FULL', `${action} failed: ${code}`, { file, cause });
 }
