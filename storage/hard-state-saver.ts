@@ -4,6 +4,7 @@
  * and nothing is lost by that (F38, F39). Both slots are written anew each time, so that no flush is retried without its
  * data (W4). Any other failure is final.
  */
+import assert from 'node:assert/strict';
 import { isStorageError, type StorageError } from './errors.ts';
 import type { FlushScheduler } from './flush-scheduler.ts';
 import type { Timers } from './group-commit.ts';
@@ -24,6 +25,7 @@ export interface HardStateSaverParts {
 
 export class HardStateSaver {
   readonly #parts: HardStateSaverParts;
+  #state: HardState;
   #saving: Promise<void> | undefined;
   /** Ends the pause before the next attempt. */
   #goOn: (() => void) | undefined;
@@ -31,6 +33,7 @@ export class HardStateSaver {
 
   constructor(parts: HardStateSaverParts) {
     this.#parts = parts;
+    this.#state = parts.file.state;
   }
 
   /** Resolves when everything given so far is durable; undefined when it is. */
@@ -38,8 +41,22 @@ export class HardStateSaver {
     return this.#saving;
   }
 
-  /** Durable in both slots when it resolves. */
-  async save(state: HardState): Promise<void> {
+  /** As recovered or as last given; durable when its save() resolves. */
+  get state(): HardState {
+    return this.#state;
+  }
+
+  /** Durable in both slots when it resolves. Throws at once for a state that takes a promise back (R1). */
+  save(state: HardState): Promise<void> {
+    const { term, votedFor } = this.#state;
+    if (state.term < term) assert.fail(`term ${state.term} after ${term}`);
+    const keepsVote = state.term > term || votedFor === undefined || state.votedFor === votedFor;
+    if (!keepsVote) assert.fail(`vote for ${state.votedFor} in term ${term}, after one for ${votedFor}`);
+    this.#state = state;
+    return this.#inTurn(state);
+  }
+
+  async #inTurn(state: HardState): Promise<void> {
     const previous = this.#saving ?? Promise.resolve();
     const saving = previous.then(() => this.#write(state));
     this.#saving = saving;

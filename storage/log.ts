@@ -67,7 +67,6 @@ export class Log {
   readonly scrub: (pace: Pace) => Promise<number>;
   readonly #damage: DamageList;
   readonly #hardStateSaver: HardStateSaver;
-  #hardState: HardState;
   /** What cannot be written for now. */
   readonly #full = new Set<'entries' | 'hard-state'>();
   #closing: Promise<void> | undefined;
@@ -84,7 +83,6 @@ export class Log {
       onFull: (cause) => this.#becameFull('hard-state', cause),
       onSpace: () => this.#foundRoom('hard-state'),
     });
-    this.#hardState = recovered.hardState.state;
     this.#state = new LogState(context.own.groupId, { ...recovered, base: recovered.segments.base });
     this.#incoming = new IncomingSnapshot(context);
     this.#snapshots = new SnapshotFiles(context, recovered.latestSnapshot, recovered.snapshotIndexes);
@@ -156,7 +154,7 @@ export class Log {
 
   /** As recovered or as last accepted; durable when saveHardState resolves. */
   get hardState(): HardState {
-    return this.#hardState;
+    return this.#hardStateSaver.state;
   }
 
   /** A lower bound of the commit index: as recovered, or as last set. */
@@ -222,13 +220,9 @@ export class Log {
   /** Durable when it resolves. Never waits for a flush of entries; entries appended later wait for it (W14). */
   async saveHardState(state: HardState): Promise<void> {
     this.#assertNotClosed();
-    if (state.term < this.#hardState.term) assert.fail(`term ${state.term} after ${this.#hardState.term}`);
-    const { term, votedFor } = this.#hardState;
-    const keepsVote = state.term > term || votedFor === undefined || state.votedFor === votedFor;
-    if (!keepsVote) assert.fail(`vote for ${state.votedFor} in term ${term}, after one for ${votedFor}`);
-    this.#hardState = state;
+    const saving = this.#hardStateSaver.save(state);
     try {
-      await this.#hardStateSaver.save(state);
+      await saving;
     } catch (error) {
       this.#commit.fail(error);
       throw error;
