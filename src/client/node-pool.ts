@@ -97,8 +97,9 @@ export class NodePool {
     this.#nodes = nodes;
     if (!this.#settings.discover) return;
     for (const node of nodes) {
+      if (this.#placesOf(node.id).some(({ isSeed }) => isSeed)) continue;
       const url = knownUrl(node);
-      if (url !== undefined && !this.#placesOf(node.id).some(({ isSeed }) => isSeed)) this.#place(url, false, node.id);
+      if (url !== undefined) this.#place(url, false, node.id);
     }
   }
 

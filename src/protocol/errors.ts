@@ -144,7 +144,6 @@ export class LogError extends Error {
     this.code = code;
     this.outcome = options.outcome ?? ERROR_TABLE[code].outcome;
     this.details = options.details ?? {};
-    Object.defineProperty(this, BRAND, { value: true });
   }
 
   get retriable(): boolean {
@@ -156,6 +155,9 @@ export class LogError extends Error {
     return typeof error === 'object' && error !== null && (error as Record<symbol, unknown>)[BRAND] === true;
   }
 }
+
+// Once for all of them: on each it would be what costs most about an error.
+Object.defineProperty(LogError.prototype, BRAND, { value: true });
 
 export function isErrorCode(code: string): code is ErrorCode {
   return Object.hasOwn(ERROR_TABLE, code);

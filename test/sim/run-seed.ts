@@ -13,12 +13,23 @@ export type Outcome =
   | { readonly kind: 'ok'; readonly report: Report }
   | { readonly kind: FailureKind; readonly error: unknown };
 
-export function runSeed(options: SimulationOptions): Promise<Outcome> {
+/** A run that crashed is run again to learn where: the stacks of all errors of all runs would cost too much. */
+export async function runSeed(options: SimulationOptions): Promise<Outcome> {
+  const hasStacks = options.onTrace !== undefined;
+  const outcome = await attempt(options, hasStacks);
+  return outcome.kind === 'crash' && !hasStacks ? attempt(options, true) : outcome;
+}
+
+function attempt(options: SimulationOptions, hasStacks: boolean): Promise<Outcome> {
   return onFreshTurn(() => {
+    const { stackTraceLimit } = Error;
+    if (!hasStacks) Error.stackTraceLimit = 0;
     try {
       return { kind: 'ok', report: simulate(options) } as const;
     } catch (error) {
       return { kind: kindOf(error), error };
+    } finally {
+      Error.stackTraceLimit = stackTraceLimit;
     }
   });
 }

@@ -407,8 +407,17 @@ export class ModelDisk implements Disk {
   }
 
   usedBytes(): number {
-    const inodes = new Set(this.files().map((path) => this.#inodeAt(path)!));
-    return [...inodes].reduce((sum, inode) => sum + inode.pages.size * PAGE_BYTES, 0);
+    const inodes = new Set<Inode>();
+    const collect = (directory: Directory): void => {
+      for (const node of directory.entries.values()) {
+        if (node instanceof Directory) collect(node);
+        else inodes.add(node);
+      }
+    };
+    collect(this.#root);
+    let pages = 0;
+    for (const inode of inodes) pages += inode.pages.size;
+    return pages * PAGE_BYTES;
   }
 
   /**

@@ -5,15 +5,20 @@
 import { type Invariant, Violation } from './view.ts';
 
 export function leaderCompleteness(): Invariant {
-  const seen = new Set<string>();
+  /** Terms whose leader was looked at, by group. */
+  const seen = new Map<number, Set<number>>();
   return {
     name: 'a leader holds everything committed before its term',
     source: 'Raft paper 5.4, R28',
     stepped(group, { node }, { role, term, log }) {
       if (role !== 'leader') return;
-      const key = `${group.id}/${term}`;
-      if (seen.has(key)) return;
-      seen.add(key);
+      let terms = seen.get(group.id);
+      if (terms === undefined) {
+        terms = new Set();
+        seen.set(group.id, terms);
+      }
+      if (terms.has(term)) return;
+      terms.add(term);
       // Committed in a later term by somebody else: this leader is a stale one that does not know yet.
       if (group.commitTerm >= term || group.commit <= log.base.index) return;
       if (log.termAt(group.commit) === group.commitTerm) return;

@@ -17,13 +17,13 @@ export function leaderHearsAMajority(): Invariant {
     name: 'a leader hears a majority',
     source: 'R9, R10',
     stepped({ id }, { node }, { leading, membership, options, term, isResting }) {
-      const key = `${id}/${node}/${term}`;
       const isHeard = (voter: string): boolean =>
         voter === options.id || (leading?.progress.get(voter)?.ticksSilent ?? Infinity) < options.electionTicksMax;
       if (leading === undefined || isResting || hasQuorum(membership, isHeard)) {
-        silentSince.delete(key);
+        if (silentSince.size > 0) silentSince.delete(`${id}/${node}/${term}`);
         return;
       }
+      const key = `${id}/${node}/${term}`;
       const since = silentSince.get(key) ?? leading.round;
       silentSince.set(key, since);
       if (leading.round - since > ROUNDS_MAX)

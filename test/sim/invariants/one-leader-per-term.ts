@@ -2,16 +2,20 @@
 import { type Invariant, Violation } from './view.ts';
 
 export function oneLeaderPerTerm(): Invariant {
-  /** By group and term. */
-  const leaders = new Map<string, string>();
+  /** By group, then by term. */
+  const leaders = new Map<number, Map<number, string>>();
   return {
     name: 'one leader per term',
     source: 'Raft paper 5.2, R28',
     stepped(group, { node }, { role, term }) {
       if (role !== 'leader') return;
-      const key = `${group.id}/${term}`;
-      const known = leaders.get(key);
-      if (known === undefined) leaders.set(key, node);
+      let terms = leaders.get(group.id);
+      if (terms === undefined) {
+        terms = new Map();
+        leaders.set(group.id, terms);
+      }
+      const known = terms.get(term);
+      if (known === undefined) terms.set(term, node);
       else if (known !== node) throw new Violation(`group ${group.id}: ${known} and ${node} both lead term ${term}`);
     },
   };

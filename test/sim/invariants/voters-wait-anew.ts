@@ -8,19 +8,19 @@ import { type Invariant, type ReplicaView, Violation } from './view.ts';
 const TICKS_MAX = 4;
 
 export function votersWaitAnew(): Invariant {
-  const votes = new WeakMap<ReplicaView, string>();
+  const votes = new WeakMap<ReplicaView, { readonly term: number; readonly votedFor: string | undefined }>();
   return {
     name: 'who votes waits anew',
     source: 'Raft paper 5.2',
     stepped({ id }, replica, { term, votedFor, role, electionElapsed, isRejoining }) {
-      const vote = `${votedFor} in ${term}`;
       const before = votes.get(replica);
-      votes.set(replica, vote);
+      if (before?.term === term && before.votedFor === votedFor) return;
+      votes.set(replica, { term, votedFor });
       // The first look at a process sees what an earlier one voted for.
-      if (before === undefined || before === vote || role !== 'follower' || isRejoining) return;
+      if (before === undefined || role !== 'follower' || isRejoining) return;
       if (votedFor === undefined || votedFor === replica.node || electionElapsed <= TICKS_MAX) return;
       throw new Violation(
-        `group ${id}: ${replica.node} votes for ${vote}, and has ${electionElapsed} ticks of its wait behind it`,
+        `group ${id}: ${replica.node} votes for ${votedFor} in ${term}, and has ${electionElapsed} ticks of its wait behind it`,
       );
     },
   };

@@ -4,32 +4,29 @@
  * 5.4.1; R2.
  */
 import type { EntryId } from '../../../src/raft/index.ts';
-import { type Invariant, Violation } from './view.ts';
+import { type Invariant, type ReplicaView, Violation } from './view.ts';
 
 export function votesGoToLongerLogs(): Invariant {
   /** The last entry each candidate names, by group, candidate and term. */
   const claimed = new Map<string, EntryId>();
-  /** By group and voter: what it voted last, as term and candidate. */
-  const votes = new Map<string, string>();
+  /** What each replica voted last. One that is opened anew begins with an older vote, from its hard state or from the
+   *  standing of a lost log: given to other logs. */
+  const votes = new WeakMap<ReplicaView, { readonly term: number; readonly votedFor: string | undefined }>();
   return {
     name: 'votes go to logs that are at least as up-to-date',
     source: 'Raft paper 5.4.1, R2',
-    opened({ id }, { node }) {
-      // It begins with an older vote, from its hard state or from the standing of a lost log: given to other logs.
-      votes.delete(`${id}/${node}`);
-    },
     sending({ id }, { node }, message) {
       if (message.kind === 'vote') claimed.set(`${id}/${node}/${message.term}`, message.last);
     },
-    stepped({ id }, { node }, { term, votedFor, leader, log }) {
-      const vote = `${term}/${votedFor}`;
-      const before = votes.get(`${id}/${node}`);
-      const isNew = before !== undefined && before !== vote;
-      votes.set(`${id}/${node}`, vote);
+    stepped({ id }, replica, { term, votedFor, leader, log }) {
+      const before = votes.get(replica);
+      if (before?.term === term && before.votedFor === votedFor) return;
+      votes.set(replica, { term, votedFor });
       // Who rejoins gives the vote it cannot remember to the leader there is: that elects nobody.
       if (leader === votedFor) return;
+      const { node } = replica;
       const last = claimed.get(`${id}/${votedFor}/${term}`);
-      if (!isNew || votedFor === undefined || votedFor === node || last === undefined) return;
+      if (before === undefined || votedFor === undefined || votedFor === node || last === undefined) return;
       const own = log.last;
       if (last.term > own.term || (last.term === own.term && last.index >= own.index)) return;
       const [theirs, ours] = [last, own].map(({ index, term: of }) => `${index}@${of}`);

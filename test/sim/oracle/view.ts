@@ -36,12 +36,15 @@ export interface Batch {
   ackedOffset: number | undefined;
 }
 
-export interface Witness extends Sighting {
+/** Whoever says that records lie where they lie: an answer, or a replica read at the end. */
+interface Source {
   readonly line: number;
   /** 'reader c1' or 'replica n1'. */
   readonly who: string;
   readonly isReplica: boolean;
 }
+
+export interface Witness extends Sighting, Source {}
 
 /** Two records said to lie at one offset, or one record at two. */
 export interface Conflict {
@@ -90,16 +93,19 @@ export class PartitionView {
     return batch.ackedOffset;
   }
 
-  witness(witness: Witness): void {
-    if (witness.isDamaged === true) {
-      this.damaged.push(witness);
+  witness(sighting: Sighting, source: Source): void {
+    if (sighting.isDamaged === true) {
+      this.damaged.push({ ...sighting, ...source });
       return;
     }
-    const { offset, value } = witness;
+    const { offset, value } = sighting;
     const there = this.byOffset.get(offset);
+    const elsewhere = this.byValue.get(value);
+    // Most of what is seen was seen before, just so.
+    if (there !== undefined && elsewhere?.offset === offset && isSame(there, sighting)) return;
+    const witness = { ...sighting, ...source };
     if (there === undefined) this.byOffset.set(offset, witness);
     else if (!isSame(there, witness)) this.conflicts.push({ first: there, second: witness });
-    const elsewhere = this.byValue.get(value);
     if (elsewhere === undefined) this.byValue.set(value, witness);
     else if (elsewhere.offset !== offset) this.duplicates.push({ first: elsewhere, second: witness });
     this.seenEnd = Math.max(this.seenEnd, offset + 1);
@@ -193,7 +199,8 @@ function close(view: PartitionView, done: Done, answer: Answer, line: number): v
   view.answered.push(done);
   if (answer.kind !== 'records') return;
   const who = `${done.call.client}${answer.node === undefined ? '' : ` on ${answer.node}`}`;
-  for (const record of answer.records) view.witness({ ...record, line, who, isReplica: false });
+  const source = { line, who, isReplica: false };
+  for (const record of answer.records) view.witness(record, source);
 }
 
 function take(view: PartitionView, note: Exclude<Note, { kind: 'healed' }>, line: number): void {
@@ -201,7 +208,8 @@ function take(view: PartitionView, note: Exclude<Note, { kind: 'healed' }>, line
   else if (note.kind === 'drained') view.drained.push({ client: note.client, line });
   else {
     view.replicas.push(note);
-    for (const record of note.records) view.witness({ ...record, line, who: `replica ${note.node}`, isReplica: true });
+    const source = { line, who: `replica ${note.node}`, isReplica: true };
+    for (const record of note.records) view.witness(record, source);
   }
 }
 
