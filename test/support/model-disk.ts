@@ -70,6 +70,24 @@ export function seededRandom(seed: number): () => number {
   };
 }
 
+/** What becomes of something that may survive in several ways: one of 0 .. count - 1. */
+type Choose = (count: number) => number;
+
+/** Runs `work` with every sequence of choices there is, each once, in order. */
+function* everyChoice<T>(work: (choose: Choose) => T): Generator<T> {
+  const path: { at: number; readonly count: number }[] = [];
+  for (;;) {
+    let depth = 0;
+    yield work((count) => {
+      if (depth === path.length) path.push({ at: 0, count });
+      return path[depth++]!.at;
+    });
+    while (path.length > 0 && path.at(-1)!.at === path.at(-1)!.count - 1) path.pop();
+    if (path.length === 0) return;
+    path.at(-1)!.at++;
+  }
+}
+
 type Pages = Map<number, Uint8Array>;
 
 const SLAB_BYTES = 64 * PAGE_BYTES;
@@ -148,9 +166,9 @@ class Inode {
   }
 
   /** One of the states a crash may leave. */
-  survivor(random: () => number): Inode {
+  survivor(choose: Choose): Inode {
     const after = new Inode();
-    const bytes = pick(random, [this.durableBytes, ...this.unflushedBytes]);
+    const bytes = pick(choose, [this.durableBytes, ...this.unflushedBytes]);
     const versions = new Map<number, Uint8Array[]>();
     for (const { page, content } of this.unflushed) {
       versions.set(page, [...(versions.get(page) ?? []), content]);
@@ -159,7 +177,7 @@ class Inode {
     for (const [page, written] of versions) {
       const durable = this.durablePages.get(page) ?? new Uint8Array(PAGE_BYTES);
       // Half the time a page is as if never written: otherwise pages with many versions would nearly always survive.
-      if (random() < 0.5) pages.set(page, pick(random, written));
+      if (choose(2) === 0) pages.set(page, pick(choose, written));
       else pages.set(page, durable);
     }
     // A page beyond the size is not there; the part of the last page beyond it reads as zeros once the file grows.
@@ -187,17 +205,17 @@ class Directory {
     this.unflushed = [];
   }
 
-  survivor(random: () => number, copies: Map<Inode, Inode>): Directory {
+  survivor(choose: Choose, copies: Map<Inode, Inode>): Directory {
     const names = new Map(this.durable);
-    for (const changes of this.unflushed) if (random() < 0.5) apply(names, changes);
+    for (const changes of this.unflushed) if (choose(2) === 0) apply(names, changes);
     const after = new Directory();
     for (const [name, node] of names) {
       if (node instanceof Directory) {
-        after.entries.set(name, node.survivor(random, copies));
+        after.entries.set(name, node.survivor(choose, copies));
         continue;
       }
       // One file under two names, as after half a rename would be, stays one file.
-      const copy = copies.get(node) ?? node.survivor(random);
+      const copy = copies.get(node) ?? node.survivor(choose);
       copies.set(node, copy);
       after.entries.set(name, copy);
     }
@@ -216,8 +234,32 @@ function apply(
   }
 }
 
-function pick<T>(random: () => number, choices: readonly T[]): T {
-  return choices[Math.floor(random() * choices.length)]!;
+function pick<T>(choose: Choose, choices: readonly T[]): T {
+  return choices[choose(choices.length)]!;
+}
+
+/** Equal for equal trees: names, sizes, and pages by identity, which versions of a page share with no other. */
+function describe(directory: Directory, identities: Map<Uint8Array, number>): string {
+  const parts: string[] = [];
+  for (const [name, node] of [...directory.entries].sort(([a], [b]) => (a < b ? -1 : 1))) {
+    if (node instanceof Directory) {
+      parts.push(`${name}/(${describe(node, identities)})`);
+      continue;
+    }
+    const pages = [...node.pages]
+      .sort(([a], [b]) => a - b)
+      .map(([page, content]) => {
+        if (!identities.has(content)) identities.set(content, identities.size);
+        return `${page}:${identities.get(content)}`;
+      });
+    parts.push(`${name}=${node.bytes}[${pages}]`);
+  }
+  return parts.join();
+}
+
+function randomChoice(seed: number): Choose {
+  const random = seededRandom(seed);
+  return (count) => Math.floor(random() * count);
 }
 
 export class ModelDisk implements Disk {
@@ -265,7 +307,25 @@ export class ModelDisk implements Disk {
 
   /** The disk as the next start may find it. This one is left as it is: other seeds may be tried. */
   afterCrash(seed: number, options: ModelDiskOptions = {}): ModelDisk {
-    return new ModelDisk(options, this.#root.survivor(seededRandom(seed), new Map()));
+    return new ModelDisk(options, this.#root.survivor(randomChoice(seed), new Map()));
+  }
+
+  /** The states a crash may leave, each once: all of them, or where there are more than `limit`, so many drawn by `seed`. */
+  *crashStates(limit: number, seed: number): Generator<ModelDisk> {
+    const survivor = (choose: Choose): Directory => this.#root.survivor(choose, new Map());
+    let ways = 0;
+    for (const _ of everyChoice(survivor)) if (++ways > limit) break;
+    const drawn = function* (): Generator<Directory> {
+      for (let n = 0; n < limit; n++) yield survivor(randomChoice(seed + n));
+    };
+    const seen = new Set<string>();
+    const identities = new Map<Uint8Array, number>();
+    for (const root of ways > limit ? drawn() : everyChoice(survivor)) {
+      const key = describe(root, identities);
+      if (seen.has(key)) continue;
+      seen.add(key);
+      yield new ModelDisk({}, root);
+    }
   }
 
   /** A stop at which everything written survives: a killed process. */

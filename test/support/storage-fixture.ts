@@ -1,7 +1,7 @@
 /** Builders for storage tests: timers that are fired by hand, entries that continue a log, a directory on a disk. */
 import { createHash } from 'node:crypto';
 import type { Disk, LogEntry, LogOptions, LogTimers, NewEntry } from '../../storage/index.ts';
-import { DataDirectory, encodeEntry, type Log, type StorageError } from '../../storage/index.ts';
+import { crc32c, DataDirectory, encodeEntry, type Log, type StorageError } from '../../storage/index.ts';
 
 /** Nothing fires unless the test says so. */
 export class ManualTimers implements LogTimers {
@@ -157,7 +157,7 @@ export async function readAll(log: Log, bytesMax = 10_000): Promise<LogEntry[]> 
 /** Entries as short text, for comparison: index, term and a digest of the payload. */
 export function describeEntries(entries: readonly LogEntry[]): string[] {
   return entries.map(({ header, payload }) => {
-    const digest = createHash('sha256').update(payload).digest('hex').slice(0, 8);
+    const digest = crc32c(payload).toString(16);
     return `${header.index}/${header.term} ${digest}`;
   });
 }

@@ -1,0 +1,92 @@
+/**
+ * Every state that a power cut can leave, at every disk call of seeded workloads: each is recovered, and held against
+ * what was promised until then. Where one cut can leave more than STATES_MAX states, so many are drawn.
+ *
+ * LOGDRIVE_TEST_CRASH_STATES says how many are tried at least (default 5,000); LOGDRIVE_TEST_CRASH_FROM the first seed.
+ */
+import { expect, test } from 'vitest';
+import { type Call, ModelDisk, seededRandom } from '../support/model-disk.ts';
+import { openLog } from '../support/storage-fixture.ts';
+import { PromisedLog } from './support/promised-log.ts';
+import { Promises } from './support/promises.ts';
+
+const STATES = Number(process.env.LOGDRIVE_TEST_CRASH_STATES ?? 5_000);
+const FROM = Number(process.env.LOGDRIVE_TEST_CRASH_FROM ?? 1);
+const STATES_MAX = 512;
+const SEGMENT_BYTES = 16 * 1024;
+const STEPS = 12;
+const PAYLOADS = [60, 300, 3_000, 9_000];
+
+/** Twelve steps, drawn; no more is cut or trimmed than a replica may. */
+async function work(disk: ModelDisk, promises: Promises, seed: number): Promise<void> {
+  const random = seededRandom(seed);
+  const below = (count: number): number => Math.floor(random() * count);
+  const used = await PromisedLog.open(disk, promises, SEGMENT_BYTES);
+  const { log } = used;
+  let term = 1;
+  let floor = 0;
+  const entries = (): { term: number; payloadBytes: number }[] =>
+    Array.from({ length: 1 + below(4) }, () => ({ term, payloadBytes: PAYLOADS[below(PAYLOADS.length)]! }));
+  const waiting: Promise<unknown>[] = [];
+  const steps: (() => Promise<void> | void)[] = [
+    () => used.append(entries()),
+    async () => {
+      used.append(entries());
+      await log.flush();
+    },
+    // Whatever comes next meets this flush, or this vote, under way.
+    () => void waiting.push(log.flush()),
+    () => void waiting.push(used.vote({ term: ++term, votedFor: below(2) === 0 ? undefined : 'n2' })),
+    () => used.fireTimers(),
+    () => {
+      if (log.lastIndex > floor) used.truncate(floor + 1 + below(log.lastIndex - floor));
+      term++;
+    },
+    async () => {
+      await log.roll();
+    },
+    async () => {
+      await log.flush();
+      floor = log.lastIndex;
+      log.setCommitHint(floor);
+    },
+    async () => {
+      if (log.lastIndex === log.base.index) return;
+      floor = await used.snapshot();
+      if (below(2) === 0) await used.trim(floor + 1);
+    },
+    async () => {
+      const point = { index: log.lastIndex + 5, term: ++term, nextOffset: 40, appendTimeMs: 9_000_000 };
+      if (below(3) > 0) return;
+      await used.install({ ...point, chain: { high: 5, low: 6 } });
+      floor = point.index;
+    },
+  ];
+  for (let n = 0; n < STEPS; n++) {
+    used.append(entries());
+    await steps[below(steps.length)]!();
+  }
+  await Promise.all(waiting);
+  await log.flush();
+  await used.close();
+}
+
+test('every state a power cut can leave is recovered to what was promised', { timeout: STATES * 20 }, async () => {
+  let states = 0;
+  for (let seed = FROM; states < STATES; seed++) {
+    for (let n = 1; ; n++) {
+      const promises = new Promises();
+      const disk = new ModelDisk({ onCall: (call: Call) => (call.number === n ? 'stop' : undefined) });
+      const isDone = await Promise.race([work(disk, promises, seed).then(() => true), disk.stopped.then(() => false)]);
+      if (isDone) break;
+      let here = 0;
+      for (const state of disk.crashStates(STATES_MAX, n)) {
+        const broken = await promises.broken(await openLog(state, { segmentBytes: SEGMENT_BYTES }));
+        if (broken !== undefined) expect.fail(`seed ${seed}, stopped at call ${n}, state ${here}: ${broken}`);
+        here++;
+      }
+      states += here;
+    }
+  }
+  console.info(`${states} crash states`);
+});
