@@ -1,7 +1,8 @@
 /**
- * Two projects. 'unit': everything that runs in one process, files side by side. 'cluster': real processes, killed and
- * paused on purpose; by themselves after the rest and one file after the other, since they need the whole machine for
- * their deadlines to mean anything.
+ * Three projects. 'unit': everything that runs in one process, files side by side. 'seeds': the simulator's ranges of
+ * seeds, beside them, in processes with a young generation like that of `npm run sim`: a run makes little that lives long.
+ * 'cluster': real processes, killed and paused on purpose; by themselves after the rest and one file after the other,
+ * since they need the whole machine for their deadlines to mean anything.
  */
 import { defineConfig } from 'vitest/config';
 
@@ -13,8 +14,16 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['test/**/*.test.ts'],
-          exclude: ['test/cluster/**'],
+          exclude: ['test/cluster/**', 'test/sim/seeds-*.test.ts'],
           testTimeout: 20_000,
+          sequence: { groupOrder: 0 },
+        },
+      },
+      {
+        test: {
+          name: 'seeds',
+          include: ['test/sim/seeds-*.test.ts'],
+          execArgv: ['--max-semi-space-size=64', '--min-semi-space-size=32'],
           sequence: { groupOrder: 0 },
         },
       },

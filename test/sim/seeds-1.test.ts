@@ -1,3 +1,3 @@
 import { seedRange } from './seed-range.ts';
 
-seedRange(1, 40);
+seedRange(1, 61);

@@ -1,3 +1,4 @@
 import { seedRange } from './seed-range.ts';
 
 seedRange(208, 40);
+seedRange(335, 40);

@@ -1,3 +1,0 @@
-import { seedRange } from './seed-range.ts';
-
-seedRange(335, 40);
