@@ -1,5 +1,5 @@
 /** A result as text for people. The JSON document next to it holds everything; this shows what one wants to see first. */
-import { type Figure, type FlushUse, meetsTarget, type ProcessUse, type Result } from './result.ts';
+import { type Figure, type FlushUse, meetsTarget, type ProcessUse, type Ratio, type Result } from './result.ts';
 
 const MiB = 1024 * 1024;
 
@@ -14,12 +14,13 @@ export function renderResult(result: Result): string {
       `1 MiB a flush ${number(diskLimit.bytesPerSecond / 1e6)} MB/s (${diskLimit.method})`,
     ...(options.length === 0 ? [] : [`  options: ${options.join(' ')}`]),
     '',
-    ...table([
-      ['figure', 'median', 'least', 'most', 'runs', 'target'],
-      ...result.figures.map((figure) => figureRow(figure)),
-    ]),
   ];
-  const { distributions = [], processes = [], notes = [] } = result;
+  // A table of ratios holds the medians of both sides, under names that are too long for columns.
+  if (result.ratios === undefined) {
+    const head = ['figure', 'median', 'least', 'most', 'runs', 'target'];
+    lines.push(...table([head, ...result.figures.map((figure) => figureRow(figure))]));
+  }
+  const { distributions = [], processes = [], notes = [], ratios = [] } = result;
   if (distributions.length > 0) {
     lines.push(
       '',
@@ -42,6 +43,7 @@ export function renderResult(result: Result): string {
       ]),
     );
   }
+  if (ratios.length > 0) lines.push(...table(ratioTable(ratios)));
   lines.push(...notes.map((note) => `  note: ${note}`));
   return `${lines.join('\n')}\n`;
 }
@@ -81,6 +83,34 @@ function flushCells(flushes: FlushUse | undefined): string[] {
     // Nodes that do not tell how long their flushes took.
     seconds === 0 ? '' : ((seconds / count) * 1e3).toFixed(3),
   ];
+}
+
+/** Rows for table(): the works of a system side by side, its label in a row of its own above them. */
+export function ratioTable(ratios: readonly Ratio[]): string[][] {
+  const rows = [['logdrive / peer', 'logdrive', 'peer', 'unit', 'ratio', 'least', 'most', 'target']];
+  let above = '';
+  for (const each of ratios) {
+    const label = `${each.peer}; ${each.client}`;
+    if (label !== above) rows.push([label, '', '', '', '', '', '', '']);
+    above = label;
+    rows.push([
+      `  ${each.work}`,
+      number(each.logdriveMedian),
+      number(each.peerMedian),
+      each.unit,
+      each.ratio.toFixed(2),
+      Math.min(...each.ratios).toFixed(2),
+      Math.max(...each.ratios).toFixed(2),
+      ratioVerdict(each),
+    ]);
+  }
+  return rows;
+}
+
+function ratioVerdict({ ratio, better, target }: Ratio): string {
+  if (target === undefined) return '';
+  const isMet = better === 'higher' ? ratio >= target : ratio <= target;
+  return `${better === 'higher' ? '>=' : '<='} ${target} ${isMet ? 'met' : 'MISSED'}`;
 }
 
 /** First column to the left, the others to the right. */

@@ -76,12 +76,31 @@ export interface DiskLimit {
   readonly bytesPerSecond: number;
 }
 
+/** The same work done by logdrive and by another system, side by side in one run. */
+export interface Ratio {
+  readonly work: string;
+  readonly unit: string;
+  readonly better: 'higher' | 'lower';
+  /** System, version, replicas and what it flushed; client library and version. */
+  readonly peer: string;
+  readonly client: string;
+  /** Medians of the repeats. */
+  readonly logdriveMedian: number;
+  readonly peerMedian: number;
+  /** Median of logdrive / peer, each pair taken one after the other. */
+  readonly ratio: number;
+  readonly ratios: readonly number[];
+  /** What logdrive aims at; at least or at most, as `better` says. */
+  readonly target?: number;
+}
+
 export interface Measurement {
   /** What an answered append means here, such as 'fsync on a majority of 3 nodes'. */
   readonly durability: string;
   readonly figures: readonly Figure[];
   readonly distributions?: readonly NamedDistribution[];
   readonly processes?: readonly ProcessUse[];
+  readonly ratios?: readonly Ratio[];
   /** Whole sentences: what the figures must not be used for, what disturbed them. */
   readonly notes?: readonly string[];
 }

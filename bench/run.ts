@@ -16,6 +16,9 @@ import { Cleanup } from './cleanup.ts';
 import { loadResults, renderComparison } from './compare.ts';
 import { measureDiskLimit } from './disk-limit.ts';
 import { describeMachine, repositoryRoot } from './machine.ts';
+import { chosenPeers, PEER_TEXTS } from './peers/index.ts';
+import { install } from './peers/install.ts';
+import { PeersDir } from './peers/peers-dir.ts';
 import { renderResult } from './print.ts';
 import { renderProfile } from './profile.ts';
 import { RESULT_VERSION, type Result } from './result.ts';
@@ -47,7 +50,7 @@ const COMMON_FLAGS = {
 function usage(): string {
   const scenarios = SCENARIOS.flatMap((scenario) => [
     `  ${scenario.name.padEnd(10)} ${scenario.sentence}`,
-    ...Object.entries(scenario.options).map(
+    ...Object.entries({ ...scenario.options, ...scenario.texts }).map(
       ([name, spec]) => `             --${name.padEnd(14)} ${spec.sentence} (${spec.default})`,
     ),
   ]);
@@ -56,6 +59,7 @@ function usage(): string {
     'npm run bench -- all                every scenario with its defaults, each in a process of its own',
     'npm run bench -- compare A B        two results, or two directories of results',
     'npm run bench -- profile FILE...    where the time went, from .cpuprofile files',
+    'npm run bench -- peers-install      fetches and builds what `peers` compares with; --peers-dir and --only as there',
     '',
     '  --json          the result as one line of JSON on stdout',
     '  --dir DIR       on the disk to measure (the directory for temporary files)',
@@ -76,6 +80,7 @@ async function main(words: readonly string[]): Promise<number> {
   if (name === 'compare') return compare(rest);
   if (name === 'profile') return profile(rest);
   if (name === 'all') return runAll(rest);
+  if (name === 'peers-install') return installPeers(rest);
   const scenario = SCENARIOS.find((each) => each.name === name);
   if (scenario === undefined) throw new UsageError(`there is no bench named ${name}`);
   return runOne(scenario, rest);
@@ -92,6 +97,13 @@ function profile(files: readonly string[]): number {
   if (files.length === 0) throw new UsageError('profile wants the paths of .cpuprofile files');
   for (const file of files) process.stdout.write(renderProfile(file, PROFILE_ROWS));
   return 0;
+}
+
+async function installPeers(words: readonly string[]): Promise<number> {
+  const { given } = parse(words, Object.keys(PEER_TEXTS));
+  const tools = new PeersDir(resolve(given['peers-dir'] ?? PEER_TEXTS['peers-dir'].default));
+  const failures = await install(tools, chosenPeers(given.only ?? PEER_TEXTS.only.default), say);
+  return failures > 0 ? EXIT_FAILED : 0;
 }
 
 async function runAll(words: readonly string[]): Promise<number> {
@@ -138,8 +150,12 @@ function parse(words: readonly string[], own: readonly string[]): { flags: Flags
 const SIGNALS: readonly NodeJS.Signals[] = ['SIGINT', 'SIGTERM', 'SIGHUP'];
 
 async function runOne(scenario: Scenario, words: readonly string[]): Promise<number> {
-  const { flags, given } = parse(words, Object.keys(scenario.options));
+  const { texts: textSpecs = {} } = scenario;
+  const { flags, given } = parse(words, [...Object.keys(scenario.options), ...Object.keys(textSpecs)]);
   const options = readOptions(scenario, given);
+  const texts = Object.fromEntries(
+    Object.entries(textSpecs).map(([name, spec]) => [name, given[name] ?? spec.default]),
+  );
   const cleanup = new Cleanup();
   const onSignal = (signal: NodeJS.Signals): void => {
     say(`${scenario.name}: interrupted by ${signal}; cleaning up`);
@@ -153,7 +169,7 @@ async function runOne(scenario: Scenario, words: readonly string[]): Promise<num
   };
   for (const signal of SIGNALS) process.once(signal, onSignal);
   try {
-    const result = await measure(scenario, options, flags, cleanup);
+    const result = await measure(scenario, { options, texts }, flags, cleanup);
     await mkdir(flags.out, { recursive: true });
     await writeFile(join(flags.out, `${scenario.name}.json`), `${JSON.stringify(result, undefined, 2)}\n`);
     process.stdout.write(flags.json ? `${JSON.stringify(result)}\n` : `${renderResult(result)}\n`);
@@ -174,7 +190,7 @@ function readOptions(scenario: Scenario, given: Record<string, string>): Record<
 
 async function measure(
   scenario: Scenario,
-  options: Record<string, number>,
+  { options, texts }: { readonly options: Record<string, number>; readonly texts: Record<string, string> },
   flags: Flags,
   cleanup: Cleanup,
 ): Promise<Result> {
@@ -187,7 +203,7 @@ async function measure(
   const begunMs = performance.now();
   const sayOwn = (line: string): void => say(`${scenario.name}: ${line}`);
   const measuring = (): ReturnType<Scenario['run']> =>
-    scenario.run({ dir, machine, cleanup, profileDir, say: sayOwn }, options);
+    scenario.run({ dir, machine, cleanup, profileDir, say: sayOwn }, options, texts);
   const measurement = profileDir === undefined ? await measuring() : await profiled(profileDir, measuring);
   const elapsedSeconds = (performance.now() - begunMs) / 1_000;
   const { name } = scenario;

@@ -15,6 +15,12 @@ export interface OptionSpec {
 
 export type OptionSpecs = Readonly<Record<string, OptionSpec>>;
 
+/** An option that is no number. It is not kept with the result: what it changed must show in the figures. */
+export interface TextSpec {
+  readonly default: string;
+  readonly sentence: string;
+}
+
 export type OptionValues<S extends OptionSpecs> = { readonly [K in keyof S]: number };
 
 export interface BenchContext {
@@ -32,7 +38,8 @@ export interface Scenario<S extends OptionSpecs = OptionSpecs> {
   readonly name: string;
   readonly sentence: string;
   readonly options: S;
-  run(context: BenchContext, options: OptionValues<S>): Promise<Measurement>;
+  readonly texts?: Readonly<Record<string, TextSpec>>;
+  run(context: BenchContext, options: OptionValues<S>, texts: Readonly<Record<string, string>>): Promise<Measurement>;
 }
 
 /** Ties the options a scenario declares to those its function receives. */

@@ -10,6 +10,7 @@ import { idle } from './idle.ts';
 import { latency } from './latency.ts';
 import { limit } from './limit.ts';
 import { memory } from './memory.ts';
+import { peers } from './peers.ts';
 import { produce } from './produce.ts';
 import { raftCore } from './raft-core.ts';
 import { rate } from './rate.ts';
@@ -38,4 +39,5 @@ export const SCENARIOS: readonly Scenario[] = [
   topics,
   memory,
   idle,
+  peers,
 ];

@@ -1,0 +1,117 @@
+/**
+ * One server process of a peer: started in a group of its own, ended by its pid with all it started, its last words
+ * kept for the error when it does not come up. Unlike our nodes it has no lifeline, so its end is deferred before it is
+ * started: an interruption in the middle of a set-up finds every process that is there.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { connect } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Cleanup } from '../cleanup.ts';
+
+const LOG_CHARS_KEPT = 4_000;
+const POLL_MS = 20;
+
+export interface PeerProcessOptions {
+  /** For messages, such as 'nats 2'. */
+  readonly name: string;
+  readonly program: string;
+  readonly words: readonly string[];
+  readonly cwd: string;
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+export class PeerProcess {
+  readonly name: string;
+  readonly #options: PeerProcessOptions;
+  #child: ChildProcess | undefined;
+  #closed: Promise<void> = Promise.resolve();
+  #log = '';
+  /** The bench cleans up: nothing may be started any more. */
+  #isOver = false;
+
+  constructor(cleanup: Cleanup, options: PeerProcessOptions) {
+    this.name = options.name;
+    this.#options = options;
+    cleanup.defer(options.name, async () => {
+      this.#isOver = true;
+      await this.kill();
+    });
+  }
+
+  get pid(): number | undefined {
+    return this.#child?.pid;
+  }
+
+  /** The end of what it wrote. */
+  get log(): string {
+    return this.#log.trim();
+  }
+
+  start(): void {
+    if (this.#isOver) throw new Error(`too late to start ${this.name}: the bench is cleaning up`);
+    const { program, words, cwd, env } = this.#options;
+    const child = spawn(program, words, {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      cwd,
+      env: { ...process.env, ...env },
+      // A group of its own: it does not hear our Ctrl-C, and what it starts in turn is ended with it.
+      detached: true,
+    });
+    this.#child = child;
+    for (const stream of [child.stdout, child.stderr]) {
+      stream?.on('data', (chunk: Buffer) => {
+        this.#log = (this.#log + chunk.toString()).slice(-LOG_CHARS_KEPT);
+      });
+    }
+    this.#closed = new Promise((resolve) => {
+      const end = (how: string): void => {
+        this.#log += `\n(${this.name} ended: ${how})`;
+        if (this.#child === child) this.#child = undefined;
+        resolve();
+      };
+      // 'exit', not 'close': something it started may hold its pipes a moment longer.
+      child.on('exit', (code, signal) => end(signal ?? `code ${code}`));
+      child.on('error', (error) => end(error.message));
+    });
+  }
+
+  /** Resolves when `isReady` says so. @throws with its last words when it ended or took too long. */
+  async ready(isReady: () => Promise<boolean>, timeoutMs = 60_000): Promise<void> {
+    const deadlineMs = performance.now() + timeoutMs;
+    for (;;) {
+      if (this.#child === undefined) throw new Error(`${this.name} ended before it was ready. It wrote: ${this.log}`);
+      if (await isReady().catch(() => false)) return;
+      if (performance.now() > deadlineMs) {
+        throw new Error(`${this.name} was not ready within ${timeoutMs} ms. It wrote: ${this.log}`);
+      }
+      await delay(POLL_MS);
+    }
+  }
+
+  /** SIGKILL to it and to what it started; resolves when it is gone. */
+  async kill(): Promise<void> {
+    const pid = this.#child?.pid;
+    if (pid === undefined) return;
+    try {
+      process.kill(-pid, 'SIGKILL');
+    } catch (error) {
+      // Gone already.
+      if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+    }
+    await this.#closed;
+  }
+}
+
+/** Whether somebody accepts connections there. */
+export async function listens(port: number): Promise<boolean> {
+  const socket = connect(port, '127.0.0.1');
+  try {
+    await once(socket, 'connect');
+    return true;
+  } catch {
+    return false;
+  } finally {
+    socket.destroy();
+  }
+}
