@@ -7,7 +7,7 @@
  *   2 pre-vote-reply u8 granted
  *   3 vote           u53 last.term   u53 last.index   u8 isTransfer
  *   4 vote-reply     u8 granted
- *   5 heartbeat      u53 commit   u53 round   u8 mayRest
+ *   5 heartbeat      u53 commit   u53 round   u8 0: plain, 1: mayRest, 2: isNotice
  *   6 heartbeat-reply u53 round   u32 promiseMs   u8 isResting   u8 isRejoining
  *   7 append         u53 previous.term   u53 previous.index   u8 hasChain   u32 x 2 chain up to previous (when it has)
  *                    u53 commit   entries ...
@@ -61,6 +61,10 @@ const KINDS = [
   'timeout-now',
 ] as const satisfies readonly Message['kind'][];
 
+/** Forms of a heartbeat. */
+const MAY_REST = 1;
+const IS_NOTICE = 2;
+
 /** How many times its own size a kept part of a frame may pin. */
 const PINNED_SHARE = 4;
 
@@ -91,7 +95,7 @@ export function encodePeerMessage(message: Message, extras: MessageExtras = {}):
     case 'heartbeat':
       writer.u53(message.commit);
       writer.u53(message.round);
-      writer.u8(message.mayRest === true ? 1 : 0);
+      writer.u8(message.mayRest === true ? MAY_REST : message.isNotice === true ? IS_NOTICE : 0);
       break;
     case 'heartbeat-reply':
       writer.u53(message.round);
@@ -154,7 +158,7 @@ export function decodePeerMessage(bytes: Uint8Array, from: NodeId, to: NodeId): 
         ...envelope,
         commit: reader.u53(),
         round: reader.u53(),
-        ...(reader.u8() === 1 ? { mayRest: true } : {}),
+        ...heartbeatMark(reader.u8()),
       });
     case 'heartbeat-reply':
       return plain(reader, {
@@ -188,6 +192,12 @@ export function decodePeerMessage(bytes: Uint8Array, from: NodeId, to: NodeId): 
     default:
       return kind satisfies never;
   }
+}
+
+/** An unknown form reads as a plain heartbeat, which is always safe to answer. */
+function heartbeatMark(form: number): { readonly mayRest?: true; readonly isNotice?: true } {
+  if (form === MAY_REST) return { mayRest: true };
+  return form === IS_NOTICE ? { isNotice: true } : {};
 }
 
 function promiseOf(promiseMs: number): { readonly promiseMs?: number } {

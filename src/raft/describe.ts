@@ -4,7 +4,7 @@
  */
 import type { Progress } from './progress.ts';
 import type { Inspectable } from './state.ts';
-import type { EntryId, EntryMeta, HeartbeatReply, Membership, Message, Ready } from './types.ts';
+import type { EntryId, EntryMeta, Heartbeat, HeartbeatReply, Membership, Message, Ready } from './types.ts';
 
 function entry({ index, term }: EntryId): string {
   return `${index}@${term}`;
@@ -44,7 +44,7 @@ function bodyOf(message: Message): string {
     case 'vote-reply':
       return message.granted ? ' granted' : ' refused';
     case 'heartbeat':
-      return ` commit=${message.commit} round=${message.round}${message.mayRest === true ? ' may-rest' : ''}`;
+      return ` commit=${message.commit} round=${message.round}${heartbeatMark(message)}`;
     case 'heartbeat-reply':
       return ` round=${message.round}${promiseOf(message)}${message.isResting === true ? ' rests' : ''}`;
     case 'append':
@@ -114,4 +114,9 @@ function describeProgress(progress: Progress): string {
   const { peer, state, match, next, inflightMessages, isPaused, isSuspect, standing } = progress;
   const flags = `${isPaused ? ' paused' : ''}${isSuspect ? ' suspect' : ''}${standing === 'sound' ? '' : ` ${standing}`}`;
   return `${peer} ${state} match=${match} next=${next} inflight=${inflightMessages}${flags}`;
+}
+
+function heartbeatMark({ mayRest, isNotice }: Heartbeat): string {
+  if (mayRest === true) return ' may-rest';
+  return isNotice === true ? ' notice' : '';
 }

@@ -14,6 +14,7 @@ export function onHeartbeat(state: RaftState, message: Heartbeat): void {
   // A flush may have ended while no leader was known.
   maybeAck(state);
   onHeartbeatRest(state, message);
+  if (message.isNotice === true) return;
   const { promiseMs, electionTicksMin } = state.options;
   // Kept from here on, before the leader can count on it.
   if (promiseMs > 0) state.promisedTicks = electionTicksMin;

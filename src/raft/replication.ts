@@ -16,6 +16,7 @@ import type {
   ByteCount,
   EntryId,
   EntryMeta,
+  Heartbeat,
   HeartbeatReply,
   InstallSnapshot,
   LogIndex,
@@ -112,13 +113,23 @@ export function startRound(state: RaftState): number | undefined {
   return state.leading.round;
 }
 
-/** Carries no more commit than the follower is known to hold: its log may differ past that. */
 function sendHeartbeat(state: RaftState, progress: Progress, round: number, mayRest: boolean): void {
+  const message = heartbeatMessage(state, progress, round);
+  send(state, mayRest ? { ...message, mayRest } : message);
+}
+
+/** A follower with nothing on its way would learn of the commit a heartbeat later; its readers wait for it. It answers
+ *  the rounds: an answer to this as well would cost both sides a wake-up for each lonely append, and say nothing new. */
+function sendCommitNotice(state: RaftState, progress: Progress, round: number): void {
+  send(state, { ...heartbeatMessage(state, progress, round), isNotice: true });
+}
+
+/** Carries no more commit than the follower is known to hold: its log may differ past that. */
+function heartbeatMessage(state: RaftState, progress: Progress, round: number): Heartbeat {
   const { options, term } = state;
   const commit = Math.min(state.commit, progress.heldMatch);
   progress.commitTold(commit);
-  const message = { kind: 'heartbeat', from: options.id, to: progress.peer, term, commit, round } as const;
-  send(state, mayRest ? { ...message, mayRest } : message);
+  return { kind: 'heartbeat', from: options.id, to: progress.peer, term, commit, round };
 }
 
 export function onHeartbeatReply(state: RaftState, reply: HeartbeatReply): void {
@@ -207,8 +218,7 @@ export function maybeCommit(state: RaftState): void {
     continueChange(state);
   }
   for (const progress of leading.progress.values()) {
-    // A follower with nothing on its way would learn of the commit a heartbeat later; its readers wait for it.
-    if (progress.needsCommitNotice(state.commit, log.lastIndex)) sendHeartbeat(state, progress, leading.round, false);
+    if (progress.needsCommitNotice(state.commit, log.lastIndex)) sendCommitNotice(state, progress, leading.round);
   }
 }
 

@@ -92,6 +92,8 @@ export interface Heartbeat extends Envelope {
   readonly round: number;
   /** The leader has nothing to do in this group: whoever holds all of it may stop its election timer (rest.ts). */
   readonly mayRest?: boolean;
+  /** It only tells of a commit, between two rounds: nobody answers, and so nothing can be counted on it. */
+  readonly isNotice?: boolean;
 }
 export interface HeartbeatReply extends Envelope {
   readonly kind: 'heartbeat-reply';

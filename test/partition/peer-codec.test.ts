@@ -23,6 +23,8 @@ const plain = fc.oneof(
   message('vote', { last: id, isTransfer: fc.boolean() }),
   message('vote-reply', { granted: fc.boolean() }),
   message('heartbeat', { commit: u53, round: u53 }),
+  message('heartbeat', { commit: u53, round: u53, mayRest: fc.constant(true) }),
+  message('heartbeat', { commit: u53, round: u53, isNotice: fc.constant(true) }),
   message('heartbeat-reply', { round: u53, promiseMs: fc.integer({ min: 1, max: 0xffff_ffff }) }),
   message('heartbeat-reply', { round: u53, isRejoining: fc.constant(true) }),
   message('append-reply', { accepted: fc.boolean(), index: u53, hint: id, lastIndex: u53 }),

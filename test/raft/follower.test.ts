@@ -36,6 +36,35 @@ describe('an append that brings', () => {
 });
 
 describe('a follower', () => {
+  test('takes a commit from a notice and answers it with nothing; it answers the round', () => {
+    const solo = new Solo({ terms: [1, 1] });
+    const heartbeat = { kind: 'heartbeat', term: 1, commit: 1, round: 3 } as const;
+    solo.step(heartbeat);
+    expect(solo.sent('heartbeat-reply')).toMatchObject([{ round: 3 }]);
+    solo.take();
+    solo.step({ ...heartbeat, commit: 2, isNotice: true });
+    expect(solo.raft.commit).toBe(2);
+    expect(solo.sent('heartbeat-reply')).toEqual([]);
+  });
+
+  test('hears its leader in a notice: it does not campaign', () => {
+    const solo = new Solo({ terms: [1, 1] });
+    for (let round = 0; round < 10; round += 1) {
+      solo.step({ kind: 'heartbeat', term: 1, commit: 1, round: 3, isNotice: true }).tick(15);
+    }
+    expect(solo.raft.role).toBe('follower');
+  });
+
+  test('promises nothing by a notice: nobody would know of it (R8)', () => {
+    const solo = new Solo({ terms: [1, 1], raft: { promiseMs: 100 } });
+    solo.step({ kind: 'heartbeat', term: 1, commit: 1, round: 3 }).tick(15);
+    solo.step({ kind: 'heartbeat', term: 1, commit: 1, round: 3, isNotice: true });
+    // The promise of round 3 ends 20 ticks after it was given; with the link gone, a campaign follows within 8.
+    solo.do((raft) => raft.peerDown('n2'));
+    solo.tick(13);
+    expect(solo.raft.role).toBe('pre-candidate');
+  });
+
   test('refuses nothing at or below its commit index, where there is nothing left to compare', () => {
     const solo = new Solo({ terms: [1, 1, 1, 1], commit: 4 });
     solo.do((raft) => raft.logStartMoved(at(3, 1)));

@@ -68,9 +68,25 @@ describe('a leader', () => {
     solo.flush();
     solo.take();
     solo.step({ ...accepted, from: 'n2', index: 2, lastIndex: 2 });
-    expect(solo.sent('heartbeat')).toMatchObject([{ to: 'n2', commit: 2 }]);
+    expect(solo.sent('heartbeat')).toMatchObject([{ to: 'n2', commit: 2, isNotice: true }]);
     solo.do((raft) => raft.propose([100]));
     expect(solo.serve('n3')).toMatchObject({ commit: 2 });
+  });
+
+  test('costs each follower three messages for an append with nothing around it: entry, ack, commit', () => {
+    const counts = new Map<string, number>();
+    const trace = (_node: string, text: string): void => {
+      const sent = /^send (?:after save )?n\d>n\d ([a-z-]+) /.exec(text)?.[1];
+      if (sent !== undefined) counts.set(sent, (counts.get(sent) ?? 0) + 1);
+    };
+    const cluster = new Cluster({ ids: ['n1', 'n2', 'n3'], trace }).start();
+    const leader = cluster.elect('n1');
+    cluster.settle();
+    counts.clear();
+    leader.propose(['alone']);
+    cluster.settle();
+    expect(cluster.up.map(({ raft }) => raft.commit)).toEqual([2, 2, 2]);
+    expect(Object.fromEntries(counts)).toEqual({ append: 2, 'append-reply': 2, heartbeat: 2 });
   });
 
   test('gives no append for a request that was overtaken, nor for one of an earlier leadership', () => {
