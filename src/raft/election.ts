@@ -28,6 +28,9 @@ const HASTE_HEARTBEATS = 2;
 
 /** Time passes for anybody but a leader. True: the wait is over. */
 export function tickElection(state: RaftState): boolean {
+  // A vote on its way to the disk is waited for: on a disk slower than an election timeout (one that a new topic's
+  // hundreds of groups write to at once) each campaign would be given up for the next one, for ever.
+  if (isVoteInFlight(state)) return false;
   state.electionElapsed += 1;
   // A promise outlasts even a link that broke: the leader may live on, and hold a lease that rests on it (R8).
   if (state.electionElapsed < state.electionTimeout || isBound(state)) return false;
@@ -40,11 +43,16 @@ export function tickElection(state: RaftState): boolean {
   return true;
 }
 
+function isVoteInFlight(state: RaftState): boolean {
+  return state.votedFor !== undefined && !isHardStateDurable(state);
+}
+
 /** A candidate votes for itself, so it needs the right to vote as well. A snapshot on its way to disk will replace the
  *  log a new leader would start from. */
 function mayLead(state: RaftState): boolean {
   const { id } = state.options;
-  return mayVote(state) && state.mayCampaign && state.installing === undefined && isVoter(state.membership, id);
+  const isOfThem = isVoter(state.membership, id) || state.memberships.isLeaving(id);
+  return mayVote(state) && state.mayCampaign && state.installing === undefined && isOfThem;
 }
 
 /** A node that does not know what it promised must not promise anew (R19). */
@@ -201,6 +209,8 @@ function mayBeVoter(state: RaftState, last: EntryId): boolean {
 
 export function onPreVote(state: RaftState, request: PreVoteRequest): void {
   if (isHeld(state)) return;
+  // Whose disk is still writing a vote would not give another one in time.
+  if (isVoteInFlight(state)) return;
   const granted =
     mayVote(state) && mayBeVoter(state, request.last) && request.term > state.term && isUpToDate(state, request.last);
   // A refusal carries this node's own term, so that a candidate of an old term learns of the new one.

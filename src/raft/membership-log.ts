@@ -8,7 +8,8 @@
  * Invariant: entries are in index order; all but the first lie above what was known committed when they came.
  */
 import { strict as assert } from 'node:assert';
-import type { LogIndex, Membership, MembershipEntry } from './types.ts';
+import { isVoter } from './membership.ts';
+import type { LogIndex, Membership, MembershipEntry, NodeId } from './types.ts';
 
 export class MembershipLog {
   /** Never empty. The first is a lower bound of what is committed; index 0 for one that is no entry of this log. */
@@ -28,6 +29,13 @@ export class MembershipLog {
   /** Of the entry that put it in force. */
   get effectiveIndex(): LogIndex {
     return this.#last.index;
+  }
+
+  /** The entry that takes a voter's vote away is not known committed: until it is, this node may be the only one with
+   *  it, and the others cannot elect anybody whose log ends before it (thesis 4.2.2). */
+  isLeaving(node: NodeId): boolean {
+    const before = this.#entries.at(-2);
+    return before !== undefined && isVoter(before.membership, node) && !isVoter(this.effective, node);
   }
 
   get #last(): MembershipEntry {

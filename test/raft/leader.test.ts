@@ -198,3 +198,29 @@ describe('a broken link to the leader', () => {
     expect(solo.tick(8).raft.role).toBe('follower');
   });
 });
+
+describe('a vote on its way to a slow disk', () => {
+  test('is waited for by its candidate, which would else campaign anew for ever', () => {
+    const solo = new Solo({ terms: [1] });
+    solo.do((raft) => raft.campaign());
+    solo.step({ kind: 'pre-vote-reply', term: 2, granted: true });
+    expect(solo.raft).toMatchObject({ role: 'candidate', term: 2 });
+    expect(solo.tick(500).raft).toMatchObject({ role: 'candidate', term: 2 });
+    expect(solo.waiting('vote')).toMatchObject([{ to: 'n2' }, { to: 'n3' }]);
+    solo.saved();
+    // The answers get their time from here on.
+    expect(solo.tick(19).raft).toMatchObject({ role: 'candidate', term: 2 });
+    expect(solo.tick(21).raft.role).toBe('pre-candidate');
+  });
+
+  test('is waited for by its voter, which would else compete with its candidate', () => {
+    const solo = new Solo({ terms: [1] }).step({ kind: 'vote', term: 2, last: at(1, 1), isTransfer: false });
+    expect(solo.tick(500).raft).toMatchObject({ role: 'follower', term: 2 });
+    solo.step({ kind: 'pre-vote', from: 'n3', term: 3, last: at(1, 1) });
+    expect(solo.sent('pre-vote-reply')).toEqual([]);
+    solo.saved();
+    solo.step({ kind: 'pre-vote', from: 'n3', term: 3, last: at(1, 1) });
+    expect(solo.sent('pre-vote-reply')).toMatchObject([{ granted: true }]);
+    expect(solo.tick(40).raft.role).toBe('pre-candidate');
+  });
+});

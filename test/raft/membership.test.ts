@@ -3,7 +3,7 @@
  * change that makes it fail, as in paper.test.ts.
  */
 import { describe, expect, test } from 'vitest';
-import type { Membership, MembershipTarget } from '../../src/raft/index.ts';
+import { isJoint, type Membership, type MembershipTarget } from '../../src/raft/index.ts';
 import { Cluster } from './support/cluster.ts';
 import type { SimNode } from './support/sim-node.ts';
 import { at, Solo } from './support/solo.ts';
@@ -310,6 +310,32 @@ describe('a leader that is removed', () => {
     expect(solo.raft.commit).toBe(3);
   });
 
+  test('is elected once more when it stopped with the only copy of its removal, and commits that (thesis 4.2.2)', () => {
+    // Mutant, election.ts: `isVoter(state.membership, id) || state.memberships.isLeaving(id)` -> `isVoter(state.membership, id)`
+    const cluster = new Cluster({ ids: ['n1', 'n2'] }).start();
+    const leader = cluster.elect('n1');
+    cluster.settle();
+    leader.proposeMembership(voters('n2'));
+    const isRemoved = (): boolean => leader.raft.membership.voters.length === 1 && !isJoint(leader.raft.membership);
+    for (let step = 0; step < 1_000 && !isRemoved(); step += 1) {
+      for (const node of cluster.up) {
+        if (node.pendingReads > 0) node.serveRead();
+        else if (node.disk.pendingHardStates + node.disk.pendingWrites > 0) node.flush();
+      }
+      if (!isRemoved()) cluster.deliverAt(0);
+    }
+    cluster.cut(['n1'], ['n2']);
+    cluster.settle();
+    leader.crash();
+    leader.start();
+    // n2 needs the vote of n1, whose log goes past its own.
+    expect(cluster.node('n2').raft.membership).toEqual(members(['n2'], ['n1', 'n2']));
+    cluster.heal();
+    cluster.tick(200);
+    expect(cluster.node('n2').raft).toMatchObject({ role: 'leader', membership: members(['n2']) });
+    expect(leader.raft.role).toBe('follower');
+  });
+
   test('names a successor, so that nobody waits for a timeout', () => {
     // Mutant, raft.ts: `reconfiguration.nameSuccessor(state);` -> ``
     const { cluster, leader } = three();
@@ -322,7 +348,7 @@ describe('a leader that is removed', () => {
 
 describe('a node that was removed', () => {
   test('does not campaign, when it knows', () => {
-    // Mutant, election.ts: `return mayVote(state) && state.mayCampaign && state.installing === undefined && isVoter(state.membership, id);` -> `return mayVote(state) && state.mayCampaign && state.installing === undefined;`
+    // Mutant, election.ts: `return mayVote(state) && state.mayCampaign && state.installing === undefined && isOfThem;` -> `return mayVote(state) && state.mayCampaign && state.installing === undefined;`
     const { cluster, leader } = three();
     leader.proposeMembership(voters('n2', 'n3'));
     cluster.settle();
