@@ -2,6 +2,7 @@
  * The words people type after flags, turned into values: counts, sizes, durations, offsets, headers. All of
  * them refuse what they do not understand with a UsageError that names the flag, the value and what would be right.
  */
+import { LogError, parseReadToken, type ReadLevel } from '../src/protocol/index.ts';
 import { UsageError } from './exit.ts';
 
 /** A whole number in [min, 2^53). */
@@ -70,6 +71,34 @@ export function parseStartPlace(text: string): StartPlace {
   throw new UsageError(
     `--offset wants earliest, latest, N, -N (the last N) or @time (ISO date or ms since the epoch), not '${text}'`,
   );
+}
+
+/** --level and --token, which belong together; what is not given is left out. */
+export function parseReadLevels(
+  level: string | undefined,
+  token: string | undefined,
+): { readonly level?: ReadLevel; readonly tokens?: readonly string[] } {
+  const known = (['any', 'atLeast', 'linearizable', 'lease'] as const).find((one) => one === level);
+  if (level !== undefined && known === undefined) {
+    throw new UsageError(`--level wants any, atLeast, linearizable or lease, not '${level}'`);
+  }
+  if (token !== undefined && !isReadToken(token)) {
+    throw new UsageError(`--token wants the token that an append or a read gave, such as 7.0.1042.3, not '${token}'`);
+  }
+  if (known !== undefined && (known === 'atLeast') !== (token !== undefined)) {
+    throw new UsageError('--level atLeast goes with a --token, and a --token with no other level');
+  }
+  return { ...(known !== undefined && { level: known }), ...(token !== undefined && { tokens: [token] }) };
+}
+
+function isReadToken(text: string): boolean {
+  try {
+    parseReadToken(text);
+    return true;
+  } catch (error) {
+    if (LogError.is(error)) return false;
+    throw error;
+  }
 }
 
 /** Where a node listens for clients unless told otherwise. */

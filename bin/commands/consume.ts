@@ -4,12 +4,12 @@
  *
  * With one server given it reads from exactly that node; the client does not look for others then.
  */
-import type { Client, Subscription } from '../../src/client/index.ts';
+import type { Client, ReadLevel, Subscription } from '../../src/client/index.ts';
 import { CLIENT_FLAGS, type Command, type Invocation } from '../command.ts';
 import { EXIT_INTERRUPTED, ExitError, UsageError } from '../exit.ts';
 import { withClient } from '../open-client.ts';
 import { jsonFormat, parseRecordFormat, type RecordFormat } from '../record-format.ts';
-import { parseCount, parseStartPlace } from '../values.ts';
+import { parseCount, parseReadLevels, parseStartPlace } from '../values.ts';
 
 export const consume: Command = {
   usage: 'consume <topic>',
@@ -36,10 +36,22 @@ export const consume: Command = {
       defaultText: 'raw',
     },
     json: { kind: 'switch', sentence: 'One JSON document a line; also --output json or ndjson.' },
+    level: {
+      kind: 'text',
+      sentence: 'How new what is read has to be: any, atLeast (with --token), linearizable, lease.',
+      placeholder: 'LEVEL',
+      defaultText: 'any',
+    },
+    token: {
+      kind: 'text',
+      sentence: 'With level atLeast, or by itself: what an append or a read gave, and is to be seen.',
+      placeholder: 'TOKEN',
+    },
     partition: { kind: 'text', short: 'p', sentence: 'Which partition.', placeholder: 'N', defaultText: '0' },
   },
   examples: [
     ['$0 consume orders -o earliest -e', 'everything there is'],
+    ['$0 consume orders -o earliest -e --level linearizable', 'everything that was acknowledged before'],
     ["$0 consume orders -f '%o %k: %s\\n'", 'what comes from now on, with offset and key'],
   ],
   run: runConsume,
@@ -55,6 +67,10 @@ async function runConsume(invocation: Invocation): Promise<void> {
     partition: parseCount('--partition', invocation.text('partition')!),
     countMax: invocation.text('count') === undefined ? undefined : parseCount('--count', invocation.text('count')!),
     isEnding: invocation.isOn('exit-at-tail'),
+    ...parseReadLevels(
+      invocation.given().level === undefined ? undefined : invocation.text('level'),
+      invocation.text('token'),
+    ),
   };
   const use = async (client: Client): Promise<void> => {
     if (invocation.terminal.isVerbose) await tellWhoServes(invocation, client, isOneServer);
@@ -69,6 +85,8 @@ interface Plan {
   readonly partition: number;
   readonly countMax: number | undefined;
   readonly isEnding: boolean;
+  readonly level?: ReadLevel;
+  readonly tokens?: readonly string[];
 }
 
 function formatOf(invocation: Invocation): RecordFormat {
@@ -95,10 +113,13 @@ async function tellWhoServes({ terminal }: Invocation, client: Client, isOneServ
 
 async function consumeUntilInterrupt(invocation: Invocation, client: Client, plan: Plan): Promise<void> {
   if (plan.countMax === 0) return;
-  const { from, partition, isEnding } = plan;
-  const subscription = client
-    .topic(invocation.words('topic'))
-    .subscribe({ from, partitions: [partition], ...(isEnding && { to: 'tail' as const }) });
+  const { from, partition, isEnding, level, tokens } = plan;
+  const subscription = client.topic(invocation.words('topic')).subscribe({
+    ...{ from, partitions: [partition] },
+    ...(isEnding && { to: 'tail' as const }),
+    ...(level !== undefined && { level }),
+    ...(tokens !== undefined && { tokens }),
+  });
   let isInterrupted = false;
   const onInterrupt = (): void => {
     isInterrupted = true;

@@ -5,6 +5,7 @@ import {
   parseCount,
   parseDurationMs,
   parseHeader,
+  parseReadLevels,
   parseStartPlace,
   unescapeBytes,
 } from '../../bin/values.ts';
@@ -92,5 +93,26 @@ describe('unescapeBytes', () => {
 
   test('a backslash before anything else is a backslash', () => {
     expect(unescapeBytes('\\q\\x1\\').toString()).toBe('\\q\\x1\\');
+  });
+});
+
+describe('parseReadLevels', () => {
+  const TOKEN = '3.0.41.2';
+
+  test('leaves out what is not given, and lets a token stand for its level', () => {
+    expect(parseReadLevels(undefined, undefined)).toEqual({});
+    expect(parseReadLevels('linearizable', undefined)).toEqual({ level: 'linearizable' });
+    expect(parseReadLevels('atLeast', TOKEN)).toEqual({ level: 'atLeast', tokens: [TOKEN] });
+    expect(parseReadLevels(undefined, TOKEN)).toEqual({ tokens: [TOKEN] });
+  });
+
+  test.each([
+    ['atleast', undefined, /wants any, atLeast, linearizable or lease, not 'atleast'/],
+    ['atLeast', undefined, /goes with a --token/],
+    ['lease', TOKEN, /goes with a --token/],
+    [undefined, 'tail', /--token wants .* not 'tail'/],
+  ])('refuses level %s with token %s before anything is asked of a server', (level, token, words) => {
+    expect(() => parseReadLevels(level, token)).toThrow(UsageError);
+    expect(() => parseReadLevels(level, token)).toThrow(words);
   });
 });
