@@ -13,6 +13,7 @@ export type FileKind =
   | 'hard state'
   | 'segment'
   | 'snapshot'
+  | 'incoming snapshot'
   | 'leftover'
   | 'unknown';
 

@@ -33,6 +33,7 @@ export function sameSnapshot(a: SnapshotKey, b: SnapshotKey): boolean {
 }
 
 type Place = Pick<LogContext, 'disk' | 'directory' | 'own'>;
+type Owner = Pick<Place['own'], 'clusterId' | 'groupId'>;
 
 /** Calls must not overlap. */
 export class IncomingSnapshot {
@@ -56,7 +57,7 @@ export class IncomingSnapshot {
     } else {
       await this.drop();
       this.#file = await disk.open(this.#path, 'create');
-      await this.#file.write(0, [encodeKey(key, this.#place)]);
+      await this.#file.write(0, [encodeIncomingKey(key, this.#place.own)]);
       this.#have = 0;
     }
     this.#key = key;
@@ -115,17 +116,22 @@ export async function readIncomingKey({ disk, directory, own }: Place): Promise<
   try {
     const page = new Uint8Array(PAGE_BYTES);
     const count = await file.read(0, page);
-    const body = decodeEnvelope(KIND, page.subarray(0, count), path);
-    if (body === undefined) return undefined;
-    const fields = new FieldReader(body);
-    if (fields.text() !== own.clusterId || fields.u32() !== own.groupId) return undefined;
-    return { index: fields.u64(), term: fields.u64(), stateBytes: fields.u64(), stateCrc: fields.u32() };
+    return decodeIncomingKey(page.subarray(0, count), own, path);
   } finally {
     await file.close();
   }
 }
 
-function encodeKey({ index, term, stateBytes, stateCrc }: SnapshotKey, { own }: Place): Uint8Array {
+/** What the first page says; undefined when it is not sound, or another log's. */
+export function decodeIncomingKey(page: Uint8Array, own: Owner, file: string): SnapshotKey | undefined {
+  const body = decodeEnvelope(KIND, page, file);
+  if (body === undefined) return undefined;
+  const fields = new FieldReader(body);
+  if (fields.text() !== own.clusterId || fields.u32() !== own.groupId) return undefined;
+  return { index: fields.u64(), term: fields.u64(), stateBytes: fields.u64(), stateCrc: fields.u32() };
+}
+
+export function encodeIncomingKey({ index, term, stateBytes, stateCrc }: SnapshotKey, own: Owner): Uint8Array {
   const body = new FieldWriter().text(own.clusterId).u32(own.groupId).u64(index).u64(term);
   body.u64(stateBytes).u32(stateCrc);
   const page = new Uint8Array(PAGE_BYTES);

@@ -11,6 +11,7 @@ import {
   type Unmended,
   verdictOn,
 } from './file-verdict.ts';
+import { HARD_STATE_NAME, readHardState } from './hard-state.ts';
 import type { Identity } from './identity.ts';
 import { isAside, readWhole } from './small-file.ts';
 import { decodeStanding, loadStanding } from './standing.ts';
@@ -48,7 +49,12 @@ export async function* verifyStandings(
   }
   for (const groupId of logs) {
     if (found.has(groupId) || (only !== undefined && groupId !== only)) continue;
-    yield missing(joinPath(standings, groupName(groupId)), 'standing', groupId, REJOINS);
+    const file = joinPath(standings, groupName(groupId));
+    if (identity !== undefined && (await isUnused(disk, path, identity, groupId))) {
+      const what = 'the making of the log was cut short before it took part in anything';
+      const remedy = 'a start makes its standing';
+      yield verdictOn({ file, kind: 'standing', groupId, bytes: 0 }, [{ state: 'leftover', what, remedy }]);
+    } else yield missing(file, 'standing', groupId, REJOINS);
   }
 }
 
@@ -75,19 +81,33 @@ function judge(
 export async function lossOf(
   disk: Disk,
   path: string,
-  { diskUuid }: Identity,
+  identity: Identity,
   groupId: GroupId,
 ): Promise<Unmended | undefined> {
+  const { diskUuid } = identity;
   const file = joinPath(standingPath(path), groupName(groupId));
   const lost = (what: string): Unmended => {
     return { file, groupId, position: undefined, indexes: undefined, what, needs: 'replica' };
   };
   try {
     const standing = await loadStanding(disk, standingPath(path), groupName(groupId), { diskUuid, groupId });
-    return standing === undefined ? lost('it is missing') : undefined;
+    if (standing !== undefined || (await isUnused(disk, path, identity, groupId))) return undefined;
+    return lost('it is missing');
   } catch (error) {
     if (!isStorageError(error)) throw error;
     return lost(error.message);
+  }
+}
+
+/** A log takes part in nothing before its first term is durable. */
+async function isUnused(disk: Disk, path: string, identity: Identity, groupId: GroupId): Promise<boolean> {
+  const directory = joinPath(logsPath(path), groupName(groupId));
+  if ((await disk.stat(joinPath(directory, HARD_STATE_NAME))) === undefined) return false;
+  try {
+    return (await readHardState(disk, directory, { groupId, diskUuid: identity.diskUuid }))?.term === 0;
+  } catch (error) {
+    if (isStorageError(error)) return false;
+    throw error;
   }
 }
 

@@ -24,6 +24,7 @@ import {
 } from './file-verdict.ts';
 import { decodeHardStateSlot, HARD_STATE_NAME } from './hard-state.ts';
 import { decodeIdentity, IDENTITY_NAME, type Identity } from './identity.ts';
+import { decodeIncomingKey, INCOMING_NAME } from './incoming-snapshot.ts';
 import { decodeManifest, loadManifest, MANIFEST_NAME, type Manifest } from './manifest.ts';
 import { repairReplica } from './offline-repair.ts';
 import { isAside, readWhole } from './small-file.ts';
@@ -125,6 +126,7 @@ async function* verifyLog(
     if (name === HARD_STATE_NAME) yield await verifyHardState(disk, facts, manifest);
     else if (segmentId !== undefined) yield await verifySegment(disk, facts, segmentId, manifest);
     else if (snapshotIndexOf(name) !== undefined) yield await verifySnapshot(disk, facts, manifest);
+    else if (name === INCOMING_NAME) yield await verifyIncoming(disk, facts, manifest);
     else yield strange(file, isAside(name), groupId, bytes);
   }
   if (manifest === undefined) return;
@@ -209,6 +211,25 @@ async function verifySnapshot(
     if (snapshot?.index === index) return verdictOn(whole, []);
     const what = snapshot === undefined ? 'it fails its checksum' : `it is of index ${snapshot.index}`;
     return verdictOn(whole, [{ state: 'damaged', position: 0, firstIndex: index, lastIndex: index, what, remedy }]);
+  } catch (error) {
+    return verdictOn(whole, [refusal(error, remedy)]);
+  }
+}
+
+/** Nothing counts on it before it is whole: a first page that says nothing costs the part of a transfer. */
+async function verifyIncoming(
+  disk: Disk,
+  facts: Omit<FileFacts, 'kind'>,
+  manifest: Manifest | undefined,
+): Promise<FileVerdict> {
+  const whole: FileFacts = { ...facts, kind: 'incoming snapshot' };
+  if (manifest === undefined) return verdictOn(whole, []);
+  const remedy = 'it is not used: the transfer begins anew';
+  try {
+    if (decodeIncomingKey(await readWhole(disk, facts.file), manifest, facts.file) !== undefined)
+      return verdictOn(whole, []);
+    const what = 'its first page does not say of which state it is a part';
+    return verdictOn(whole, [{ state: 'leftover', position: 0, what, remedy }]);
   } catch (error) {
     return verdictOn(whole, [refusal(error, remedy)]);
   }

@@ -4,6 +4,7 @@
  *
  * LOGDRIVE_UPDATE_GOLDEN=1 writes files that are missing; a changed one is a new format version, not an update.
  */
+
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
@@ -14,6 +15,7 @@ import { decodeEntries, encodeEntry, type NewEntry } from '../../storage/format.
 import { encodeFrameHeader, frameSeed, parseFrameHeader } from '../../storage/frame.ts';
 import { decodeHardStateSlot, encodeHardStateSlot } from '../../storage/hard-state.ts';
 import { decodeIdentity, encodeIdentity } from '../../storage/identity.ts';
+import { decodeIncomingKey, encodeIncomingKey } from '../../storage/incoming-snapshot.ts';
 import type { LogPoint } from '../../storage/log-point.ts';
 import { decodeManifest, encodeManifest, type Manifest } from '../../storage/manifest.ts';
 import { decodeSegmentHeader, encodeSegmentHeader } from '../../storage/segment-header.ts';
@@ -64,6 +66,7 @@ const standing = {
   marker: { id: 'f0e1d2c3b4a5968778695a4b3c2d1e0f', reason: 'the manifest is missing' },
 };
 const snapshot = { ...before, state: bytesOf('state', 40) };
+const incoming = { index: 41, term: 3, stateBytes: 300_000, stateCrc: 0xdead_beef };
 const seed = frameSeed(own.diskUuid, 12);
 const frame = {
   segmentId: 12,
@@ -75,6 +78,11 @@ const frame = {
   entryCount: 5,
   before,
 };
+
+/** The zeros that fill its page say nothing. */
+function withoutPadding(page: Uint8Array): Uint8Array {
+  return page.subarray(0, page.findLastIndex((byte) => byte !== 0) + 1);
+}
 
 function entryOf(change: Partial<NewEntry>): Uint8Array {
   const entry = encodeEntry(
@@ -131,6 +139,10 @@ const formats: Record<string, { bytes: Uint8Array; read(bytes: Uint8Array): unkn
     bytes: trimmed(encodeSegmentHeader({ ...own, segmentId: 12, before })),
     read: (bytes) => decodeSegmentHeader(bytes, 'golden'),
   },
+  'incoming-snapshot': {
+    bytes: withoutPadding(encodeIncomingKey(incoming, own)),
+    read: (bytes) => decodeIncomingKey(bytes, own, 'golden'),
+  },
   footer: { bytes: encodeFooter(summary, marks, own.diskUuid)[0]!, read: (bytes) => decodeFooter(bytes, 0, 'golden') },
   index: { bytes: encodeFooter(summary, marks, own.diskUuid)[1]!, read: (bytes) => decodeIndex(bytes, 12, 'golden') },
   manifest: { bytes: trimmed(encodeManifest(manifest)), read: (bytes) => decodeManifest(bytes, 'golden')?.manifest },
@@ -150,6 +162,7 @@ const expected: Record<string, unknown> = {
   index: marks,
   manifest,
   'hard-state': hardState,
+  'incoming-snapshot': incoming,
   identity,
   standing,
   snapshot,

@@ -337,3 +337,62 @@ describe('diff', () => {
     expect(told).toContainEqual({ isLegal: false, what: 'entries 1..1 are damaged on A' });
   });
 });
+
+describe('what a node leaves in the middle of something', () => {
+  /** A second log beside the pristine one. */
+  async function withSecondLog(use: (log: Log) => Promise<void> = async () => undefined): Promise<ModelDisk> {
+    const disk = pristine.afterCrash(1);
+    const { directory, log } = await openLog(disk, { groupId: 2 });
+    await use(log);
+    await directory.close();
+    return disk;
+  }
+  const STANDING = `${PATH}/standing/0000000002`;
+
+  test('a log that was made, and has no standing yet, opens', async () => {
+    const disk = await withSecondLog();
+    await disk.remove(STANDING);
+    expect(findingsOf(await verdictsOf(disk))).toEqual([
+      '/standing/0000000002: leftover: the making of the log was cut short before it took part in anything',
+    ]);
+    expect(await verifyStart(disk, PATH, 2)).toMatchObject({ start: 'opens', unmended: [] });
+    expect((await openLog(disk, { groupId: 2 })).log.lastIndex).toBe(0);
+  });
+
+  test('a log that took part, and has no standing, is lost', async () => {
+    const disk = await withSecondLog((log) => log.saveHardState({ term: 1, votedFor: 'n2' }));
+    await disk.remove(STANDING);
+    expect(findingsOf(await verdictsOf(disk))).toEqual(['/standing/0000000002: damaged: it is missing']);
+    expect(await verifyStart(disk, PATH, 2)).toMatchObject({ start: 'refused' });
+    await expect(openLog(disk, { groupId: 2 })).rejects.toMatchObject({ code: 'CORRUPT' });
+  });
+
+  test('a replica that is rejoining, and its log that was set aside, are named', async () => {
+    const disk = await withSecondLog();
+    const { directory, log } = await openLog(disk, { groupId: 2 });
+    await log.close();
+    await directory.mark(2, { id: 'ab'.repeat(16), reason: 'its manifest was gone' });
+    await directory.setAside(2);
+    await directory.close();
+    expect(findingsOf(await verdictsOf(disk))).toEqual([
+      '/standing/0000000002: damaged: the replica is rejoining: its manifest was gone',
+      '/logs/0000000002.lost: leftover: a lost log, set aside as it was found',
+    ]);
+  });
+
+  test('a snapshot that came in part is sound, and one whose first page rotted is not used', async () => {
+    const disk = await withSecondLog((log) =>
+      log.incomingSnapshot.begin({ index: 5, term: 1, stateBytes: 10_000, stateCrc: 7 }).then(() => undefined),
+    );
+    const verdicts = await verdictsOf(disk);
+    expect(verdicts.filter(({ kind }) => kind === 'incoming snapshot')).toMatchObject([{ state: 'sound', groupId: 2 }]);
+    disk.damage(`${PATH}/logs/0000000002/incoming-snapshot`, (bytes) => {
+      bytes[40]! ^= 1;
+      return bytes;
+    });
+    expect(findingsOf(await verdictsOf(disk))).toEqual([
+      '/logs/0000000002/incoming-snapshot:0 leftover: its first page does not say of which state it is a part',
+    ]);
+    expect(await verifyStart(disk, PATH, 2)).toMatchObject({ start: 'opens' });
+  });
+});
