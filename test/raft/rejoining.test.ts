@@ -122,3 +122,24 @@ describe('a leader', () => {
     expect(solo.raft.transferTo('n2')).toBe(false);
   });
 });
+
+describe('a change of membership with a node that rejoins', () => {
+  test('counts it in neither majority, and goes on once it is back', () => {
+    const solo = new Solo({ terms: [1] }).lead();
+    const reply = { kind: 'append-reply', term: solo.raft.term, accepted: true, hint: at(0, 0) } as const;
+    solo
+      .flush()
+      .step({ ...reply, index: 2, lastIndex: 2 })
+      .step({ ...reply, from: 'n3', index: 2, lastIndex: 2 });
+    expect(solo.raft.commit).toBe(2);
+    solo.do((raft) => raft.proposeMembership({ voters: ['n1', 'n2'], learners: [] }, 9));
+    solo.flush();
+    // Of the old three a majority has it; of the new two n2 is needed.
+    solo.step({ ...reply, index: 3, lastIndex: 3, isRejoining: true });
+    solo.step({ ...reply, from: 'n3', index: 3, lastIndex: 3 });
+    expect(solo.raft.commit).toBe(2);
+    solo.step({ ...reply, index: 3, lastIndex: 3 });
+    expect(solo.raft.commit).toBe(3);
+    expect(solo.raft.membership).toEqual({ voters: ['n1', 'n2'], votersOutgoing: [], learners: [] });
+  });
+});
