@@ -16,6 +16,8 @@ export interface LogListener {
   onFlushed(at: EntryId): void;
   onSealed(last: EntryId): void;
   onFull(isFull: boolean, cause: Error | undefined): void;
+  /** Stored bytes were found damaged: log.damage has more than before. */
+  onDamage(): void;
 }
 
 export interface Opened {
@@ -55,7 +57,11 @@ export async function openReplayed(
     onSealed: (last) => listener?.onSealed(last),
     onFull: (cause) => becameFull(true, cause),
     onSpace: () => becameFull(false),
-    observe: (event) => events.onLogEvent(event),
+    observe: (event) => {
+      events.onLogEvent(event);
+      // At once: a flush that ends before whoever read the damage hears of it must not be acked (R19).
+      if (event.kind === 'damage') listener?.onDamage();
+    },
   });
   try {
     const marker = await world.directory.marker(groupId);

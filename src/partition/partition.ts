@@ -168,6 +168,7 @@ export class Partition {
       onFlushed: (at) => this.#step((raft) => raft.persisted(at)),
       onSealed: (last) => this.#snapshots.sealed(last),
       onFull: (isFull, cause) => this.#logBecameFull(isFull, cause),
+      onDamage: () => this.#rightsChanged(),
     });
   }
 
@@ -479,8 +480,6 @@ export class Partition {
   }
 
   async #mend(index: LogIndex): Promise<boolean> {
-    // A replica that knows of damage does not campaign while it lasts.
-    this.#rightsChanged();
     const isMended = await this.#mender.mend(index);
     this.#rightsChanged();
     return isMended;

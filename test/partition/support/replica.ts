@@ -27,6 +27,7 @@ export interface ReplicaOptions {
   readonly uncommittedBytesMax?: number;
   readonly createMachine?: () => StateMachine;
   readonly lease?: LeaseOptions;
+  onLogEvent?(event: LogEvent): void;
   fetchEntry?(index: number): Promise<SuppliedEntry | undefined>;
 }
 
@@ -112,7 +113,10 @@ export class Replica {
         onApplied: () => undefined,
         onReplaying: () => undefined,
         isStopping: () => this.life.isOver,
-        onLogEvent: (event) => this.events.push(event),
+        onLogEvent: (event) => {
+          this.events.push(event);
+          options.onLogEvent?.(event);
+        },
         onRest: () => undefined,
         onBroken: (error) => this.broken.push(error),
         onLostAcks: ({ peer }) => this.lost.push(peer),
