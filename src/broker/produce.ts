@@ -46,6 +46,9 @@ interface Attempt {
   readonly deadlineMs: number;
   /** Whether some leader may have the batch already: from then on a failure is 'unknown'. */
   isSent: boolean;
+  /** The client was told that it is late: what was not sent by then never may be, for it may have been told so. The
+   *  deadline alone does not say it, because a timer may fire before the clock has come to its time. */
+  isOver: boolean;
 }
 
 /** Between two attempts when a leader is known and cannot be reached. */
@@ -68,7 +71,7 @@ export class Produce {
     if (route.topic.compaction !== undefined) expectKeys(route, batch);
     const timeoutMs = Math.min(request.timeoutMs ?? APPEND_TIMEOUT_MS, APPEND_TIMEOUT_MS);
     const deadlineMs = this.#parts.env.clock.monotonicMs() + timeoutMs;
-    const attempt: Attempt = { route, batch, header, producer, redirect, deadlineMs, isSent: false };
+    const attempt: Attempt = { route, batch, header, producer, redirect, deadlineMs, isSent: false, isOver: false };
     admission.admit(client, batch.length);
     try {
       const answer = await withDeadline(this.#parts.env.timers, timeoutMs, this.#appendSomewhere(attempt), () =>
@@ -118,7 +121,7 @@ export class Produce {
       this.#expectNotStopped(attempt);
       const leftMs = attempt.deadlineMs - env.clock.monotonicMs();
       await routes.waitForLeader(groupId, Math.min(leftMs, TOPIC_CHECK_MS));
-      if (attempt.deadlineMs <= env.clock.monotonicMs()) throw this.#late(attempt, 0);
+      if (attempt.isOver || attempt.deadlineMs <= env.clock.monotonicMs()) throw this.#late(attempt, 0);
     }
   }
 
@@ -167,6 +170,7 @@ export class Produce {
   }
 
   #late(attempt: Attempt, timeoutMs: number): LogError {
+    attempt.isOver = true;
     const { topic, partition } = attempt.route;
     const where = `partition ${partition.partition} of topic "${topic.name}"`;
     const details = { topic: topic.name, partition: partition.partition };

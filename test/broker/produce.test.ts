@@ -100,3 +100,28 @@ test('an append whose topic is deleted meanwhile says so at once, and that it ma
   await expect(append).rejects.toMatchObject({ code: 'TOPIC_NOT_FOUND', outcome: 'unknown' });
   expect(batches).toHaveLength(1);
 });
+
+test('an append that was answered as late is not sent after that, although the clock is still before the deadline', async () => {
+  let lead = (): void => undefined;
+  const waitForLeader = (): Promise<void> => new Promise((resolve) => (lead = resolve));
+  const leaders: (string | undefined)[] = [undefined, 'n1'];
+  const { produce, batches } = produceOn([APPENDED], {
+    leader: () => leaders.shift(),
+    waitForLeader,
+    noLeader: (what: string) => new LogError('NO_LEADER', what),
+  } as Partial<ProduceParts['routes']>);
+  const append = produce.append({
+    client: { inflightBytes: 0 },
+    topic: { name: 't' },
+    partition: 0,
+    batch: batchOf(['a']),
+    producer: undefined,
+    redirect: false,
+    // Its timer fires at once, and the clock stands still.
+    timeoutMs: 100,
+  });
+  await expect(append).rejects.toMatchObject({ code: 'NO_LEADER', outcome: 'none' });
+  lead();
+  await new Promise((resolve) => setImmediate(resolve));
+  expect(batches).toHaveLength(0);
+});
