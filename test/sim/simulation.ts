@@ -9,17 +9,18 @@ import { describeRaft } from '../../src/raft/index.ts';
 import { isStorageError } from '../../storage/index.ts';
 import { Prng } from '../raft/support/prng.ts';
 import { type ClientWorld, SimClient, type SimTopic } from './clients/client-world.ts';
+import { LODGERS, type Lodger, moveIn } from './clients/lodging.ts';
 import { garden, OPERATIONS, operate } from './clients/operators.ts';
 import { follow, visit } from './clients/readers.ts';
 import { type Hall, hallOf, manageStaff } from './clients/staff.ts';
 import { appendBatches, produce } from './clients/writers.ts';
 import { compareReplicas } from './end/compare-replicas.ts';
-import { ALL_FAULTS, LATER_FAULTS } from './faults/all.ts';
+import { ALL_FAULTS, LATER_FAULTS, LATEST_FAULTS } from './faults/all.ts';
 import type { Fault } from './faults/fault.ts';
 import { Harm } from './faults/harm.ts';
 import { brokerOptions, HABITS, type Habit, habitOptions } from './habits.ts';
 import { allInvariants } from './invariants/all.ts';
-import { View, Violation } from './invariants/view.ts';
+import { type GroupView, View, Violation } from './invariants/view.ts';
 import { describeAnomalies, judge, Recorder } from './oracle/index.ts';
 import { SimCluster, type SimNode } from './world/cluster.ts';
 import { guarded } from './world/guard.ts';
@@ -65,9 +66,11 @@ export interface Report {
 const BORN_WITHIN_MS = 10_000;
 const HEALED_WITHIN_MS = 40_000;
 const STEP_MS = 20;
+const SCRUB = { scrub: { periodMs: 200, bytesPerSecond: 1024 * 1024 } };
 /** From word of a stopped partition to an operator's hand. */
 const OPERATOR_MS = 400;
 const LOST = 'a log is lost: its replica takes no part until it has rejoined';
+const LEADS = 'leads a partition';
 const DAMAGED = 'stored bytes are damaged: they are kept, and mended from a peer';
 const STOPPED = 'a partition is stopped on this node; the others go on';
 
@@ -108,6 +111,7 @@ class Simulation {
   readonly #kinds: readonly { readonly fault: Fault; readonly number: number }[];
   readonly #operations: readonly string[];
   readonly #habits: readonly Habit[];
+  readonly #lodgers: readonly Lodger[];
   readonly #chaosMs: number;
   readonly #paceMs: number;
   readonly #effects: Record<string, number> = {};
@@ -117,6 +121,7 @@ class Simulation {
   readonly #hall: Hall;
   /** Topics in the order of their ids, which is that of their groups. */
   readonly #made: { readonly name: string; readonly id: number }[] = [];
+  #onElected: (node: string, group: number) => void = () => undefined;
   #clientsAtWork = 0;
   #isChaos = false;
   #failure: { readonly error: unknown } | undefined;
@@ -132,13 +137,22 @@ class Simulation {
     const later = new Prng(seed * 64 + 63);
     const habits = HABITS.filter(() => later.chance(0.4)).filter((name) => !without.includes(name));
     this.#habits = habits;
+    // And one for what came later still.
+    const latest = new Prng(seed * 64 + 62);
+    const isOn = (name: string): boolean => latest.chance(0.4) && !without.includes(name);
+    this.#lodgers = LODGERS.filter(isOn).filter((name) => name !== 'raw-changes' || !habits.includes('members'));
+    const isScrubbed = isOn('scrub');
     this.#topics = [
       { name: 't', replicas: Math.min(3, nodeIds.length) },
       { name: 'u', replicas: Math.min(2, nodeIds.length) },
     ];
     const share = random.pick([0.15, 0.3, 0.5]);
     // Drawn and numbered for every kind, also for those left out: the rest stays as the seed has it.
-    this.#kinds = [...ALL_FAULTS.filter(() => random.chance(share)), ...LATER_FAULTS.filter(() => later.chance(share))]
+    this.#kinds = [
+      ...ALL_FAULTS.filter(() => random.chance(share)),
+      ...LATER_FAULTS.filter(() => later.chance(share)),
+      ...LATEST_FAULTS.filter(() => latest.chance(0.5)),
+    ]
       .map((fault, number) => ({ fault, number }))
       .filter(({ fault }) => !without.includes(fault.name))
       // Leases are for clocks that keep to a bound (R8).
@@ -152,7 +166,7 @@ class Simulation {
       random.below(2 ** 31),
       {
         nodeIds,
-        broker: { ...brokerOptions(random), ...habitOptions(habits, later) },
+        broker: { ...brokerOptions(random), ...habitOptions(habits, later), ...(isScrubbed && SCRUB) },
         latencyMs: random.pick([0.3, 1, 5]),
         flushMs: random.pick([0.3, 2, 8]),
       },
@@ -162,6 +176,7 @@ class Simulation {
         onGone: ({ id }) => this.view.forget(id),
       },
     );
+    this.view.onPartition = (node, partition) => this.#cluster.node(node).partitions.set(partition.groupId, partition);
     this.#harm = new Harm(random.pick(nodeIds), this.view, (node) => this.#cluster.nodes.has(node));
     this.#cluster.mayLosePower = (node) => !node.weather.hasLied || this.#harm.isRedundant(node.id);
     // Of a group with fewer replicas than three the loss of one is the loss of the group.
@@ -174,7 +189,7 @@ class Simulation {
 
   get plan(): { readonly kinds: readonly string[]; readonly chaosMs: number } {
     const faults = this.#kinds.map(({ fault }) => fault.name);
-    return { kinds: [...faults, ...this.#operations, ...this.#habits], chaosMs: this.#chaosMs };
+    return { kinds: [...faults, ...this.#operations, ...this.#habits, ...this.#lodgers], chaosMs: this.#chaosMs };
   }
 
   run(): Report {
@@ -246,6 +261,15 @@ class Simulation {
     }
     if (this.#habits.includes('members')) this.#hire('staff', (it) => manageStaff(it, this.#hall));
     if (this.#operations.includes('garden')) this.#hire('gardener', garden);
+    this.#onElected = moveIn({
+      lodgers: this.#lodgers,
+      world: this.#world,
+      topics: this.#topics.map((topic) => ({ ...topic, group: this.#groupOf(topic.name)!.id })),
+      seed: this.#options.seed,
+      paceMs,
+      hasLeases: this.#habits.includes('leases'),
+      mayVoteOut: () => !this.#cluster.node(this.#harm.unlucky).weather.isHurt,
+    });
   }
 
   #hire(name: string, work: (it: SimClient) => Promise<void>): void {
@@ -354,15 +378,19 @@ class Simulation {
   }
 
   #hasMajority(topic: string, ids: readonly string[]): boolean {
-    const groups = [...this.view.groups.values()].filter(({ id }) => id > 0);
-    // These topics are made before any other: their groups are the first ones.
-    const group = groups.sort((a, b) => a.id - b.id)[this.#made.findIndex(({ name }) => name === topic)];
+    const group = this.#groupOf(topic);
     // Who votes, as far as anybody has heard; both majorities in the middle of a change.
     const newest = [...(group?.replicas.values() ?? [])].sort((a, b) => b.commit - a.commit)[0];
     const { voters = [...(group?.replicas.keys() ?? [])], votersOutgoing = [] } = newest?.membership ?? {};
     return [voters, votersOutgoing].every(
       (list) => list.length === 0 || list.filter((id) => ids.includes(id)).length * 2 > list.length,
     );
+  }
+
+  #groupOf(topic: string): GroupView | undefined {
+    const groups = [...this.view.groups.values()].filter(({ id }) => id > 0);
+    // These topics are made before any other: their groups are the first ones.
+    return groups.sort((a, b) => a.id - b.id)[this.#made.findIndex(({ name }) => name === topic)];
   }
 
   #isReady(ids: readonly string[]): boolean {
@@ -486,6 +514,9 @@ class Simulation {
 
   #line(process: SimProcess, line: LogLine): void {
     this.#trace(() => `${process.name} ${lineText(line)}`);
+    // The last words of one that was just ended by its disk, in the same turn.
+    if (process.isOver) return;
+    if (line.message === LEADS) this.#onElected(process.name, (line.fields as StoppedFields).group);
     if (line.message === STOPPED) this.#partitionStopped(process, line.fields as StoppedFields);
     if (line.message === DAMAGED) this.#damageFound(process, line.fields);
     if (line.message === LOST) this.#logLost(process, line.fields as StoppedFields);

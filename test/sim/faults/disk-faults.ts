@@ -7,7 +7,7 @@ import { awhile, type Fault, type FaultWorld } from './fault.ts';
 const PAGE = 4096;
 
 /** Where the frames of a segment begin. */
-function framesOf(bytes: Uint8Array): number[] {
+export function framesOf(bytes: Uint8Array): number[] {
   const magic = Buffer.alloc(4);
   magic.writeUInt32LE(FRAME_MAGIC);
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
@@ -32,6 +32,11 @@ function spareFiles({ cluster, harm }: FaultWorld, suffix: string): string[] {
 /** The last segment of each log: the one that is written, or about to be. */
 function activeSegments(segments: readonly string[]): string[] {
   return [...new Map(segments.map((path) => [path.slice(0, path.lastIndexOf('/')), path])).values()];
+}
+
+/** Those being written, of groups that can spare the unlucky machine's copy. */
+export function spareSegments(world: FaultWorld): string[] {
+  return activeSegments(spareFiles(world, '.segment'));
 }
 
 function sealedSegments(world: FaultWorld): string[] {
@@ -72,9 +77,7 @@ export const DISK_FAULTS: readonly Fault[] = [
     everyMs: 900,
     strike(world, random) {
       const { disk } = world.cluster.node(world.harm.unlucky);
-      const ends = new Map(
-        activeSegments(spareFiles(world, '.segment')).map((path) => [path, framesOf(disk.peek(path)).at(-1) ?? 0]),
-      );
+      const ends = new Map(spareSegments(world).map((path) => [path, framesOf(disk.peek(path)).at(-1) ?? 0]));
       const files = [...ends.keys()].filter((path) => ends.get(path)! > SEGMENT_HEADER_BYTES);
       if (files.length === 0) return false;
       const path = random.pick(files);

@@ -2,11 +2,14 @@
  * What the invariants know of the cluster: each replica as it was last seen, each group as all its replicas together
  * have shown it. It grows by the events of the observer (test/sim/world/observer.ts) and judges nothing itself.
  */
+import type { ReadIndexOutcome } from '../../../src/partition/index.ts';
+import type { Partition } from '../../../src/partition/partition.ts';
+import type { ProducerTable } from '../../../src/partition/producer-table.ts';
 import type { PartitionState } from '../../../src/partition/state.ts';
-import type { Membership, Message } from '../../../src/raft/index.ts';
+import type { InstallSnapshot, Membership, Message } from '../../../src/raft/index.ts';
 import type { RaftState } from '../../../src/raft/state.ts';
 import type { EntryHeader, HardState, LogEntry, Snapshot } from '../../../storage/index.ts';
-import type { Observed, ObserverEvents } from '../world/observer.ts';
+import type { AnsweredAppend, Observed, ObserverEvents } from '../world/observer.ts';
 
 export interface ReplicaView {
   readonly node: string;
@@ -22,6 +25,8 @@ export interface ReplicaView {
   membership: Membership | undefined;
   /** The core itself, alive; for reports. */
   core: Readonly<RaftState> | undefined;
+  /** What de-duplication goes by here. */
+  producers: ProducerTable | undefined;
 }
 
 export interface GroupView {
@@ -59,6 +64,14 @@ export interface Invariant {
   /** Something is committed that was not known to be: called once for each rise of the group's commit. */
   committed?(group: GroupView, replica: ReplicaView, state: Readonly<RaftState>): void;
   applied?(group: GroupView, header: EntryHeader, state: PartitionState): void;
+  /** The log was replaced by a state; `replica` is as it was before. */
+  installed?(group: GroupView, replica: ReplicaView, at: { readonly index: number }): void;
+  /** A producer is answered. */
+  answered?(group: GroupView, append: AnsweredAppend): void;
+  /** @param committed What was committed in this group when the leader was asked. */
+  readAnswered?(group: GroupView, node: string, outcome: ReadIndexOutcome, committed: number): void;
+  /** A state is offered to a follower. */
+  offering?(group: GroupView, replica: ReplicaView, message: InstallSnapshot): void;
 }
 
 type Rules = { readonly [H in Exclude<keyof Invariant, 'name' | 'source'>]-?: readonly NonNullable<Invariant[H]>[] };
@@ -78,6 +91,10 @@ function rulesOf(invariants: readonly Invariant[]): Rules {
     sending: all('sending'),
     committed: all('committed'),
     applied: all('applied'),
+    installed: all('installed'),
+    answered: all('answered'),
+    readAnswered: all('readAnswered'),
+    offering: all('offering'),
   };
 }
 
@@ -93,6 +110,8 @@ export class View implements ObserverEvents {
   installs = 0;
   /** How often a group was seen to go to rest on a replica. */
   rests = 0;
+  /** Told of each partition that begins to work on a node. */
+  onPartition: (node: string, partition: Partition) => void = () => undefined;
 
   /** @param onBreach Told of a rule that is broken. Nothing is thrown: the code that is watched would catch it. */
   constructor(invariants: readonly Invariant[], onBreach: (error: unknown) => void) {
@@ -124,6 +143,7 @@ export class View implements ObserverEvents {
       isResting: false,
       membership: undefined,
       core: undefined,
+      producers: undefined,
     };
     group.replicas.set(observed.node, replica);
     this.#tell(this.#rules.opened, group, replica, before);
@@ -177,8 +197,10 @@ export class View implements ObserverEvents {
 
   installed(observed: Observed, at: { readonly index: number }): void {
     this.installs += 1;
-    const [, replica] = this.#find(observed);
-    if (replica !== undefined) replica.durableIndex = Math.max(observed.log.base.index, at.index);
+    const [group, replica] = this.#find(observed);
+    if (replica === undefined) return;
+    this.#tell(this.#rules.installed, group, replica, at);
+    replica.durableIndex = Math.max(observed.log.base.index, at.index);
   }
 
   savingSnapshot(observed: Observed, snapshot: Snapshot, encodedAt: number | undefined): void {
@@ -220,6 +242,34 @@ export class View implements ObserverEvents {
     if (this.#deleted.has(groupId)) return;
     const group = this.#group(groupId);
     this.#tell(this.#rules.applied, group, header, state);
+  }
+
+  partitionOpened(node: string | undefined, partition: Partition): void {
+    if (node !== undefined) this.onPartition(node, partition);
+  }
+
+  remembered(node: string | undefined, groupId: number, producers: ProducerTable): void {
+    const replica = node === undefined ? undefined : this.groups.get(groupId)?.replicas.get(node);
+    if (replica !== undefined) replica.producers = producers;
+  }
+
+  answered(groupId: number, append: AnsweredAppend): void {
+    const group = this.groups.get(groupId);
+    if (group !== undefined) this.#tell(this.#rules.answered, group, append);
+  }
+
+  readAsked(node: string | undefined, groupId: number): (outcome: ReadIndexOutcome) => void {
+    const group = this.groups.get(groupId);
+    const committed = group?.commit ?? 0;
+    return (outcome) => {
+      if (group === undefined || node === undefined || this.#deleted.has(groupId)) return;
+      this.#tell(this.#rules.readAnswered, group, node, outcome, committed);
+    };
+  }
+
+  offering(observed: Observed, message: InstallSnapshot): void {
+    const [group, replica] = this.#find(observed);
+    if (replica !== undefined) this.#tell(this.#rules.offering, group, replica, message);
   }
 
   #tell<A extends readonly unknown[]>(rules: readonly ((...happened: A) => void)[], ...happened: A): void {

@@ -14,6 +14,8 @@ export interface Limits {
   readonly firstSeed: number;
   readonly seeds: number;
   readonly minutes: number;
+  /** Only seeds that have these kinds of faults and clients switched on; undefined: all. */
+  readonly kinds?: string | undefined;
 }
 
 export type Verdict =
@@ -78,9 +80,17 @@ export async function hunt(
 }
 
 /** Runs a bundle over seeds, at low priority: it shares the machine with whoever waits for an answer. */
-export function run(bundleFile: string, { firstSeed, seeds, minutes }: Limits): Promise<Verdict> {
+export function run(bundleFile: string, { firstSeed, seeds, minutes, kinds }: Limits): Promise<Verdict> {
   return new Promise((resolve, reject) => {
-    const args = ['-n', '10', process.execPath, bundleFile, String(firstSeed), String(seeds)];
+    const args = [
+      '-n',
+      '10',
+      process.execPath,
+      bundleFile,
+      String(firstSeed),
+      String(seeds),
+      ...(kinds === undefined ? [] : [kinds]),
+    ];
     const child = spawn('nice', args, { stdio: ['ignore', 'pipe', 'pipe'] });
     let last: SeedReport | undefined;
     let complaint = '';

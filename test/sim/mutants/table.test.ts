@@ -5,11 +5,16 @@ import { ROOT } from '../../house/sources.ts';
 import { MUTANTS, TESTED_MUTANTS } from './all.ts';
 import { CHECKLIST } from './checklist.ts';
 import { patch } from './mutant.ts';
-import { parseTable, powerOf, type Row, renderTable, summaryOf, TABLE_FILE } from './table.ts';
+import { coveredBy, parseTable, powerOf, type Row, renderTable, summaryOf, TABLE_FILE } from './table.ts';
 
 const rows: Row[] = [
-  ...MUTANTS.map(({ id }, at) => ({ id, killedBy: at === 3 ? undefined : 'judge: lost-write', seed: at + 1 })),
-  ...TESTED_MUTANTS.map(({ id, test }) => ({ id, killedBy: test, seed: 0 })),
+  ...MUTANTS.map(({ id }, at) => ({
+    id,
+    killedBy: at === 3 ? undefined : 'judge: lost-write',
+    seed: at + 1,
+    at: 'a1b2c3d',
+  })),
+  ...TESTED_MUTANTS.map(({ id, test }) => ({ id, killedBy: test, seed: 0, at: 'a1b2c3d+' })),
 ];
 
 describe('the table of mutants', () => {
@@ -20,16 +25,23 @@ describe('the table of mutants', () => {
   });
 
   test('says how many seeds a kill takes', () => {
-    const seeds = [3, 1, 200, 7].map((seed, at) => ({ id: `m${at}`, killedBy: 'judge: duplicate', seed }));
+    const seeds = [3, 1, 200, 7].map((seed, at) => ({ id: `m${at}`, killedBy: 'judge: duplicate', seed, at: 'a' }));
     const others = [
-      { id: 'm8', killedBy: 'test/storage/log.test.ts', seed: 0 },
-      { id: 'm9', killedBy: undefined, seed: 5_000 },
+      { id: 'm8', killedBy: 'test/storage/log.test.ts', seed: 0, at: 'a' },
+      { id: 'm9', killedBy: undefined, seed: 5_000, at: 'a' },
     ];
     expect(powerOf([...seeds, ...others])).toEqual({
       killed: 4,
       median: 7,
       worst: 200,
     });
+  });
+
+  test('counts the mistakes of the list that a killed mutant makes, however it was killed', () => {
+    const dead = rows.map((row) => ({ ...row, killedBy: 'judge: duplicate' }));
+    expect(coveredBy(dead)).toBe(CHECKLIST.length);
+    expect(coveredBy(dead.filter(({ id }) => !CHECKLIST[1]!.mutants.includes(id)))).toBe(CHECKLIST.length - 1);
+    expect(coveredBy(rows.map((row) => ({ ...row, killedBy: undefined })))).toBe(0);
   });
 
   test.each([

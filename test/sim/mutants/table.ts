@@ -11,6 +11,8 @@ export interface Row {
   readonly killedBy: string | undefined;
   /** The seed it took, counted from 1; without a kill, the seeds tried. 0 for a mutant that a test hunts. */
   readonly seed: number;
+  /** Commit of the code it was hunted in; with a '+' when that had changes on top. */
+  readonly at: string;
 }
 
 export interface Power {
@@ -29,16 +31,25 @@ export function powerOf(rows: readonly Row[]): Power {
   return { killed: seeds.length, median, worst: seeds.at(-1) ?? 0 };
 }
 
+/** Mistakes of the list that a killed mutant makes. */
+export function coveredBy(rows: readonly Row[]): number {
+  const killed = new Set(rows.filter(({ killedBy }) => killedBy !== undefined).map(({ id }) => id));
+  return CHECKLIST.filter(({ mutants }) => mutants.some((id) => killed.has(id))).length;
+}
+
 const INTRODUCTION = `# Mutants
 
 How good is the simulation at finding mistakes? Each mutant is one mistake of a kind that real systems shipped, put into
 production code on purpose. It counts as killed when a seed of the simulation fails with it and passes without it. The
 changes themselves are in [\`test/sim/mutants/list\`](../test/sim/mutants/list); a test checks that each still fits the code.
 
-\`npm run mutants\` runs them all and writes this page anew; \`npm run mutants -- --only id,id\` runs some.
-\`--seeds N\` and \`--minutes M\` limit what is spent on one mutant. Nothing in the checkout is changed: the mistake is
-made while the code is bundled, into a temporary folder. A seed is another run once the simulation has learned a new
-fault or operation: each number is that of the last hunt.`;
+\`npm run mutants\` runs them all and writes this page anew, row by row; \`npm run mutants -- --only id,id\` runs some.
+\`--seeds N\` and \`--minutes M\` limit what is spent on one mutant; its first kill ends its hunt. \`--with kind,kind\` passes over
+seeds that have not these faults and clients switched on, which makes a number an upper bound at worst. A round that was
+interrupted goes on where it was: who was hunted in the code as it is now is not hunted again (unless named by \`--only\`).
+Nothing in the checkout is changed: the mistake is made while the code is bundled, into a temporary folder. A seed is
+another run once the simulation has learned a new fault or operation: the last column says in which commit of the code
+each number was found (+: with changes on top).`;
 
 export function renderTable(rows: readonly Row[]): string {
   const known = new Map(rows.map((row) => [row.id, row]));
@@ -48,10 +59,11 @@ export function renderTable(rows: readonly Row[]): string {
   const checklist = CHECKLIST.map(({ mistake, mutants }) => `| ${mistake} | \`${mutants.join('`, `')}\` |`);
   return `${INTRODUCTION}
 
-Killed: ${killed} of ${MUTANTS.length}. Seeds it took: median ${median}, worst ${worst}.
+Killed by a seed: ${killed} of ${MUTANTS.length}. Seeds it took: median ${median}, worst ${worst}. Mistakes on the list below that a killed
+mutant makes: ${coveredBy(rows)} of ${CHECKLIST.length}.
 
-| Mutant | Rule | What it does | Killed by | Seed |
-| --- | --- | --- | --- | --- |
+| Mutant | Rule | What it does | Killed by | Seed | Commit |
+| --- | --- | --- | --- | --- | --- |
 ${lines.join('\n')}
 
 ## Killed by a test
@@ -59,8 +71,8 @@ ${lines.join('\n')}
 No seed can show what lies below the simulated disk, or what another rule keeps from doing harm. Each of these is killed
 by a test, which passes without the change.
 
-| Mutant | Rule | What it does | Killed by | Seed |
-| --- | --- | --- | --- | --- |
+| Mutant | Rule | What it does | Killed by | Seed | Commit |
+| --- | --- | --- | --- | --- | --- |
 ${tested.join('\n')}
 
 ## Every mistake on the list
@@ -76,18 +88,18 @@ ${checklist.join('\n')}
 function rowText({ id, rule, sentence }: Mutant, row: Row | undefined): string {
   const seed =
     row === undefined || row.seed === 0 ? '-' : row.killedBy === undefined ? `> ${row.seed}` : String(row.seed);
-  return `| \`${id}\` | ${rule} | ${sentence} | ${row?.killedBy ?? 'nothing yet'} | ${seed} |`;
+  return `| \`${id}\` | ${rule} | ${sentence} | ${row?.killedBy ?? 'nothing yet'} | ${seed} | ${row?.at ?? '-'} |`;
 }
 
 export function parseTable(text: string): Row[] {
   const rows: Row[] = [];
   for (const line of text.split('\n')) {
-    const cells = /^\| `([a-z0-9-]+)` \| .* \| ([^|]+) \| (?:> )?(\d+|-) \|$/.exec(line);
+    const cells = /^\| `([a-z0-9-]+)` \| .* \| ([^|]+) \| (?:> )?(\d+|-) \| (\S+) \|$/.exec(line);
     if (cells === null) continue;
-    const [, id, said, seed] = cells as unknown as [string, string, string, string];
+    const [, id, said, seed, at] = cells as unknown as [string, string, string, string, string];
     const killedBy = said === 'nothing yet' ? undefined : said;
     // Of one that was never hunted nothing is known.
-    if (killedBy !== undefined || seed !== '-') rows.push({ id, killedBy, seed: seed === '-' ? 0 : Number(seed) });
+    if (at !== '-') rows.push({ id, killedBy, seed: seed === '-' ? 0 : Number(seed), at });
   }
   return rows;
 }

@@ -2,10 +2,13 @@
  * What is bundled with a mutant in it and run in a process of its own: the simulation, one seed after the other, one
  * JSON object a line about each, until a seed fails or there are no more.
  *
- *   node victim.js <first seed> <seeds>     exit 0: all passed; 1: one failed; anything else: the process broke down
+ *   node victim.js <first seed> <seeds> [kind,kind]     exit 0: all passed; 1: one failed; anything else: it broke down
+ *
+ * With kinds of faults or clients, seeds that have not all of them switched on are passed over.
  */
 import { writeSync } from 'node:fs';
 import { runSeed } from '../run-seed.ts';
+import { kindsOf } from '../simulation.ts';
 
 /** One line about one seed; `failure` is the whole story. */
 export interface SeedReport {
@@ -26,9 +29,11 @@ function storyOf(error: unknown): string {
 }
 
 const [first, count] = process.argv.slice(2).map(Number) as [number, number];
+const needed = process.argv[4]?.split(',') ?? [];
 for (let seed = first; seed < first + count; seed += 1) {
-  const outcome = await runSeed({ seed });
-  if (outcome.kind !== 'ok') {
+  const { kinds } = kindsOf({ seed });
+  const outcome = needed.every((kind) => kinds.includes(kind)) ? await runSeed({ seed }) : undefined;
+  if (outcome !== undefined && outcome.kind !== 'ok') {
     report({ seed, failure: `${outcome.kind}: ${storyOf(outcome.error)}` });
     process.exit(1);
   }

@@ -5,6 +5,7 @@
  */
 import { Broker, type BrokerOptions } from '../../../src/broker/index.ts';
 import type { Metrics } from '../../../src/metrics.ts';
+import type { Partition } from '../../../src/partition/index.ts';
 import { Session, type SessionOptions } from '../../../src/server/session.ts';
 import { DataDirectory } from '../../../storage/index.ts';
 import { Prng } from '../../raft/support/prng.ts';
@@ -36,6 +37,8 @@ export interface SimNode {
   process: SimProcess | undefined;
   broker: Broker | undefined;
   directory: DataDirectory | undefined;
+  /** What its process has opened, by group: for clients that go past the broker. */
+  partitions: Map<number, Partition>;
   sessions: Set<Session>;
   /** Its process ends in order. */
   isStopping: boolean;
@@ -115,6 +118,7 @@ export class SimCluster {
       process: undefined,
       broker: undefined,
       directory: undefined,
+      partitions: new Map(),
       sessions: new Set(),
       isStopping: false,
       isRetired: false,
@@ -209,6 +213,7 @@ export class SimCluster {
     node.process = undefined;
     node.broker = undefined;
     node.directory = undefined;
+    node.partitions = new Map();
     node.sessions = new Set();
     node.isStopping = false;
     node.crashIn = undefined;

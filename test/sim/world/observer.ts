@@ -6,9 +6,12 @@
  * at each seed.
  */
 
+import type { AppendOutcome, ReadIndexOutcome } from '../../../src/partition/index.ts';
+import { Partition } from '../../../src/partition/partition.ts';
+import { ProducerTable } from '../../../src/partition/producer-table.ts';
 import { Replicator } from '../../../src/partition/replicator.ts';
 import { PartitionState } from '../../../src/partition/state.ts';
-import { type Message, Raft } from '../../../src/raft/index.ts';
+import { type InstallSnapshot, type Message, Raft } from '../../../src/raft/index.ts';
 import type { RaftState } from '../../../src/raft/state.ts';
 import {
   DataDirectory,
@@ -16,6 +19,7 @@ import {
   type HardState,
   Log,
   type LogEntry,
+  type ProducerTuple,
   type Snapshot,
 } from '../../../storage/index.ts';
 
@@ -47,6 +51,22 @@ export interface ObserverEvents {
   /** A message without entries is about to leave. */
   sending(replica: Observed, message: Message): void;
   applied(node: string | undefined, group: number, header: EntryHeader, state: PartitionState): void;
+  /** A partition begins to work on this node, in this life of its process. */
+  partitionOpened(node: string | undefined, partition: Partition): void;
+  /** An entry of this group went into its log; here is what de-duplication on that node goes by. */
+  remembered(node: string | undefined, group: number, producers: ProducerTable): void;
+  /** A producer is about to be answered. */
+  answered(group: number, append: AnsweredAppend): void;
+  /** A leader is asked for its read index. Returns who is to be told of the answer. */
+  readAsked(node: string | undefined, group: number): (outcome: ReadIndexOutcome) => void;
+  /** A state is about to be offered to a follower, with the membership that goes with it. */
+  offering(replica: Observed, message: InstallSnapshot): void;
+}
+
+export interface AnsweredAppend {
+  readonly producer: ProducerTuple | undefined;
+  readonly recordCount: number;
+  readonly outcome: AppendOutcome;
 }
 
 /** Who looks over the shoulders in the run that is on. */
@@ -89,6 +109,7 @@ function wrapAll(): void {
   wrapSnapshots();
   wrapRaft();
   wrapPartition();
+  wrapVerbs();
 }
 
 function wrapDataDirectory(): void {
@@ -271,6 +292,65 @@ function wrapPartition(): void {
         const result = apply.call(this, header, payload);
         watch?.events.applied(watch.currentNode(), header.groupId, header, this);
         return result;
+      },
+  );
+}
+
+/** What partitions are asked for and answer. */
+function wrapVerbs(): void {
+  wrap(
+    Partition,
+    'open',
+    (open) =>
+      async function (this: typeof Partition, options, world, told) {
+        const mine = watch;
+        const partition = await open.call(this, options, world, told);
+        mine?.events.partitionOpened(mine.currentNode(), partition);
+        return partition;
+      },
+  );
+  wrap(
+    Partition.prototype,
+    'append',
+    (append) =>
+      function (this: Partition, batch, header, producer) {
+        const answer = append.call(this, batch, header, producer);
+        const mine = watch;
+        if (mine === undefined) return answer;
+        const { recordCount } = header;
+        void answer.then((outcome) => mine.events.answered(this.groupId, { producer, recordCount, outcome }));
+        return answer;
+      },
+  );
+  wrap(
+    Partition.prototype,
+    'readIndex',
+    (readIndex) =>
+      function (this: Partition, mayLease) {
+        const tell = watch?.events.readAsked(watch.currentNode(), this.groupId);
+        const answer = readIndex.call(this, mayLease);
+        if (tell !== undefined) void answer.then(tell);
+        return answer;
+      },
+  );
+  wrap(
+    ProducerTable.prototype,
+    'appended',
+    (appended) =>
+      function (this: ProducerTable, header) {
+        appended.call(this, header);
+        watch?.events.remembered(watch.currentNode(), header.groupId, this);
+      },
+  );
+  wrap(
+    Raft.prototype,
+    'snapshotFor',
+    (snapshotFor) =>
+      function (this: Raft, peer, snapshot, membership) {
+        const message = snapshotFor.call(this, peer, snapshot, membership);
+        const replica = watch?.cores.get(this);
+        if (replica !== undefined && message !== undefined) watch?.events.offering(replica, message);
+        return message;
       },
   );
 }

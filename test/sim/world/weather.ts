@@ -56,6 +56,11 @@ export class Weather implements DiskWeather {
     return this.isDamaged || this.#scheduler.nowMs <= this.#excusedUntilMs;
   }
 
+  /** Its disk may not hold what it said it holds. */
+  get isHurt(): boolean {
+    return this.isDamaged || this.isLying || this.hasLied || this.lostByLying;
+  }
+
   durableMs(): number {
     const base = this.#flushMs * (0.2 + this.#random.next());
     if (this.slowMs === 0) return base;

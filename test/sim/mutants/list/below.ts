@@ -5,6 +5,7 @@
 import type { TestedMutant } from '../mutant.ts';
 
 const FOLLOWER = 'src/raft/follower.ts';
+const LEASE = 'src/partition/lease.ts';
 const NODE_DISK = 'storage/node-disk.ts';
 
 export const TESTED_MUTANTS: readonly TestedMutant[] = [
@@ -38,6 +39,58 @@ export const TESTED_MUTANTS: readonly TestedMutant[] = [
         file: FOLLOWER,
         from: 'commitTo(state, Math.min(message.commit, lastNew));',
         to: 'commitTo(state, Math.min(message.commit, log.lastIndex));',
+      },
+    ],
+  },
+  {
+    // A lease is counted by a clock that goes on while its process does not, here as on most machines: it has run out by
+    // itself before anybody else is elected. Where the clock stands still in a pause too, this rule is all there is.
+    id: 'lease-kept-in-pause',
+    sentence: 'The lease outlives a pause.',
+    rule: 'R8, R24',
+    test: 'test/partition/lease.test.ts',
+    edits: [
+      {
+        file: LEASE,
+        from: 'if (isStalled || membership !== this.#membership) this.drop();',
+        to: 'if (membership !== this.#membership) this.drop();',
+      },
+    ],
+  },
+  {
+    // What it makes of them is a message of an old term, which the core drops.
+    id: 'snapshot-chunk-of-old-term',
+    sentence: 'Chunks and offers of a state are taken from anybody, of any term.',
+    rule: 'R15',
+    test: 'test/partition/snapshot-receiver.test.ts',
+    edits: [
+      {
+        file: 'src/partition/snapshot-receiver.ts',
+        from: 'return raft.term === term && raft.leader === from;',
+        to: 'return term >= 0 && from.length > 0 && raft.id.length > 0;',
+      },
+    ],
+  },
+  {
+    // The core asked again refuses nearly all of it: what is left is a leader that is deposed, cut and elected again
+    // within one read of its disk.
+    id: 'stale-bytes-sent',
+    sentence: 'Entries read before a cut are sent to a follower without a second look.',
+    rule: 'R22',
+    test: 'test/partition/replicator.test.ts',
+    edits: [{ file: 'src/partition/replicator.ts', from: '      isCurrent(message.entries, entries) &&\n', to: '' }],
+  },
+  {
+    // Chains differ where terms and indexes agree after damage that no checksum catches, and disks here do not forge those.
+    id: 'chain-mismatch-ignored',
+    sentence: "A follower whose chain differs from the leader's takes entries all the same.",
+    rule: 'R27',
+    test: 'test/partition/partition.test.ts',
+    edits: [
+      {
+        file: 'src/partition/inbox.ts',
+        from: 'return previousChain !== undefined && this.#differs(message, previousChain);',
+        to: 'return false;',
       },
     ],
   },

@@ -246,12 +246,6 @@ export const PARTITION_MUTANTS: readonly Mutant[] = [
     ],
   },
   {
-    id: 'stale-bytes-sent',
-    sentence: 'Entries read before a cut are sent to a follower without a second look.',
-    rule: 'R22',
-    edits: [{ file: 'src/partition/replicator.ts', from: '      isCurrent(message.entries, entries) &&\n', to: '' }],
-  },
-  {
     id: 'apply-before-commit',
     sentence: 'Entries are applied, and shown, as soon as they are in the log.',
     rule: 'L1',
@@ -284,18 +278,6 @@ export const PARTITION_MUTANTS: readonly Mutant[] = [
         file: READS,
         from: 'entries.filter(({ header }) => header.index <= state.appliedIndex)',
         to: 'entries.filter(({ header }) => header.index > 0 || state.appliedIndex > 0)',
-      },
-    ],
-  },
-  {
-    id: 'chain-mismatch-ignored',
-    sentence: "A follower whose chain differs from the leader's takes entries all the same.",
-    rule: 'R27',
-    edits: [
-      {
-        file: 'src/partition/inbox.ts',
-        from: 'return previousChain !== undefined && this.#differs(message, previousChain);',
-        to: 'return false;',
       },
     ],
   },

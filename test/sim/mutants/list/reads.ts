@@ -75,28 +75,4 @@ export const READ_MUTANTS: readonly Mutant[] = [
     rule: 'R8',
     edits: [{ file: LEASE, from: '    this.#forbiddenTerm = this.#raft.term;\n    this.drop();\n', to: '' }],
   },
-  {
-    id: 'lease-kept-in-pause',
-    sentence: 'The lease outlives a pause.',
-    rule: 'R8, R24',
-    edits: [
-      {
-        file: LEASE,
-        from: 'if (isStalled || membership !== this.#membership) this.drop();',
-        to: 'if (membership !== this.#membership) this.drop();',
-      },
-    ],
-  },
-  {
-    id: 'snapshot-chunk-of-old-term',
-    sentence: 'Chunks and offers of a state are taken from anybody, of any term.',
-    rule: 'R15',
-    edits: [
-      {
-        file: 'src/partition/snapshot-receiver.ts',
-        from: 'return raft.term === term && raft.leader === from;',
-        to: 'return term >= 0 && from.length > 0 && raft.id.length > 0;',
-      },
-    ],
-  },
 ];
