@@ -47,11 +47,18 @@ interface Place {
   readonly chain: ChainSum;
 }
 
+interface Wanted {
+  readonly from: LogIndex;
+  readonly upTo: LogIndex;
+  readonly bytesMax: ByteCount;
+}
+
 export class SegmentReader {
   readonly #context: LogContext;
   readonly #onRebuilt: (segment: StoredSegment, marks: readonly Mark[]) => void;
   /** Least recently used first. */
   readonly #indexes = new Map<number, Promise<IndexTable>>();
+  /** Where reads ended: a shortcut, and no proof. What was cut there since and appended anew lies elsewhere. */
   readonly #places = new Map<LogIndex, Place>();
 
   constructor(context: LogContext, onRebuilt: (segment: StoredSegment, marks: readonly Mark[]) => void) {
@@ -60,11 +67,17 @@ export class SegmentReader {
   }
 
   /** Entries from `from` on, at least one, not beyond bytesMax nor behind `upTo`. CORRUPT names the first bad one. */
-  async read(
-    segment: StoredSegment,
-    { from, upTo, bytesMax }: { from: LogIndex; upTo: LogIndex; bytesMax: ByteCount },
-  ): Promise<LogEntry[]> {
-    const place = this.#places.get(from);
+  async read(segment: StoredSegment, wanted: Wanted): Promise<LogEntry[]> {
+    try {
+      return await this.#readAt(segment, wanted, this.#places.get(wanted.from));
+    } catch (error) {
+      if (!(error instanceof StorageError) || error.code !== 'CORRUPT' || !this.#places.delete(wanted.from))
+        throw error;
+      return this.#readAt(segment, wanted, undefined);
+    }
+  }
+
+  async #readAt(segment: StoredSegment, { from, upTo, bytesMax }: Wanted, place?: Place): Promise<LogEntry[]> {
     const isKnown = place?.segmentId === segment.segmentId;
     const mark = isKnown ? undefined : ((await this.#marks(segment)).byIndex(from) ?? startOf(segment));
     const start = mark?.position ?? place!.position;

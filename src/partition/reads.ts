@@ -164,6 +164,7 @@ export class Reads {
 
   /** Reads again what could be mended; what cannot is an outcome. */
   async #fromDisk<T>(read: () => Promise<T>): Promise<T | Unreadable | typeof CLOSED> {
+    let mended: LogIndex | undefined;
     for (;;) {
       if (this.#isClosed) return CLOSED;
       try {
@@ -172,7 +173,12 @@ export class Reads {
         if (!(error instanceof StorageError)) throw error;
         if (this.#isClosed || error.code === 'CLOSED') return CLOSED;
         const { code, index, file, position } = error;
-        if (code === 'CORRUPT' && index !== undefined && (await this.#parts.repair(index))) continue;
+        // What fails again behind a repair that had nothing to do would fail for ever.
+        const isNews = code === 'CORRUPT' && index !== undefined && index !== mended;
+        if (isNews && (await this.#parts.repair(index))) {
+          mended = index;
+          continue;
+        }
         // A disk that cannot read its bytes back has damaged them as far as a reader is concerned (F36).
         if (isOutOfHandles(error)) return { kind: 'busy', file, position };
         if (code === 'CORRUPT' || code === 'IO') return { kind: 'damaged', file, position };

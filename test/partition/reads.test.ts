@@ -118,6 +118,14 @@ describe('a read', () => {
     expect(made.repaired).toEqual([1]);
   });
 
+  test('of an entry that fails again behind a repair that found nothing to do ends by name, and not never', async () => {
+    const made = bench();
+    const bad = new StorageError('CORRUPT', 'bad', { index: 1, file: '/x', position: 77 });
+    made.failures.push(bad, bad);
+    expect(await made.reads.read(0, 1)).toEqual({ kind: 'damaged', file: '/x', position: 77 });
+    expect(made.repaired).toEqual([1]);
+  });
+
   test('of a damaged entry that nobody can supply fails by name', async () => {
     const made = bench();
     made.canRepair = false;

@@ -1,6 +1,7 @@
 /** A log as its callers see it: what reads answer, what cuts, trims, snapshots and installs leave. */
 import { describe, expect, test } from 'vitest';
-import { encodeEntry, isStorageError, type Log, MemoryDisk, type Snapshot } from '../../storage/index.ts';
+import { FRAME_MAGIC } from '../../storage/frame.ts';
+import { encodeEntry, entryBytes, isStorageError, type Log, MemoryDisk, type Snapshot } from '../../storage/index.ts';
 import { ModelDisk, seededRandom } from '../support/model-disk.ts';
 import {
   bytesOf,
@@ -31,6 +32,16 @@ async function codeOf(work: () => unknown): Promise<string> {
   return 'no error';
 }
 
+/** Where each frame of a segment begins. */
+function framesOf(bytes: Uint8Array): number[] {
+  const magic = Buffer.alloc(4);
+  magic.writeUInt32LE(FRAME_MAGIC);
+  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+  const frames: number[] = [];
+  for (let at = buffer.indexOf(magic); at >= 0; at = buffer.indexOf(magic, at + 1)) frames.push(at - 4);
+  return frames;
+}
+
 /** The state just after the log's last entry. */
 function snapshotOf(log: Log, state: Uint8Array = bytesOf('state', 30)): Snapshot {
   const { lastIndex: index, lastTerm: term, nextOffset, lastAppendTimeMs: appendTimeMs, lastChain: chain } = log;
@@ -52,6 +63,28 @@ describe('a log with a first offset', () => {
 });
 
 describe('reading', () => {
+  test('goes on where the last read ended, also when a repair has moved what lies there', async () => {
+    const disk = new ModelDisk();
+    const { log } = await openLog(disk, { segmentBytes: SEGMENT_BYTES });
+    for (const payloadBytes of [200, 300, 100, 150, 250]) {
+      log.append(nextEntries(log, [{ payloadBytes }]));
+      await log.flush();
+    }
+    await log.roll();
+    const entries = await readAll(log);
+    // Ends in front of entry 4.
+    expect(await log.read(2, entryBytes(entries[1]!) + entryBytes(entries[2]!))).toHaveLength(2);
+    const path = disk.files().find((file) => file.endsWith('1.segment'))!;
+    disk.damage(path, (bytes) => {
+      const frames = framesOf(bytes);
+      bytes.fill(0, frames[1], frames[3]! + 200);
+      return bytes;
+    });
+    expect(await codeOf(() => log.read(2, 1))).toBe('CORRUPT');
+    while (log.damage.length > 0) await log.repair(entries[log.damage[0]!.firstIndex - 1]!);
+    expect(describeEntries(await log.read(4, 1))).toEqual(describeEntries([entries[3]!]));
+  });
+
   test('whole entries come, at least one, stopping before the limit is passed', async () => {
     const { log } = await logOf([{ payloadBytes: 904 }, { payloadBytes: 904 }, { payloadBytes: 904 }]);
     expect(await log.read(1, 1)).toHaveLength(1);
