@@ -6,6 +6,7 @@ import type { MembershipTarget } from '../../../src/partition/index.ts';
 import { type Inside, type InsideTopic, keepOn, leadersAmong, type Place, placesOf, tally, within } from './inside.ts';
 
 const RESTORE_MS = 100;
+const LOOK_MS = 6;
 
 export class RawChanges {
   readonly #inside: Inside;
@@ -21,16 +22,23 @@ export class RawChanges {
 
   start(paceMs: number): void {
     const { random, topics, world } = this.#inside;
+    let dueMs = 0;
     keepOn(this.#inside, () => {
-      const topic = random.pick(topics);
-      for (const place of leadersAmong(placesOf(this.#inside, topic))) {
-        if (random.chance(0.7)) this.#change(topic, place, random.chance(0.5) ? 2 : 1);
+      for (const topic of topics) {
+        // What it begins can only be cut.
+        const deposed = leadersAmong(placesOf(this.#inside, topic))[1];
+        if (deposed !== undefined && random.chance(0.3)) this.#change(topic, deposed, 1);
       }
-      return random.below(2 * paceMs);
+      const { nowMs } = world.cluster.scheduler;
+      if (nowMs < dueMs) return LOOK_MS;
+      dueMs = nowMs + random.below(2 * paceMs);
+      const topic = random.pick(topics);
+      const leader = leadersAmong(placesOf(this.#inside, topic))[0];
+      if (leader !== undefined) this.#change(topic, leader, random.chance(0.5) ? 2 : 1);
+      return LOOK_MS;
     });
     const restore = (): void => {
       world.cluster.scheduler.in(RESTORE_MS, 'world', undefined, () => {
-        if (world.isOver) return;
         if (world.isHealed) for (const topic of topics) this.#restore(topic);
         restore();
       });

@@ -8,8 +8,10 @@ import type { SimNode } from '../world/cluster.ts';
 import { framesOf, spareSegments } from './disk-faults.ts';
 import { awhile, type Fault, type FaultWorld } from './fault.ts';
 
-/** Answers that are so late are still counted by the leader, and no more than one more heartbeat is. */
-const LATE_MS = 150;
+/** So late are answers to heartbeats, after the first of which the voters hear nothing more of the leader: it still
+ *  leads when they come, and the voters have not elected yet. */
+const LATE_MS = 190;
+const HEARD_MS = 50;
 const HOUR_MS = 3_600_000;
 const LOOK_MS = 1;
 /** A process that is not back by then is not waited for. */
@@ -21,11 +23,12 @@ interface Leader {
   readonly others: readonly string[];
 }
 
+/** Of groups that can elect another. */
 function leaders({ cluster, nodeIds }: FaultWorld): Leader[] {
   return [...cluster.running()].flatMap((node) =>
     [...node.partitions.values()]
       .filter(
-        ({ groupId, role, voters, isClosed }) => groupId > 0 && role === 'leader' && voters.length > 1 && !isClosed,
+        ({ groupId, role, voters, isClosed }) => groupId > 0 && role === 'leader' && voters.length > 2 && !isClosed,
       )
       .map((partition) => ({ node, partition, others: nodeIds.filter((id) => id !== node.id) })),
   );
@@ -60,7 +63,7 @@ const WAYS: Readonly<Record<'silent' | 'noticed' | 'late-answers' | 'transfer' |
   // It hears what it was answered long ago, and then nothing: a lease counted from the answer is too long.
   'late-answers'(world, leader, random) {
     for (const other of leader.others) world.cluster.wires.stall(other, leader.node.id, LATE_MS);
-    cutOff(world, leader, 'out', 700 + random.below(500));
+    world.later(HEARD_MS, () => cutOff(world, leader, 'out', 700 + random.below(500)));
     world.later(LATE_MS + 10, () => cutOff(world, leader, 'in', 600));
   },
   // It has named its successor, and does not hear that it came to be.
