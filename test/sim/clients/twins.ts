@@ -66,7 +66,7 @@ export function twin(inside: Inside, topic: InsideTopic, paceMs: number): void {
     const places = placesOf(inside, topic);
     if (places.length === 0) return paceMs;
     const place =
-      (random.chance(0.8) ? random.pick([...leadersAmong(places), undefined]) : undefined) ?? random.pick(places);
+      (random.chance(0.5) ? random.pick([...leadersAmong(places), undefined]) : undefined) ?? random.pick(places);
     if (mustBegin || random.chance(0.05)) {
       mustBegin = false;
       old = { id, epoch, sequence };

@@ -14,7 +14,9 @@ const LATE_MS = 190;
 const HEARD_MS = 50;
 const HOUR_MS = 3_600_000;
 const LOOK_MS = 1;
-/** A process that is not back by then is not waited for. */
+/** Between a candidate's new term and the word of it. */
+const SOON_MS = 0.2;
+/** What has not happened by then is not waited for. */
 const LOOKS_MAX = 200;
 
 interface Leader {
@@ -51,6 +53,16 @@ function cutOff(
   });
 }
 
+/** Runs `act` as soon as it is so, if it comes to be so within LOOKS_MAX looks. */
+function once(world: FaultWorld, everyMs: number, isSo: () => boolean, act: () => void, looks = LOOKS_MAX): void {
+  if (isSo()) act();
+  else if (looks > 0) world.later(everyMs, () => once(world, everyMs, isSo, act, looks - 1));
+}
+
+function isLinked({ cluster, nodeIds }: FaultWorld, id: string): boolean {
+  return cluster.isUp(id) && nodeIds.every((other) => other === id || cluster.peers.node(id)?.isUp(other) === true);
+}
+
 type Way = (world: FaultWorld, leader: Leader, random: Prng) => void;
 
 const WAYS: Readonly<Record<'silent' | 'noticed' | 'late-answers' | 'transfer' | 'clock', Way>> = {
@@ -72,8 +84,17 @@ const WAYS: Readonly<Record<'silent' | 'noticed' | 'late-answers' | 'transfer' |
     const voters = partition.voters.filter((id) => id !== node.id && world.nodeIds.includes(id));
     if (voters.length === 0) return;
     const to = random.pick(voters);
+    const forMs = 300 + random.below(500);
+    const { term, groupId } = partition;
     node.process?.in(0, 'world', () => void partition.transferTo(to));
-    world.later(LOOK_MS, () => cutOff(world, leader, 'in', 300 + random.below(500)));
+    once(
+      world,
+      SOON_MS,
+      () => (world.cluster.node(to).partitions.get(groupId)?.term ?? 0) > term,
+      () => {
+        cutOff(world, leader, 'in', forMs);
+      },
+    );
   },
   // Its wall clock goes back first.
   clock(world, leader, random) {
@@ -83,14 +104,6 @@ const WAYS: Readonly<Record<'silent' | 'noticed' | 'late-answers' | 'transfer' |
     world.later(100, () => cutOff(world, leader, 'both', 500 + random.below(500)));
   },
 };
-
-/** Runs `act` as soon as all links of that node are there again. */
-function onceLinked(world: FaultWorld, id: string, act: () => void, looks = LOOKS_MAX): void {
-  const { cluster, nodeIds } = world;
-  const isLinked = nodeIds.every((other) => other === id || cluster.peers.node(id)?.isUp(other) === true);
-  if (cluster.isUp(id) && isLinked) act();
-  else if (looks > 0) world.later(LOOK_MS, () => onceLinked(world, id, act, looks - 1));
-}
 
 export const LEADER_FAULTS: readonly Fault[] = [
   {
@@ -123,13 +136,18 @@ export const LEADER_FAULTS: readonly Fault[] = [
         bytes[from + random.below(frames.at(-1)! - from)]! ^= 1 << random.below(8);
         return bytes;
       });
-      onceLinked(world, node.id, () => {
-        const others = nodeIds.filter((id) => id !== node.id);
-        for (const other of others) cluster.wires.cut(node.id, other);
-        later(awhile(random) + 400, () => {
-          for (const other of others) cluster.wires.mend(node.id, other);
-        });
-      });
+      once(
+        world,
+        LOOK_MS,
+        () => isLinked(world, node.id),
+        () => {
+          const others = nodeIds.filter((id) => id !== node.id);
+          for (const other of others) cluster.wires.cut(node.id, other);
+          later(awhile(random) + 400, () => {
+            for (const other of others) cluster.wires.mend(node.id, other);
+          });
+        },
+      );
       return true;
     },
   },
