@@ -67,7 +67,7 @@ export class BenchNode {
     const words = [
       // As `logdrive dev` starts its nodes.
       ...[
-        '--max-semi-space-size=16',
+        '--max-semi-space-size=4',
         ...profileFlags,
         builtEntry(),
         'serve',
