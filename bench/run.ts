@@ -22,7 +22,7 @@ import { PeersDir } from './peers/peers-dir.ts';
 import { renderResult } from './print.ts';
 import { renderProfile } from './profile.ts';
 import { RESULT_VERSION, type Result } from './result.ts';
-import { optionValues, type Scenario } from './scenario.ts';
+import { optionValues, type Scenario, type TextSpec } from './scenario.ts';
 import { SCENARIOS } from './scenarios/index.ts';
 
 const EXIT_FAILED = 1;
@@ -101,8 +101,8 @@ function profile(files: readonly string[]): number {
 
 async function installPeers(words: readonly string[]): Promise<number> {
   const { given } = parse(words, Object.keys(PEER_TEXTS));
-  const tools = new PeersDir(resolve(given['peers-dir'] ?? PEER_TEXTS['peers-dir'].default));
-  const failures = await install(tools, chosenPeers(given.only ?? PEER_TEXTS.only.default), say);
+  const texts = readTexts(PEER_TEXTS, given);
+  const failures = await install(new PeersDir(resolve(texts['peers-dir']!)), chosenPeers(texts.only!), say);
   return failures > 0 ? EXIT_FAILED : 0;
 }
 
@@ -153,9 +153,7 @@ async function runOne(scenario: Scenario, words: readonly string[]): Promise<num
   const { texts: textSpecs = {} } = scenario;
   const { flags, given } = parse(words, [...Object.keys(scenario.options), ...Object.keys(textSpecs)]);
   const options = readOptions(scenario, given);
-  const texts = Object.fromEntries(
-    Object.entries(textSpecs).map(([name, spec]) => [name, given[name] ?? spec.default]),
-  );
+  const texts = readTexts(textSpecs, given);
   const cleanup = new Cleanup();
   const onSignal = (signal: NodeJS.Signals): void => {
     say(`${scenario.name}: interrupted by ${signal}; cleaning up`);
@@ -186,6 +184,23 @@ function readOptions(scenario: Scenario, given: Record<string, string>): Record<
   } catch (error) {
     throw new UsageError((error as Error).message, { cause: error });
   }
+}
+
+function readTexts(
+  specs: Readonly<Record<string, TextSpec>>,
+  given: Readonly<Record<string, string>>,
+): Record<string, string> {
+  const texts: Record<string, string> = {};
+  for (const [name, spec] of Object.entries(specs)) {
+    const text = given[name] ?? spec.default;
+    try {
+      spec.check?.(text);
+    } catch (error) {
+      throw new UsageError((error as Error).message, { cause: error });
+    }
+    texts[name] = text;
+  }
+  return texts;
 }
 
 async function measure(

@@ -19,6 +19,8 @@ export type OptionSpecs = Readonly<Record<string, OptionSpec>>;
 export interface TextSpec {
   readonly default: string;
   readonly sentence: string;
+  /** @throws when it cannot be meant. */
+  check?(text: string): void;
 }
 
 export type OptionValues<S extends OptionSpecs> = { readonly [K in keyof S]: number };

@@ -10,7 +10,7 @@ import type { BenchContext } from '../scenario.ts';
 import type { Driver, Peer, RunningPeer } from './peer.ts';
 import { PeerProcess } from './peer-process.ts';
 import type { PeersDir } from './peers-dir.ts';
-import { startServers } from './servers.ts';
+import { startServers, versionOf } from './servers.ts';
 
 const NODES = 3;
 const READY_MS_MAX = 30_000;
@@ -49,8 +49,8 @@ async function start(context: BenchContext, tools: PeersDir, dir: string): Promi
       }),
   );
   const isHealthy = (at: number) => async (): Promise<boolean> => (await fetch(`${urls[at]}/health`)).ok;
-  const servers = await startServers(context, processes, { isReady: isHealthy, timeoutMs: READY_MS_MAX });
-  const version = /etcd Version: ([\d.]+)/.exec(await servers.output(tools.program('etcd'), ['--version']))?.[1];
+  const lifecycle = await startServers(context, processes, { isReady: isHealthy, timeoutMs: READY_MS_MAX });
+  const version = await versionOf(context, tools.program('etcd'));
   const settings: EtcdSettings = { urls };
   return {
     label: `etcd ${version}, R${NODES}, fsync on a majority`,
@@ -62,7 +62,7 @@ async function start(context: BenchContext, tools: PeersDir, dir: string): Promi
         targets: { 'HTTP POST': 1.3, singles: 1.3, 'failover gap': 0.1 },
       },
     ],
-    ...servers.lifecycle,
+    ...lifecycle,
   };
 }
 

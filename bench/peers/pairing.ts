@@ -12,8 +12,6 @@ import type { PeersDir } from './peers-dir.ts';
 import { ratioOf } from './ratios.ts';
 import { type Contestant, type Numbers, SPECS, WORKS, type Work } from './rounds.ts';
 
-/** The uncounted round: code is cold, and clients have to find their leaders. */
-const WARM_UP_SECONDS_MAX = 0.5;
 const FAILOVER = { lanes: 16, size: 100, settleMs: 500, watchMs: 2_000, timeoutMs: 60_000 };
 const LEADER_MS_MAX = 30_000;
 const POLL_MS = 100;
@@ -39,6 +37,7 @@ export class Pairing {
   }
 
   static async open(context: BenchContext, tools: PeersDir, ours: RunningPeer, theirs: RunningPeer): Promise<Pairing> {
+    // Each in a process of its own, its library warmed up and its garbage collected by itself alone.
     const enter = async (system: RunningPeer, spec: ClientSpec, id: string): Promise<Contestant> => {
       const process = new ClientProcess(context.cleanup, `${spec.driver} (${spec.label})`);
       const { driver, settings } = spec;
@@ -52,16 +51,16 @@ export class Pairing {
   }
 
   async run({ seconds, repeats, connections, kills }: PairingOptions): Promise<void> {
+    // The first round is not counted: code is cold on both sides, which is a matter of seconds for Java.
     for (let repeat = 0; repeat <= repeats; repeat++) {
-      const isWarmUp = repeat === 0;
-      const round = { repeat, seconds: isWarmUp ? Math.min(seconds, WARM_UP_SECONDS_MAX) : seconds, connections };
+      const round = { repeat, seconds, connections };
       for (const work of WORKS) {
         const opponents = this.#theirs.filter((each) => work.offers(each.offer) && !each.failed.has(work.name));
         if (opponents.length === 0) continue;
         const order = repeat % 2 === 0 ? [this.#ours, ...opponents] : [...opponents, this.#ours];
         for (const contestant of order) {
           const numbers = await this.#attempt(contestant, work, () => work.measure(contestant, round));
-          if (!isWarmUp) keep(contestant, numbers);
+          if (repeat > 0) keep(contestant, numbers);
         }
       }
     }

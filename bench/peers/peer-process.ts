@@ -27,6 +27,7 @@ export class PeerProcess {
   #child: ChildProcess | undefined;
   #closed: Promise<void> = Promise.resolve();
   #log = '';
+  #exitCode: number | null = null;
   /** The bench cleans up: nothing may be started any more. */
   #isOver = false;
 
@@ -65,14 +66,15 @@ export class PeerProcess {
       });
     }
     this.#closed = new Promise((resolve) => {
-      const end = (how: string): void => {
+      const end = (code: number | null, how: string): void => {
         this.#log += `\n(${this.name} ended: ${how})`;
-        if (this.#child === child) this.#child = undefined;
+        this.#child = undefined;
+        this.#exitCode = code;
         resolve();
       };
-      // 'exit', not 'close': something it started may hold its pipes a moment longer.
-      child.on('exit', (code, signal) => end(signal ?? `code ${code}`));
-      child.on('error', (error) => end(error.message));
+      // Of a process group that was killed, all ends of its pipes are closed.
+      child.on('close', (code, signal) => end(code, signal ?? `code ${code}`));
+      child.on('error', (error) => end(null, error.message));
     });
   }
 
@@ -87,6 +89,16 @@ export class PeerProcess {
       }
       await delay(POLL_MS);
     }
+  }
+
+  /** For a program that ends by itself: starts it. @returns what it wrote. @throws when it fails or takes too long. */
+  async output(timeoutMs = 60_000): Promise<string> {
+    this.start();
+    const timer = setTimeout(() => void this.kill(), timeoutMs);
+    await this.#closed;
+    clearTimeout(timer);
+    if (this.#exitCode !== 0) throw new Error(`${this.name} failed. It wrote: ${this.log}`);
+    return this.log;
   }
 
   /** SIGKILL to it and to what it started; resolves when it is gone. */

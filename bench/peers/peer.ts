@@ -59,7 +59,7 @@ export type Offer = Partial<
 >;
 
 /** Names the file that opens a driver, as the client process knows it. */
-export type DriverName = 'logdrive' | 'nats' | 'etcd';
+export type DriverName = 'logdrive' | 'nats' | 'etcd' | 'kafkajs' | 'platformatic' | 'kafka-java' | 'redis' | 'amqplib';
 
 export interface ClientSpec {
   /** Library and version, such as 'kafkajs 2.2.4'. */

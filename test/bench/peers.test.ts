@@ -7,6 +7,7 @@ import { Cleanup } from '../../bench/cleanup.ts';
 import { describeMachine } from '../../bench/machine.ts';
 import { chosenPeers, PEERS } from '../../bench/peers/index.ts';
 import { install } from '../../bench/peers/install.ts';
+import { parseConsumerPerformance, parseProducerPerformance } from '../../bench/peers/kafka-java.ts';
 import { inLanes, untilTimeIsUp } from '../../bench/peers/pace.ts';
 import type { Peer } from '../../bench/peers/peer.ts';
 import { PeerProcess } from '../../bench/peers/peer-process.ts';
@@ -187,6 +188,24 @@ describe('works', () => {
     expect(longestGap([], 5)).toBe(0);
     expect(longestGap([130, 140, 190], 100)).toBe(50);
     expect(longestGap([180, 190], 100)).toBe(80);
+  });
+});
+
+describe("what Kafka's own tools print", () => {
+  test('is read from the line about the whole run, not from those on the way', () => {
+    const output = [
+      '150000 records sent, 29994.0 records/sec (2.86 MB/sec), 812.1 ms avg latency, 1390.0 ms max latency.',
+      '400000 records sent, 200000.0 records/sec (19.07 MB/sec), 600.12 ms avg latency, 1400.00 ms max latency, 9 ms 50th.',
+    ].join('\n');
+    expect(parseProducerPerformance(output)).toEqual({ records: 400_000, seconds: 2 });
+    expect(() => parseProducerPerformance('Exception in thread "main"')).toThrow(/no result: Exception in thread/);
+  });
+
+  test('leaves out the time in which the group of consumers is joined', () => {
+    const line =
+      '2026-01-01 10:00:00:000, 2026-01-01 10:00:05:000, 38.1, 7.6, 400000, 80000.0, 3000, 2000, 19.0, 200000.0';
+    expect(parseConsumerPerformance(`WARN something, else\n${line}\n`)).toEqual({ records: 400_000, seconds: 2 });
+    expect(() => parseConsumerPerformance('WARNING: Exiting before consuming')).toThrow(/no result: WARNING/);
   });
 });
 

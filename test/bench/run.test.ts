@@ -9,6 +9,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { BenchCluster, freePorts } from '../../bench/bench-cluster.ts';
 import { Cleanup } from '../../bench/cleanup.ts';
 import { describeMachine, repositoryRoot } from '../../bench/machine.ts';
+import { PEERS } from '../../bench/peers/index.ts';
 import { checkResult } from '../../bench/result.ts';
 
 const RUNNER = join(repositoryRoot(), 'dist/bench/run.js');
@@ -62,11 +63,27 @@ describe('the runner', () => {
     [['raft-core', '--entries', 'many'], /--entries wants a number of at least 1, not many/],
     [['raft-core', '--speed', '9'], /--speed/],
     [['compare', 'one'], /compare wants two paths/],
+    [['peers', '--only', 'etcd,zookeeper'], /--only: there is no peer "zookeeper", only nats, /],
+    [['peers-install', '--only', 'zookeeper'], /--only: there is no peer "zookeeper"/],
   ])('refuses %j and shows how it is used', async (words, reason) => {
     const { code, stderr } = await bench(words);
     expect(code).toBe(2);
     expect(stderr).toMatch(reason);
     expect(stderr).toContain('npm run bench -- NAME');
+  });
+
+  test('that finds no peer installed names each with what it lacks, measures nothing and fails nothing', async () => {
+    const none = join(dir, 'no-peers');
+    const { code, stdout, stderr } = await bench(['peers', '--json', '--peers-dir', none, ...inDir()]);
+    expect({ code, stderr }).toMatchObject({ code: 0 });
+    const { figures, ratios, notes } = checkResult(JSON.parse(stdout), 'stdout');
+    expect({ figures, ratios }).toEqual({ figures: [], ratios: [] });
+    for (const { name } of PEERS) {
+      const notice = new RegExp(`^${name} is skipped, for it lacks .*${none}.*npm run bench -- peers-install`);
+      expect(notes).toContainEqual(expect.stringMatching(notice));
+      expect(stderr).toContain(`peers: ${name} is skipped`);
+    }
+    expect(await readdir(dir)).toEqual(['results']);
   });
 
   test('that is interrupted ends its nodes, removes their data and says why', async () => {
