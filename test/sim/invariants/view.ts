@@ -2,6 +2,7 @@
  * What the invariants know of the cluster: each replica as it was last seen, each group as all its replicas together
  * have shown it. It grows by the events of the observer (test/sim/world/observer.ts) and judges nothing itself.
  */
+import { CATALOG_GROUP } from '../../../src/broker/catalog.ts';
 import type { ReadIndexOutcome } from '../../../src/partition/index.ts';
 import type { Partition } from '../../../src/partition/partition.ts';
 import type { ProducerTable } from '../../../src/partition/producer-table.ts';
@@ -164,7 +165,8 @@ export class View implements ObserverEvents {
   /** A deletion is committed before any log goes. A node that replays its catalog after a crash may open what it has
    *  deleted once more, empty, until it comes to the deletion again: nothing of that group counts any more. */
   removing(node: string, groupId: number): void {
-    if (this.#hasMovedAway(node, groupId)) {
+    // The catalog is never deleted: what a node without a cluster removes is what it began and did not finish.
+    if (groupId === CATALOG_GROUP || this.#hasMovedAway(node, groupId)) {
       this.lose(node, groupId);
       return;
     }
