@@ -7,6 +7,11 @@ export class Cleanup {
   readonly #steps: { readonly what: string; readonly undo: () => Promise<void> | void }[] = [];
   #run: Promise<void> | undefined;
 
+  /** Whoever goes on after failures has to stop then. */
+  get hasBegun(): boolean {
+    return this.#run !== undefined;
+  }
+
   /** @throws when the clean-up has begun: what is made now would stay behind. */
   defer(what: string, undo: () => Promise<void> | void): void {
     if (this.#run !== undefined) throw new Error(`too late for ${what}: the bench is cleaning up`);

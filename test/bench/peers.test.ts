@@ -67,6 +67,39 @@ describe('a peer that is not installed', () => {
   });
 });
 
+describe('a peer that fails', () => {
+  const numbers = { seconds: 1, repeats: 1, connections: 1, kills: 0 };
+  /** Installed, as far as one can see; but nothing that is a server. */
+  async function brokenTools(): Promise<string> {
+    const tools = new PeersDir(join(dir, 'peers'));
+    await mkdir(join(tools.path, 'bin'), { recursive: true });
+    await writeFile(tools.program('etcd'), '#!/bin/sh\necho this is no etcd\nexit 7\n', { mode: 0o755 });
+    return tools.path;
+  }
+
+  test('is told of with its last words, and leaves neither processes nor data', async () => {
+    const cleanup = new Cleanup();
+    const said: string[] = [];
+    const tools = await brokenTools();
+    const measured = await peers.run(await contextOf(cleanup, said), numbers, { 'peers-dir': tools, only: 'etcd' });
+    expect(measured.notes).toContainEqual(expect.stringMatching(/^etcd FAILED: .*this is no etcd.*code 7/s));
+    const nodes = /nodes run as (.*)/.exec(said.join('\n'))![1]!.split(', ').map(Number);
+    expect(await Promise.all(nodes.map(isAlive))).toEqual([false, false, false]);
+    expect(await readdir(dir)).toEqual(['peers']);
+    await cleanup.run();
+  });
+
+  test('because the bench was interrupted ends the run: there is no result of half of it', async () => {
+    const cleanup = new Cleanup();
+    const context = await contextOf(cleanup);
+    // The signal comes while the first nodes are being started.
+    const say = (): void => void cleanup.run();
+    const running = peers.run({ ...context, say }, numbers, { 'peers-dir': await brokenTools(), only: 'etcd' });
+    await expect(running).rejects.toThrow(/n\d could not be started|too late|ended/);
+    expect(await readdir(dir)).toEqual(['peers']);
+  });
+});
+
 describe('the choice of peers', () => {
   test('is all of them, or those named, in the order they are compared in', () => {
     expect(chosenPeers('all')).toEqual(PEERS);
