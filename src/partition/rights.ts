@@ -12,7 +12,7 @@ export class Rights {
   #isNodeFull = false;
   /** It is, and nobody with room is there to lead: one that refuses appends is better than none. */
   #leadsWhenFull = false;
-  /** A write failed for want of space; the log refuses entries until it finds some. */
+  /** A write failed for want of space; the log refuses entries, of whatever kind, until it finds some. */
   #isLogFull = false;
   /** This log and the leader's disagree although their terms and indexes agree: damage that no checksum caught. */
   #isDivergent = false;
@@ -62,8 +62,9 @@ export class Rights {
     const isTailSound = !this.#isDivergent && !damage.some(({ where }) => where === 'tail');
     this.#raft.setMayVote(isTailSound);
     const isWhole = isTailSound && damage.length === 0;
-    // A leader's first entry must find room: a log that cannot write does not lead.
-    const hasRoom = !this.#isLogFull && (!this.#isNodeFull || this.#leadsWhenFull);
+    // Before anything the core may want to append: an entry that the log refuses ends the process.
+    this.#raft.setMayAppend(!this.#isLogFull);
+    const hasRoom = !this.#isNodeFull || this.#leadsWhenFull;
     this.#raft.setMayCampaign(isWhole && hasRoom && !this.#isResigned);
   }
 }

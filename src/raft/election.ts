@@ -48,11 +48,11 @@ function isVoteInFlight(state: RaftState): boolean {
 }
 
 /** A candidate votes for itself, so it needs the right to vote as well. A snapshot on its way to disk will replace the
- *  log a new leader would start from. */
+ *  log a new leader would start from, and a leader's first entry must find room in it. */
 function mayLead(state: RaftState): boolean {
   const { id } = state.options;
   const isOfThem = isVoter(state.membership, id) || state.memberships.isLeaving(id);
-  return mayVote(state) && state.mayCampaign && state.installing === undefined && isOfThem;
+  return mayVote(state) && state.mayCampaign && state.mayAppend && state.installing === undefined && isOfThem;
 }
 
 /** A node that does not know what it promised must not promise anew (R19). */

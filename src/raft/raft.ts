@@ -324,6 +324,15 @@ export class Raft {
     election.rightsChanged(this.#state);
   }
 
+  /** While false the log takes no entries, which it may for hours (a full disk). The node seeks no leadership, and as a
+   *  leader refuses changes of the membership; the second entry of one that has begun is appended when this is true
+   *  again. Whoever drives the core proposes nothing and steps no entries meanwhile. */
+  setMayAppend(mayAppend: boolean): void {
+    this.#state.mayAppend = mayAppend;
+    election.rightsChanged(this.#state);
+    reconfiguration.continueChange(this.#state);
+  }
+
   get isRejoining(): boolean {
     return this.#state.isRejoining;
   }

@@ -39,9 +39,10 @@ export function proposeMembership(
 }
 
 function refusalOf(state: RaftState, target: MembershipTarget): Refusal | undefined {
-  const { leading, memberships, commit } = state;
+  const { leading, memberships, commit, mayAppend } = state;
   const { effective, effectiveIndex } = memberships;
   if (leading === undefined) return refused('not-leader');
+  if (!mayAppend) return refused('full');
   if (leading.transfer !== undefined) return refused('transferring');
   // Until an entry of its own term is committed, a leader cannot know which changes its predecessors made (R4, R11).
   if (commit < leading.firstIndex) return refused('not-ready');
@@ -87,11 +88,13 @@ export function followMembers({ leading, log, membership, options }: RaftState):
   }
 }
 
-/** The leader's commit moved. */
+/** The leader's commit moved, or its log takes entries again. A majority of others commits the first entry of a change
+ *  while the leader's own disk is full: the second one waits for room, here or at the next leader. */
 export function continueChange(state: RaftState): void {
-  const { leading, memberships, commit, options } = state;
+  const { leading, memberships, commit, options, mayAppend } = state;
   const { effective, effectiveIndex } = memberships;
   if (leading === undefined || effectiveIndex > commit || !isJoint(effective)) return;
+  if (!mayAppend) return;
   const membership = leaveJoint(effective);
   const index = appendMembership(state, membership, options.noopBytes);
   state.outbox.own.push({ index, membership });

@@ -129,6 +129,8 @@ export interface RaftState {
 
   mayVote: boolean;
   mayCampaign: boolean;
+  /** False while the log takes no entries: nobody leads anew, and a leader begins and continues no change. */
+  mayAppend: boolean;
   /** No vote and no campaign; acks are marked, so that no leader counts them (R19, W26). */
   isRejoining: boolean;
   campaign: Campaign | undefined;
@@ -186,6 +188,7 @@ export function createState(options: RaftOptions, start: RaftStart): RaftState {
     promisedTicks: options.promiseMs > 0 && term > 0 ? options.electionTicksMin : 0,
     mayVote: true,
     mayCampaign: true,
+    mayAppend: true,
     isRejoining: start.isRejoining ?? false,
     campaign: undefined,
     leading: undefined,

@@ -226,8 +226,16 @@ export type ProposeMembershipResult =
   | {
       readonly kind: 'refused';
       /** 'not-ready': this leader has committed nothing of its term yet. 'change-in-flight': another change is not
-       *  finished. 'invalid': no voter, or a node twice. 'unchanged': there is nothing to do. */
-      readonly reason: 'not-leader' | 'transferring' | 'not-ready' | 'change-in-flight' | 'invalid' | 'unchanged';
+       *  finished. 'invalid': no voter, or a node twice. 'unchanged': there is nothing to do. 'full': the leader's log
+       *  takes no entries for now. */
+      readonly reason:
+        | 'not-leader'
+        | 'transferring'
+        | 'not-ready'
+        | 'change-in-flight'
+        | 'invalid'
+        | 'unchanged'
+        | 'full';
     }
   | {
       readonly kind: 'refused';

@@ -115,6 +115,23 @@ describe('a leader', () => {
     expect(solo.raft.role).toBe('follower');
   });
 
+  test('goes on leading while its log takes no entries; a candidate gives up, for its first one would find no room', () => {
+    const leading = new Solo().lead();
+    leading.do((raft) => raft.setMayAppend(false));
+    expect(leading.raft.role).toBe('leader');
+    const candidate = new Solo();
+    candidate.do((raft) => raft.campaign());
+    candidate.step({ kind: 'pre-vote-reply', term: 1, granted: true }).saved();
+    expect(candidate.raft.role).toBe('candidate');
+    candidate.do((raft) => raft.setMayAppend(false));
+    candidate.step({ kind: 'vote-reply', term: 1, granted: true });
+    candidate.step({ kind: 'timeout-now', term: 1 }).tick(100);
+    expect(candidate.raft).toMatchObject({ role: 'follower', lastIndex: 0 });
+    candidate.do((raft) => raft.setMayAppend(true));
+    candidate.tick(40);
+    expect(candidate.raft.role).toBe('pre-candidate');
+  });
+
   test('does not hand over to itself, a learner, a stranger or a silent node', () => {
     const membership = { voters: ['n1', 'n2', 'n3'], votersOutgoing: [], learners: ['n4'] };
     const solo = new Solo({ raft: { membership } }).lead();

@@ -278,6 +278,33 @@ describe('a new leader', () => {
     solo.step({ ...reply, index: 3, lastIndex: 3 });
     expect(solo.raft).toMatchObject({ commit: 3, lastIndex: 4, membership: members(['n1', 'n2']) });
   });
+
+  test('does not append the second entry while the log takes none, and does as soon as it takes some', () => {
+    // Mutant, reconfiguration.ts: `if (!mayAppend) return;` -> ``
+    // Mutant, raft.ts: `reconfiguration.continueChange(this.#state);` -> ``
+    const solo = new Solo().lead();
+    const reply = { kind: 'append-reply', term: 1, accepted: true, hint: at(0, 0) } as const;
+    solo.step({ ...reply, index: 1, lastIndex: 1 });
+    solo.do((raft) => raft.proposeMembership(voters('n2', 'n3'), 100));
+    solo.do((raft) => raft.setMayAppend(false));
+    // The disk of n1 holds nothing of it; the two others do.
+    solo.step({ ...reply, index: 2, lastIndex: 2 }).step({ ...reply, from: 'n3', index: 2, lastIndex: 2 });
+    expect(solo.raft).toMatchObject({ role: 'leader', commit: 2, lastIndex: 2 });
+    solo.do((raft) => raft.setMayAppend(true));
+    expect(solo.raft).toMatchObject({ commit: 2, lastIndex: 3, membership: members(['n2', 'n3']) });
+  });
+
+  test('is refused while the log takes no entries', () => {
+    // Mutant, reconfiguration.ts: `if (!mayAppend) return refused('full');` -> ``
+    const solo = new Solo().lead();
+    solo.step({ kind: 'append-reply', term: 1, accepted: true, hint: at(0, 0), index: 1, lastIndex: 1 });
+    solo.do((raft) => raft.setMayAppend(false));
+    const propose = (): unknown => solo.do((raft) => raft.proposeMembership(voters('n1', 'n2'), 100));
+    expect(propose()).toEqual({ kind: 'refused', reason: 'full' });
+    expect(solo.raft.lastIndex).toBe(1);
+    solo.do((raft) => raft.setMayAppend(true));
+    expect(propose()).toMatchObject({ kind: 'accepted', index: 2 });
+  });
 });
 
 describe('a leader that is removed', () => {
@@ -348,7 +375,7 @@ describe('a leader that is removed', () => {
 
 describe('a node that was removed', () => {
   test('does not campaign, when it knows', () => {
-    // Mutant, election.ts: `return mayVote(state) && state.mayCampaign && state.installing === undefined && isOfThem;` -> `return mayVote(state) && state.mayCampaign && state.installing === undefined;`
+    // Mutant, election.ts: `state.installing === undefined && isOfThem;` -> `state.installing === undefined;`
     const { cluster, leader } = three();
     leader.proposeMembership(voters('n2', 'n3'));
     cluster.settle();

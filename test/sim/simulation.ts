@@ -335,11 +335,16 @@ class Simulation {
     this.#healNodes(healed);
     for (const id of ids) if (!healed.includes(id)) this.#cluster.retire(id);
     this.#world.isHealed = true;
-    const topics = this.#topics.filter(({ name }) => this.#hasMajority(name, healed));
-    const before = new Map(topics.map(({ name }) => [name, this.#world.acked.get(name) ?? 0]));
+    const before = new Map(this.#world.acked);
+    // Asked anew each time: what a log holds of a change is known only once its node has opened it again.
+    const waiting = (): readonly string[] =>
+      this.#topics
+        .map(({ name }) => name)
+        .filter((name) => (this.#world.acked.get(name) ?? 0) <= (before.get(name) ?? 0) + 3)
+        .filter((name) => this.#hasMajority(name, healed));
     this.#until(
-      () => topics.every(({ name }) => (this.#world.acked.get(name) ?? 0) > before.get(name)! + 3),
-      `appends to ${topics.map(({ name }) => name)} are acknowledged by ${healed}`,
+      () => waiting().length === 0,
+      () => `appends to ${waiting()} are acknowledged by ${healed}`,
       HEALED_WITHIN_MS,
     );
   }
@@ -378,11 +383,14 @@ class Simulation {
   }
 
   #hasMajority(topic: string, ids: readonly string[]): boolean {
-    const group = this.#groupOf(topic);
-    // Who votes, as far as anybody has heard; both majorities in the middle of a change.
-    const newest = [...(group?.replicas.values() ?? [])].sort((a, b) => b.commit - a.commit)[0];
-    const { voters = [...(group?.replicas.keys() ?? [])], votersOutgoing = [] } = newest?.membership ?? {};
-    return [voters, votersOutgoing].every(
+    // Any membership that is in force somewhere may be that of the log which wins, committed or not; both majorities
+    // in the middle of a change.
+    const replicas = [...(this.#groupOf(topic)?.replicas.values() ?? [])];
+    const majorities = replicas.flatMap(({ membership }) => [
+      membership?.voters ?? [],
+      membership?.votersOutgoing ?? [],
+    ]);
+    return majorities.every(
       (list) => list.length === 0 || list.filter((id) => ids.includes(id)).length * 2 > list.length,
     );
   }
@@ -467,11 +475,13 @@ class Simulation {
     this.#throwFailure();
   }
 
-  #until(condition: () => boolean, what: string, withinMs: number): void {
+  #until(condition: () => boolean, what: string | (() => string), withinMs: number): void {
     const endMs = this.scheduler.nowMs + withinMs;
     while (!condition()) {
       if (this.scheduler.nowMs >= endMs)
-        throw new LivenessFailure(`not within ${withinMs} ms: ${what}\n${this.#lastWords()}`);
+        throw new LivenessFailure(
+          `not within ${withinMs} ms: ${typeof what === 'string' ? what : what()}\n${this.#lastWords()}`,
+        );
       this.#runFor(STEP_MS);
     }
   }

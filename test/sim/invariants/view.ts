@@ -23,6 +23,7 @@ export interface ReplicaView {
   /** Of this life of the process. */
   commit: number;
   isResting: boolean;
+  /** In force. Undefined while the log is open and its core is not made yet. */
   membership: Membership | undefined;
   /** The core itself, alive; for reports. */
   core: Readonly<RaftState> | undefined;
@@ -213,6 +214,13 @@ export class View implements ObserverEvents {
   trimming(observed: Observed, firstIndexToKeep: number): void {
     const [group, replica] = this.#find(observed);
     if (replica !== undefined) this.#tell(this.#rules.trimming, group, replica, firstIndexToKeep);
+  }
+
+  made(observed: Observed, state: Readonly<RaftState>): void {
+    const [, replica] = this.#find(observed);
+    if (replica === undefined) return;
+    replica.membership = state.membership;
+    replica.core = state;
   }
 
   stepped(observed: Observed, state: Readonly<RaftState>): void {

@@ -46,6 +46,8 @@ export interface ObserverEvents {
   savingSnapshot(replica: Observed, snapshot: Snapshot, encodedAt: number | undefined): void;
   /** Entries below this index are about to go. */
   trimming(replica: Observed, firstIndexToKeep: number): void;
+  /** This core is there, with what its log gave it; nothing has been stepped into it. */
+  made(replica: Observed, state: Readonly<RaftState>): void;
   /** Something may have changed in this core. */
   stepped(replica: Observed, state: Readonly<RaftState>): void;
   /** A message without entries is about to leave. */
@@ -245,7 +247,10 @@ function wrapRaft(): void {
     (set) =>
       function (this: Raft, may) {
         const replica = watch?.making === undefined ? undefined : watch.replicas.get(watch.making);
-        if (replica !== undefined && watch?.cores.has(this) === false) watch.cores.set(this, replica);
+        if (replica !== undefined && watch?.cores.has(this) === false) {
+          watch.cores.set(this, replica);
+          watch.events.made(replica, this.inspect());
+        }
         set.call(this, may);
       },
   );
