@@ -1,5 +1,5 @@
 /**
- * The crash lab in its short form: two clusters of real processes, a dozen faults that need no root, and the verdict.
+ * The crash lab in its short form: a cluster of real processes, faults of each kind that needs no root, and the verdict.
  * Longer runs, with power cuts and full disks: `npm run crash-lab -- --minutes 10`.
  */
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
@@ -9,7 +9,7 @@ import { expect, test } from 'vitest';
 import { logdrive } from './support/command-line.ts';
 
 const GROUPS = 'kill,pause,partition,corruption';
-const EPISODES = 2;
+const EPISODES = 1;
 
 test('nothing acknowledged is lost, doubled or reordered, and everything comes back by itself', {
   timeout: 150_000,
@@ -23,9 +23,7 @@ test('nothing acknowledged is lost, doubled or reordered, and everything comes b
     const report = JSON.parse(await readFile(join(out, 'report.json'), 'utf8'));
     expect(report).toMatchObject({ episodes: EPISODES, anomalies: [], vacuous: [], failures: [], notRun: {} });
     expect(report.acked).toBeGreaterThanOrEqual(2_000);
-    expect(Object.values(report.events as Record<string, number>).reduce((sum, count) => sum + count)).toBeGreaterThan(
-      11,
-    );
+    expect(Object.keys(report.events).sort()).toEqual(GROUPS.split(',').sort());
   } finally {
     await rm(out, { recursive: true, force: true });
   }
