@@ -25,6 +25,12 @@ const FLAGS: Flags = {
   },
   groups: { kind: 'text', sentence: 'Only these groups of faults, separated by commas.', placeholder: 'A,B' },
   fault: { kind: 'text', sentence: 'Only faults whose name holds this.', placeholder: 'TEXT' },
+  goals: {
+    kind: 'text',
+    sentence: 'Ends early when these groups had so many events; theirs come first.',
+    placeholder: 'A=N,B=N',
+  },
+  acks: { kind: 'text', sentence: 'With --goals: and so many records were acknowledged.', placeholder: 'N' },
   out: { kind: 'text', sentence: 'Where report, histories and logs go.', placeholder: 'DIR' },
   ledger: { kind: 'text', sentence: 'A file the report is appended to, as one line.', placeholder: 'FILE' },
 };
