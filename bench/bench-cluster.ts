@@ -171,7 +171,7 @@ function lookAtClient(): ProcessSample {
   };
 }
 
-function useOf(name: string, before: ProcessSample, after: ProcessSample): ProcessUse {
+export function useOf(name: string, before: ProcessSample, after: ProcessSample): ProcessUse {
   return {
     name,
     cpuSeconds: after.cpuSeconds - before.cpuSeconds,

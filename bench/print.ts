@@ -13,12 +13,11 @@ export function renderResult(result: Result): string {
     `  disk alone: 4 KiB flush p50 ${number(diskLimit.flush4KiBMsP50)} ms, p99 ${number(diskLimit.flush4KiBMsP99)} ms; ` +
       `1 MiB a flush ${number(diskLimit.bytesPerSecond / 1e6)} MB/s (${diskLimit.method})`,
     ...(options.length === 0 ? [] : [`  options: ${options.join(' ')}`]),
-    '',
   ];
   // A table of ratios holds the medians of both sides, under names that are too long for columns.
   if (result.ratios === undefined) {
     const head = ['figure', 'median', 'least', 'most', 'runs', 'target'];
-    lines.push(...table([head, ...result.figures.map((figure) => figureRow(figure))]));
+    lines.push('', ...table([head, ...result.figures.map((figure) => figureRow(figure))]));
   }
   const { distributions = [], processes = [], notes = [], ratios = [] } = result;
   if (distributions.length > 0) {
@@ -43,7 +42,7 @@ export function renderResult(result: Result): string {
       ]),
     );
   }
-  if (ratios.length > 0) lines.push(...table(ratioTable(ratios)));
+  if (ratios.length > 0) lines.push('', ...table(ratioTable(ratios)));
   lines.push(...notes.map((note) => `  note: ${note}`));
   return `${lines.join('\n')}\n`;
 }

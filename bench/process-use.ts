@@ -1,5 +1,5 @@
 /** Processor time and memory of a process by its pid, as the Linux kernel tells them. */
-import { readFile } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 
 export interface ProcessSample {
   readonly atMs: number;
@@ -17,6 +17,31 @@ export async function sampleProcess(pid: number): Promise<ProcessSample> {
     readFile(`/proc/${pid}/status`, 'utf8'),
   ]);
   return { atMs: performance.now(), cpuSeconds: cpuSecondsOf(stat), ...memoryOf(status) };
+}
+
+/** All processes of a group together, for servers that are scripts with what they start. Peaks are added up, too. */
+export async function sampleGroup(groupId: number): Promise<ProcessSample> {
+  const sum = { cpuSeconds: 0, rssBytes: 0, rssBytesPeak: 0 };
+  for (const name of await readdir('/proc')) {
+    if (!/^\d+$/.test(name)) continue;
+    try {
+      if (groupIdOf(await readFile(`/proc/${name}/stat`, 'utf8')) !== groupId) continue;
+      const sample = await sampleProcess(Number(name));
+      sum.cpuSeconds += sample.cpuSeconds;
+      // A process that has ended but was not waited for has no memory.
+      sum.rssBytes += sample.rssBytes || 0;
+      sum.rssBytesPeak += sample.rssBytesPeak || 0;
+    } catch (error) {
+      // It ended between two looks; ESRCH comes of reading a file that was opened in time.
+      if (!['ENOENT', 'ESRCH'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
+    }
+  }
+  return { atMs: performance.now(), ...sum };
+}
+
+export function groupIdOf(stat: string): number {
+  // pgrp is field 5 of the whole, the state is field 3.
+  return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[2]);
 }
 
 /** The name of the process is the second field and may hold blanks and brackets: fields are counted after it. */

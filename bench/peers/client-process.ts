@@ -3,7 +3,9 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { join } from 'node:path';
 import type { Cleanup } from '../cleanup.ts';
 import { repositoryRoot } from '../machine.ts';
+import { sampleGroup } from '../process-use.ts';
 import type { AnswerMessage, CallMessage, ClientCalls } from './client-main.ts';
+import type { NamedSample } from './peer.ts';
 
 const LOG_CHARS_KEPT = 4_000;
 
@@ -69,6 +71,11 @@ export class ClientProcess {
       clearTimeout(timer);
       this.#waiters.delete(id);
     }
+  }
+
+  /** With what it started; its name tells the library. */
+  async look(): Promise<NamedSample> {
+    return { name: `client ${this.#name}`, sample: await sampleGroup(this.#child.pid!) };
   }
 
   async kill(): Promise<void> {

@@ -49,7 +49,7 @@ async function start(context: BenchContext, tools: PeersDir, dir: string): Promi
       }),
   );
   const isHealthy = (at: number) => async (): Promise<boolean> => (await fetch(`${urls[at]}/health`)).ok;
-  const lifecycle = await startServers(context, processes, { isReady: isHealthy, timeoutMs: READY_MS_MAX });
+  const { look, failover } = await startServers(context, processes, { isReady: isHealthy, timeoutMs: READY_MS_MAX });
   const version = await versionOf(context, tools.program('etcd'));
   const settings: EtcdSettings = { urls };
   return {
@@ -62,7 +62,8 @@ async function start(context: BenchContext, tools: PeersDir, dir: string): Promi
         targets: { 'HTTP POST': 1.3, singles: 1.3, 'failover gap': 0.1 },
       },
     ],
-    ...lifecycle,
+    look,
+    ...failover,
   };
 }
 

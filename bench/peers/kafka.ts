@@ -72,7 +72,7 @@ async function start(context: BenchContext, tools: PeersDir, dir: string): Promi
     }),
   );
   const isReady = (at: number) => (): Promise<boolean> => listens(brokerPorts[at]!);
-  const lifecycle = await startServers(context, processes, { isReady, timeoutMs: READY_MS_MAX });
+  const { look, failover } = await startServers(context, processes, { isReady, timeoutMs: READY_MS_MAX });
   const version = tools.jarVersion('kafka_2.13');
   const settings: KafkaSettings = {
     brokers: brokerPorts.map((port) => `127.0.0.1:${port}`),
@@ -101,7 +101,8 @@ async function start(context: BenchContext, tools: PeersDir, dir: string): Promi
         targets: library,
       },
     ],
-    ...lifecycle,
+    look,
+    ...failover,
   };
 }
 

@@ -20,6 +20,7 @@ export async function startLogdrive(context: BenchContext, dir: string): Promise
   return {
     label: `logdrive, ${durabilityOf(NODES, context.machine.fileSystem)}`,
     clients: [{ label: `its SDK, commit ${context.machine.commit}`, driver: 'logdrive', settings }],
+    look: () => Promise.all(cluster.nodes.map(async (node) => ({ name: node.id, sample: await node.sample() }))),
     killNode: (at) => cluster.nodes[at]!.kill(),
     async restartNode(at) {
       cluster.nodes[at]!.start();

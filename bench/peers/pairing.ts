@@ -4,10 +4,11 @@
  * its other works go on.
  */
 import { setTimeout as delay } from 'node:timers/promises';
-import { type Figure, figureOf, type Ratio } from '../result.ts';
+import { useOf } from '../bench-cluster.ts';
+import { type Figure, figureOf, type ProcessUse, type Ratio } from '../result.ts';
 import type { BenchContext } from '../scenario.ts';
 import { ClientProcess } from './client-process.ts';
-import type { ClientSpec, RatioName, RunningPeer } from './peer.ts';
+import type { ClientSpec, NamedSample, RatioName, RunningPeer } from './peer.ts';
 import type { PeersDir } from './peers-dir.ts';
 import { ratioOf } from './ratios.ts';
 import { type Contestant, type Numbers, SPECS, WORKS, type Work } from './rounds.ts';
@@ -26,6 +27,8 @@ export interface PairingOptions {
 export class Pairing {
   /** Works that could not be measured, as sentences. */
   readonly failures: string[] = [];
+  /** What servers and clients of both sides used during the counted repeats. */
+  processes: readonly ProcessUse[] = [];
   readonly #context: BenchContext;
   readonly #ours: Contestant;
   readonly #theirs: readonly Contestant[];
@@ -52,7 +55,9 @@ export class Pairing {
 
   async run({ seconds, repeats, connections, kills }: PairingOptions): Promise<void> {
     // The first round is not counted: code is cold on both sides, which is a matter of seconds for Java.
+    let before: readonly NamedSample[] = [];
     for (let repeat = 0; repeat <= repeats; repeat++) {
+      if (repeat === 1) before = await this.#look();
       const round = { repeat, seconds, connections };
       for (const work of WORKS) {
         const opponents = this.#theirs.filter((each) => work.offers(each.offer) && !each.failed.has(work.name));
@@ -64,6 +69,8 @@ export class Pairing {
         }
       }
     }
+    const after = await this.#look();
+    this.processes = after.map(({ name, sample }, at) => useOf(name, before[at]!.sample, sample));
     const opponent = this.#theirs.find(canFailOver);
     if (opponent === undefined) return;
     for (const contestant of [this.#ours, opponent]) {
@@ -94,6 +101,13 @@ export class Pairing {
         return [ratioOf({ spec: figure, peer: system.label, client: spec.label, logdrive, theirs })];
       }),
     );
+  }
+
+  async #look(): Promise<readonly NamedSample[]> {
+    const contestants = [this.#ours, ...this.#theirs];
+    const ours = (await this.#ours.system.look()).map((each) => ({ ...each, name: `logdrive ${each.name}` }));
+    const theirs = await this.#theirs[0]!.system.look();
+    return [...ours, ...theirs, ...(await Promise.all(contestants.map(({ process }) => process.look())))];
   }
 
   /** logdrive is measured beside each peer again: its figures are told apart by that. */

@@ -8,6 +8,7 @@ import { once } from 'node:events';
 import { connect } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Cleanup } from '../cleanup.ts';
+import { type ProcessSample, sampleGroup } from '../process-use.ts';
 
 const LOG_CHARS_KEPT = 4_000;
 const POLL_MS = 20;
@@ -42,6 +43,13 @@ export class PeerProcess {
 
   get pid(): number | undefined {
     return this.#child?.pid;
+  }
+
+  /** With what it started. */
+  sample(): Promise<ProcessSample> {
+    const pid = this.#child?.pid;
+    if (pid === undefined) throw new Error(`${this.name} is not running`);
+    return sampleGroup(pid);
   }
 
   /** The end of what it wrote. */

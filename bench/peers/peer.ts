@@ -5,6 +5,7 @@
  * A peer's servers are started by the bench; its client works in a process of its own (client-main.ts), which loads
  * only that library. What the two say to each other is JSON: `settings`.
  */
+import type { ProcessSample } from '../process-use.ts';
 import type { BenchContext } from '../scenario.ts';
 import type { PeersDir } from './peers-dir.ts';
 
@@ -81,11 +82,18 @@ export type RatioName =
   | 'HTTP POST'
   | 'failover gap';
 
+export interface NamedSample {
+  readonly name: string;
+  readonly sample: ProcessSample;
+}
+
 /** A system that runs; the clean-up it was started with ends it. */
 export interface RunningPeer {
   /** Version, replicas and what was flushed when a record is acknowledged: 'NATS JetStream 2.15.2, R3, ...'. */
   readonly label: string;
   readonly clients: readonly ClientSpec[];
+  /** What its servers have used so far. */
+  look(): Promise<readonly NamedSample[]>;
   /** SIGKILL; undefined where a failover makes no sense. */
   killNode?(at: number): Promise<void>;
   /** Starts it again and resolves when it serves. */

@@ -76,7 +76,7 @@ async function start(context: BenchContext, tools: PeersDir, dir: string): Promi
     }),
   );
   const isReady = (at: number) => (): Promise<boolean> => listens(ports[at]!);
-  const lifecycle = await startServers(context, processes, { isReady, timeoutMs: READY_MS_MAX });
+  const { look, failover } = await startServers(context, processes, { isReady, timeoutMs: READY_MS_MAX });
   const ctl = { program: script('rabbitmqctl'), env: shared };
   // A queue gets replicas on the nodes that are there when it is made.
   await new PeerProcess(context.cleanup, {
@@ -96,7 +96,8 @@ async function start(context: BenchContext, tools: PeersDir, dir: string): Promi
         targets: { singles: 1.3, 'consume 100 B': 4 },
       },
     ],
-    ...lifecycle,
+    look,
+    ...failover,
   };
 }
 

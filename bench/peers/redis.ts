@@ -38,12 +38,16 @@ async function start(context: BenchContext, tools: PeersDir, dir: string): Promi
       ...['--appendonly', 'yes', '--appendfsync', 'always'],
     ],
   });
-  await startServers(context, [server], { isReady: () => () => listens(port!), timeoutMs: READY_MS_MAX });
+  const { look } = await startServers(context, [server], {
+    isReady: () => () => listens(port!),
+    timeoutMs: READY_MS_MAX,
+  });
   const version = await versionOf(context, program);
   const settings: RedisSettings = { port: port! };
   return {
     label: `Redis ${version}, one process, appendfsync always: flushed, not replicated`,
     clients: [{ label: `node-redis ${tools.packageVersion('redis')}`, driver: 'redis', settings }],
+    look,
   };
 }
 

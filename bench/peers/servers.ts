@@ -9,24 +9,30 @@ export interface Readiness {
   readonly timeoutMs: number;
 }
 
-/** How nodes are killed and come back. */
-export type Lifecycle = Required<Pick<RunningPeer, 'killNode' | 'restartNode'>>;
+export interface Servers {
+  readonly look: RunningPeer['look'];
+  /** How nodes are killed and come back. */
+  readonly failover: Required<Pick<RunningPeer, 'killNode' | 'restartNode'>>;
+}
 
 /** Resolves when all of them are ready. @throws with the last words of one that is not. */
 export async function startServers(
   context: BenchContext,
   processes: readonly PeerProcess[],
   readiness: Readiness,
-): Promise<Lifecycle> {
+): Promise<Servers> {
   for (const each of processes) each.start();
   context.say(`${processes.map((each) => `${each.name} runs as ${each.pid}`).join(', ')}`);
   const becomesReady = (at: number): Promise<void> => processes[at]!.ready(readiness.isReady(at), readiness.timeoutMs);
   await Promise.all(processes.map((_, at) => becomesReady(at)));
   return {
-    killNode: (at) => processes[at]!.kill(),
-    async restartNode(at) {
-      processes[at]!.start();
-      await becomesReady(at);
+    look: () => Promise.all(processes.map(async (each) => ({ name: each.name, sample: await each.sample() }))),
+    failover: {
+      killNode: (at) => processes[at]!.kill(),
+      async restartNode(at) {
+        processes[at]!.start();
+        await becomesReady(at);
+      },
     },
   };
 }

@@ -11,19 +11,20 @@ import { startLogdrive } from '../peers/logdrive.ts';
 import { Pairing, type PairingOptions } from '../peers/pairing.ts';
 import type { Peer } from '../peers/peer.ts';
 import { PeersDir } from '../peers/peers-dir.ts';
-import type { Figure, Ratio } from '../result.ts';
+import type { Figure, ProcessUse, Ratio } from '../result.ts';
 import { type BenchContext, defineScenario, type Scenario } from '../scenario.ts';
 
 const NOTES = [
   'Each figure names system, version, replicas and what it flushed before it answered; logdrive flushes on a majority.',
   'Clients run in processes of their own, one library each, on the processors of the servers.',
+  'Processes: their use over all counted repeats of a pairing, half of which they idle; not over the same work.',
 ];
 
 export const peers: Scenario = defineScenario({
   name: 'peers',
   sentence: 'Kafka, NATS, etcd, Redis, RabbitMQ: the same work in the same run, as ratios.',
   options: {
-    seconds: { default: 2, least: 0.1, sentence: 'seconds of each measurement' },
+    seconds: { default: 1.5, least: 0.1, sentence: 'seconds of each measurement' },
     repeats: { default: 3, least: 1, sentence: 'pairs of each work, after one that is not counted' },
     connections: { default: 200, least: 1, sentence: 'connections of the singles' },
     kills: { default: 2, least: 0, sentence: 'leaders killed on each side' },
@@ -33,6 +34,7 @@ export const peers: Scenario = defineScenario({
     const tools = new PeersDir(resolve(texts['peers-dir']!));
     const figures: Figure[] = [];
     const ratios: Ratio[] = [];
+    const processes: ProcessUse[] = [];
     const notes = [...NOTES];
     const tell = (line: string): void => {
       context.say(line);
@@ -48,6 +50,7 @@ export const peers: Scenario = defineScenario({
         const pairing = await compareWith(context, tools, peer, options);
         figures.push(...pairing.figures());
         ratios.push(...pairing.ratios());
+        processes.push(...pairing.processes.map((use) => ({ ...use, name: `${peer.name}: ${use.name}` })));
         notes.push(...pairing.failures.map((failure) => `${failure}.`));
       } catch (error) {
         // Interrupted: what failed was ended by the runner, and a result with holes is none.
@@ -59,6 +62,7 @@ export const peers: Scenario = defineScenario({
       durability: 'as each figure says; logdrive: fsync on a majority of 3 nodes',
       figures,
       ratios,
+      processes,
       notes,
     };
   },

@@ -16,6 +16,7 @@ import { ratioOf } from '../../bench/peers/ratios.ts';
 import { startServers } from '../../bench/peers/servers.ts';
 import { longestGap } from '../../bench/peers/works.ts';
 import { ratioTable, renderResult, table } from '../../bench/print.ts';
+import { sampleProcess } from '../../bench/process-use.ts';
 import { type Ratio, RESULT_VERSION } from '../../bench/result.ts';
 import type { BenchContext } from '../../bench/scenario.ts';
 import { peers } from '../../bench/scenarios/peers.ts';
@@ -176,6 +177,19 @@ describe('servers of a peer', () => {
     await cleanup.run();
     await expect.poll(() => Promise.all(pids.map(isAlive))).toEqual([false, false]);
     expect(() => child.start()).toThrow(/too late to start a server/);
+  });
+
+  test('are looked at with what they started, for a server may be a script', async () => {
+    const cleanup = new Cleanup();
+    const child = server(cleanup, NEVER_READY);
+    const isReady = () => async (): Promise<boolean> => child.log.includes('pids');
+    const { look } = await startServers(await contextOf(cleanup), [child], { isReady, timeoutMs: 15_000 });
+    const alone = await sampleProcess(child.pid!);
+    // Two processes of Node: the second takes memory as soon as it runs.
+    await expect.poll(async () => (await look())[0]!.sample.rssBytes).toBeGreaterThan(1.2 * alone.rssBytes);
+    expect(await look()).toMatchObject([{ name: 'a server', sample: { cpuSeconds: expect.any(Number) } }]);
+    await cleanup.run();
+    expect(() => child.sample()).toThrow(/a server is not running/);
   });
 
   test('that end by themselves are told of with their last words', async () => {
