@@ -6,7 +6,7 @@ type Open = (settings: never, tools: PeersDir) => Promise<Driver>;
 
 const OPENERS: { readonly [K in DriverName]: () => Promise<Open> } = {
   logdrive: async () => (await import('./logdrive.ts')).openLogdrive,
-  nats: async () => (await import('./nats.ts')).openNats,
+  nats: async () => (await import('./nats-client.ts')).openNats,
   'kafka-java': async () => (await import('./kafka-java.ts')).openKafkaJava,
   kafkajs: async () => (await import('./kafkajs.ts')).openKafkajs,
   platformatic: async () => (await import('./platformatic.ts')).openPlatformatic,

@@ -1,9 +1,9 @@
 /** logdrive among its peers: three nodes as the other benches start them, through its own SDK and its HTTP door. */
-import { connect } from '../../src/client/index.ts';
+import { type Client, connect } from '../../src/client/index.ts';
 import { BenchCluster, durabilityOf } from '../bench-cluster.ts';
 import type { BenchContext } from '../scenario.ts';
 import { closeAll, timed, untilTimeIsUp } from './pace.ts';
-import type { Driver, ProduceLoad, RunningPeer, Sender } from './peer.ts';
+import type { Driver, ProduceLoad, RunningPeer, Sender, Throughput } from './peer.ts';
 
 const NODES = 3;
 const CREATE_MS_MAX = 30_000;
@@ -60,33 +60,8 @@ export async function openLogdrive(settings: LogdriveSettings): Promise<Driver> 
       senders.push(sender);
       return sender;
     },
-    async produce(topic, { values, seconds }: ProduceLoad) {
-      const producer = client.topic(topic).producer();
-      await producer.send({ value: values[0]! });
-      const result = await timed(async () => {
-        const isTimeLeft = untilTimeIsUp(seconds);
-        let sent = 0;
-        for (; isTimeLeft(); sent++) {
-          if (!producer.enqueue({ value: values[sent % values.length]! })) await producer.drained();
-        }
-        await producer.flush();
-        return sent;
-      });
-      await producer.close();
-      return result;
-    },
-    consume: (topic, records) =>
-      timed(async () => {
-        let next = 0;
-        for await (const batch of client.topic(topic).subscribe({ from: 'earliest', to: 'tail' }).batches()) {
-          for (const record of batch.records) {
-            if (record.offset !== next) throw new Error(`offset ${record.offset} where ${next} was due`);
-            next++;
-          }
-        }
-        if (next < records) throw new Error(`${topic} gave ${next} of ${records} records`);
-        return next;
-      }),
+    produce: (topic, load) => produceAll(client, topic, load),
+    consume: (topic, records) => readAll(client, topic, records),
     async httpRequest(topic, value) {
       const at = await leader(topic);
       return {
@@ -101,4 +76,34 @@ export async function openLogdrive(settings: LogdriveSettings): Promise<Driver> 
       await client.close();
     },
   };
+}
+
+async function produceAll(client: Client, topic: string, { values, seconds }: ProduceLoad): Promise<Throughput> {
+  const producer = client.topic(topic).producer();
+  await producer.send({ value: values[0]! });
+  const result = await timed(async () => {
+    const isTimeLeft = untilTimeIsUp(seconds);
+    let sent = 0;
+    for (; isTimeLeft(); sent++) {
+      if (!producer.enqueue({ value: values[sent % values.length]! })) await producer.drained();
+    }
+    await producer.flush();
+    return sent;
+  });
+  await producer.close();
+  return result;
+}
+
+function readAll(client: Client, topic: string, records: number): Promise<Throughput> {
+  return timed(async () => {
+    let next = 0;
+    for await (const batch of client.topic(topic).subscribe({ from: 'earliest', to: 'tail' }).batches()) {
+      for (const record of batch.records) {
+        if (record.offset !== next) throw new Error(`offset ${record.offset} where ${next} was due`);
+        next++;
+      }
+    }
+    if (next < records) throw new Error(`${topic} gave ${next} of ${records} records`);
+    return next;
+  });
 }

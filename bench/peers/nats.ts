@@ -8,25 +8,16 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { freePorts } from '../bench-cluster.ts';
 import type { BenchContext } from '../scenario.ts';
-import { inLanes, timed, untilTimeIsUp } from './pace.ts';
-import type { Driver, Peer, RunningPeer, Throughput } from './peer.ts';
+import type { Peer, RunningPeer } from './peer.ts';
 import { PeerProcess } from './peer-process.ts';
 import type { PeersDir } from './peers-dir.ts';
 import { startServers, versionOf } from './servers.ts';
 
 const NODES = 3;
 const PACKAGES = ['@nats-io/transport-node', '@nats-io/jetstream'];
-/** Single publishes in flight when as many as possible go through. */
-const PUBLISHES_IN_FLIGHT = 1_000;
-/** Fast ingest: messages between two acknowledgements, and how many such windows are in flight; the best of those tried. */
-const FAST = { ackInterval: 2_000, maxOutstandingAcks: 3 };
-/** Messages that are added in one turn: the library then sends them together, four times as many a second. */
-const FAST_A_TURN = 500;
-const READ_AHEAD = 10_000;
-const REQUEST_MS_MAX = 5_000;
 const READY_MS_MAX = 30_000;
 
-interface NatsSettings {
+export interface NatsSettings {
   readonly servers: readonly string[];
   /** Of the servers, as the leader of a stream is named. */
   readonly names: readonly string[];
@@ -60,21 +51,8 @@ async function start(
       const storeDir = join(dir, server);
       await mkdir(storeDir, { recursive: true });
       const config = join(dir, `${server}.conf`);
-      await writeFile(
-        config,
-        [
-          `server_name: ${server}`,
-          `listen: "127.0.0.1:${clientPorts![at]}"`,
-          `http: "127.0.0.1:${monitorPorts![at]}"`,
-          `jetstream { store_dir: "${storeDir}"${sync === 'always' ? ', sync_interval: always' : ''} }`,
-          'cluster {',
-          '  name: bench',
-          `  listen: "127.0.0.1:${routePorts![at]}"`,
-          `  routes: [${routePorts!.map((port) => `"nats-route://127.0.0.1:${port}"`).join(', ')}]`,
-          '}',
-          '',
-        ].join('\n'),
-      );
+      const ownPorts = { client: clientPorts![at]!, route: routePorts![at]!, monitor: monitorPorts![at]! };
+      await writeFile(config, configuration({ server, storeDir, ports: ownPorts, routes: routePorts!, sync }));
       const words = ['-c', config];
       return new PeerProcess(context.cleanup, {
         name: `nats ${server}`,
@@ -122,111 +100,26 @@ async function start(
   };
 }
 
-// The little of the libraries that is used here.
-interface Connection {
-  close(): Promise<void>;
-}
-interface Transport {
-  connect(options: object): Promise<Connection>;
-}
-interface JetStream {
-  publish(subject: string, value: Uint8Array, options?: object): Promise<unknown>;
-  consumers: { get(stream: string, options: object): Promise<Consumer> };
-}
-interface Consumer {
-  consume(options: object): Promise<AsyncIterable<{ readonly seq: number }> & { stop(): void }>;
-}
-interface Manager {
-  readonly streams: {
-    add(config: object): Promise<unknown>;
-    delete(name: string): Promise<unknown>;
-    info(name: string): Promise<{ readonly cluster?: { readonly leader?: string } }>;
-  };
-}
-interface JetStreamModule {
-  jetstream(connection: Connection, options: object): JetStream;
-  jetstreamManager(connection: Connection, options: object): Promise<Manager>;
-}
-interface FastIngest {
-  add(subject: string, value: Uint8Array): Promise<unknown>;
-  last(subject: string, value: Uint8Array): Promise<unknown>;
-}
-interface InternalModule {
-  startFastIngest(connection: Connection, subject: string, value: Uint8Array, options: object): Promise<FastIngest>;
+interface NodePlaces {
+  readonly server: string;
+  readonly storeDir: string;
+  readonly ports: { readonly client: number; readonly route: number; readonly monitor: number };
+  /** Of all servers, this one included. */
+  readonly routes: readonly number[];
+  readonly sync: 'default' | 'always';
 }
 
-export async function openNats(settings: NatsSettings, tools: PeersDir): Promise<Driver> {
-  const { servers, names, publish, isReadToo } = settings;
-  const transport = await tools.load<Transport>('@nats-io/transport-node');
-  const library = await tools.load<JetStreamModule>('@nats-io/jetstream');
-  const internal = await tools.load<InternalModule>('@nats-io/jetstream/internal');
-  const open = (): Promise<Connection> =>
-    transport.connect({ servers, maxReconnectAttempts: -1, reconnectTimeWait: 50, reconnectJitter: 0 });
-  const own = await open();
-  const manager = await library.jetstreamManager(own, { timeout: REQUEST_MS_MAX });
-  const js = library.jetstream(own, { timeout: REQUEST_MS_MAX });
-
-  const produceSingly = (topic: string, values: readonly Uint8Array[], seconds: number): Promise<Throughput> =>
-    inLanes(PUBLISHES_IN_FLIGHT, seconds, async (n) => {
-      await js.publish(topic, values[n % values.length]!);
-      return 1;
-    });
-  const produceFast = (topic: string, values: readonly Uint8Array[], seconds: number): Promise<Throughput> =>
-    timed(async () => {
-      const isTimeLeft = untilTimeIsUp(seconds, 1);
-      const ingest = await internal.startFastIngest(own, topic, values[0]!, { allowGaps: false, ...FAST });
-      let sent = 1;
-      while (isTimeLeft()) {
-        const turn = Array.from({ length: FAST_A_TURN }, (_, n) => values[(sent + n) % values.length]!);
-        await Promise.all(turn.map((value) => ingest.add(topic, value)));
-        sent += turn.length;
-      }
-      await ingest.last(topic, values[0]!);
-      return sent + 1;
-    });
-  const consume = (topic: string, records: number): Promise<Throughput> =>
-    timed(async () => {
-      const consumer = await js.consumers.get(topic, { deliver_policy: 'all' });
-      const messages = await consumer.consume({ max_messages: READ_AHEAD });
-      let read = 0;
-      for await (const { seq } of messages) {
-        read++;
-        if (seq !== read) throw new Error(`sequence ${seq} where ${read} was due`);
-        if (read === records) messages.stop();
-      }
-      return read;
-    });
-  const driver: Driver = {
-    async createTopic(topic) {
-      await manager.streams.add({
-        name: topic,
-        subjects: [topic],
-        storage: 'file',
-        num_replicas: servers.length,
-        allow_batched: true,
-      });
-    },
-    async deleteTopic(topic) {
-      await manager.streams.delete(topic);
-    },
-    produce: (topic, { values, seconds }) =>
-      publish === 'fast' ? produceFast(topic, values, seconds) : produceSingly(topic, values, seconds),
-    close: () => own.close(),
-  };
-  // Fast ingest differs in how it produces; the rest is measured once, through the usual client.
-  if (publish === 'fast') return driver;
-  return {
-    ...driver,
-    async sender(topic) {
-      const connection = await open();
-      const stream = library.jetstream(connection, { timeout: REQUEST_MS_MAX });
-      return { send: (value) => stream.publish(topic, value), close: () => connection.close() };
-    },
-    ...(isReadToo && { consume }),
-    async leader(topic) {
-      const { cluster } = await manager.streams.info(topic);
-      const at = names.indexOf(cluster?.leader ?? '');
-      return at < 0 ? undefined : at;
-    },
-  };
+function configuration({ server, storeDir, ports, routes, sync }: NodePlaces): string {
+  return [
+    `server_name: ${server}`,
+    `listen: "127.0.0.1:${ports.client}"`,
+    `http: "127.0.0.1:${ports.monitor}"`,
+    `jetstream { store_dir: "${storeDir}"${sync === 'always' ? ', sync_interval: always' : ''} }`,
+    'cluster {',
+    '  name: bench',
+    `  listen: "127.0.0.1:${ports.route}"`,
+    `  routes: [${routes.map((port) => `"nats-route://127.0.0.1:${port}"`).join(', ')}]`,
+    '}',
+    '',
+  ].join('\n');
 }
