@@ -199,7 +199,9 @@ export class Catalog implements StateMachine {
   }
 
   encode(): Uint8Array {
-    return Buffer.from(JSON.stringify({ v: 1, ...this.#state }), 'utf8');
+    const { founding, nextGroupId, topics, members, gone } = this.#state;
+    const canonical = { v: 1, founding, nextGroupId, topics: topics.map(topicInOrder), members, gone };
+    return Buffer.from(JSON.stringify(canonical), 'utf8');
   }
 
   restore(bytes: Uint8Array): void {
@@ -267,6 +269,19 @@ export function commandProblem(value: unknown): 'unknown' | 'malformed' | undefi
     default:
       return 'unknown';
   }
+}
+
+/** Every field, in one order: JSON keeps the order in which fields came and leaves out what is undefined, so that a
+ *  replica that was restored would encode the same topic to other bytes than one that never stopped. */
+type InOrder<T> = Readonly<Record<keyof T, unknown>>;
+
+function topicInOrder({ id, name, partitions, retention, compaction }: CatalogTopic): InOrder<CatalogTopic> {
+  return { id, name, partitions: partitions.map(partitionInOrder), retention, compaction };
+}
+
+function partitionInOrder(placed: CatalogPartition): InOrder<CatalogPartition> {
+  const { partition, groupId, replicas, founders, firstOffset, move } = placed;
+  return { partition, groupId, replicas, founders, firstOffset, move };
 }
 
 /** JSON leaves out what is undefined. */

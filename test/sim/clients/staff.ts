@@ -30,7 +30,8 @@ export function hallOf(cluster: SimCluster, harm: Harm, mayLose: boolean): Hall 
     dismiss: (id) => cluster.dismiss(id),
     // The rotten disk stays: which one it is does not change in a run.
     dispensable: () => [...cluster.nodes.keys()].filter((id) => id !== harm.unlucky),
-    canBeLost: (id) => mayLose && harm.isRedundant(id),
+    // What the unlucky machine has acknowledged may be on it no more, known or not: its copy counts for nothing then.
+    canBeLost: (id) => mayLose && !cluster.node(harm.unlucky).weather.isHurt && harm.isRedundant(id),
     states: () =>
       [...cluster.running()].map(({ broker }) => new Map(broker.cluster().nodes.map(({ id, state }) => [id, state]))),
   };

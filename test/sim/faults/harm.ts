@@ -30,9 +30,12 @@ export class Harm {
   #isSpare({ replicas }: GroupView): boolean {
     const present = [...replicas.values()].filter(({ node }) => this.#isMember(node));
     const memberships = present.flatMap(({ membership }) => membership ?? []);
+    // Voters that were lost already are voters still, until the catalog has moved what they held.
+    const isLeft = (voters: readonly string[]): boolean =>
+      (voters.filter((voter) => present.some(({ node }) => node === voter)).length - 1) * 2 > voters.length;
     return (
       present.length >= 3 &&
-      memberships.every(({ voters, votersOutgoing }) => voters.length >= 3 && votersOutgoing.length === 0)
+      memberships.every(({ voters, votersOutgoing }) => isLeft(voters) && votersOutgoing.length === 0)
     );
   }
 

@@ -144,7 +144,6 @@ export class SimCluster {
     if (!this.nodes.has(id)) return;
     this.retire(id);
     this.nodes.delete(id);
-    this.peers.ids.splice(this.peers.ids.indexOf(id), 1);
     this.#events.onGone(this.node(id));
   }
 

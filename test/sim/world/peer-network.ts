@@ -39,7 +39,8 @@ interface LinkEnd {
 export class PeerNetwork {
   readonly options: PeerNetworkOptions;
   readonly #nodes = new Map<string, SimPeers>();
-  /** Configured peers, in order. */
+  /** Every machine there ever was, in order. One that is lost stays a peer of the others until their catalog says that
+   *  it is gone. */
   readonly ids: string[] = [];
   #links = 0;
   /** Messages that were lost on a cut link. */
