@@ -348,25 +348,35 @@ async function createIdentity(disk: Disk, path: string, options: DataDirectoryOp
     });
   }
   await disk.makeDirectory(logsPath(path));
-  // Durable before the identity is: with an identity, missing logs are damage.
+  // Durable before the identity is: with an identity, missing logs are damage, and nobody looks at the parent again.
   await disk.syncDirectory(path);
+  await disk.syncDirectory(parentPath(path));
   const identity = { nodeId: options.nodeId, diskUuid: toHex(options.randomBytes(16)), clusterId: undefined };
   await storeIdentity(disk, path, identity);
-  await disk.syncDirectory(parentPath(path));
   return identity;
 }
 
-/** Without its directory, every standing is missing: each log that took part is named when it is opened. */
+/**
+ * Without its directory, every standing is missing: each log that took part is named when it is opened.
+ *
+ * Names that a killed process gave or took away may be in the cache alone, and look like any other. They are made durable
+ * before anything is done on the strength of them, here and in removeLeftovers(): else a power cut takes the directory of
+ * a log from under the standing that was stored since, or brings a standing without its marker back beside a log that was
+ * begun anew (W2, W26).
+ */
 async function openStandings(disk: Disk, path: string): Promise<void> {
   const standings = standingPath(path);
   await disk.makeDirectory(standings);
   await disk.syncDirectory(path);
+  await disk.syncDirectory(standings);
   for (const { name } of await disk.list(standings)) if (isAside(name)) await disk.remove(joinPath(standings, name));
 }
 
 /** Logs that were being made or removed when the process stopped: they do not count. */
 export async function removeLeftovers(disk: Disk, path: string): Promise<void> {
   const logs = logsPath(path);
+  // First: a standing that went before the '.removed' is durable would leave a log that seems to have lost it.
+  await disk.syncDirectory(logs);
   for (const { name } of await disk.list(logs)) {
     if (!isLeftover(name)) continue;
     const groupId = name.endsWith(REMOVED_SUFFIX) ? groupIdOf(name.slice(0, -REMOVED_SUFFIX.length)) : undefined;

@@ -45,6 +45,21 @@ describe('identity', () => {
     await (await DataDirectory.open(disk, '/d', options)).close();
   });
 
+  test('is kept over a power cut by whoever was started with it, wherever its maker was killed', async () => {
+    for (let n = 1, isDone = false; !isDone; n++) {
+      const made = new ModelDisk({ onCall: (call: Call) => (call.number === n ? 'stop' : undefined) });
+      const making = DataDirectory.open(made, '/d', options).then(() => true);
+      isDone = await Promise.race([making, made.stopped.then(() => false)]);
+      const disk = made.afterKill();
+      const { diskUuid } = await DataDirectory.open(disk, '/d', options);
+      for (let seed = 0; seed < 8; seed++) {
+        const another = { ...options, randomBytes: (count: number) => new Uint8Array(count) };
+        const after = await DataDirectory.open(disk.afterCrash(seed), '/d', another);
+        expect(after.diskUuid, `killed at call ${n}`).toBe(diskUuid);
+      }
+    }
+  });
+
   test('joins one cluster, once', async () => {
     const disk = new MemoryDisk();
     const first = await DataDirectory.open(disk, '/d', options);

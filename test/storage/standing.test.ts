@@ -168,3 +168,77 @@ test('a stop at any call of a loss and a rejoining never leaves an empty log wit
   }
   expect(stops).toBeGreaterThan(60);
 });
+
+type Work = (directory: DataDirectory) => Promise<unknown>;
+
+/** Runs `work` until the process is killed at call `n`; whether it ended before. */
+async function killedAt(n: number, prepared: ModelDisk, work: Work): Promise<{ left: ModelDisk; isDone: boolean }> {
+  const disk = prepared.afterCrash(0, { onCall: (call: Call) => (call.number === n ? 'stop' : undefined) });
+  const run = async (): Promise<boolean> => {
+    await work(await open(disk));
+    return true;
+  };
+  return { left: disk, isDone: await Promise.race([run(), disk.stopped.then(() => false)]) };
+}
+
+async function usedDisk(isMarked: boolean): Promise<ModelDisk> {
+  const disk = new ModelDisk();
+  await used(disk);
+  if (isMarked) await (await open(disk.afterKill())).mark(1, MARKER);
+  return disk;
+}
+
+describe('a power cut after a kill', () => {
+  const works: readonly { name: string; group: number; isMarked: boolean; work: Work }[] = [
+    { name: 'making', group: 2, isMarked: false, work: (directory) => directory.openLog(2, logOptions()) },
+    { name: 'rejoining', group: 1, isMarked: true, work: (directory) => directory.unmark(1) },
+    { name: 'removing', group: 1, isMarked: false, work: (directory) => directory.removeLog(1) },
+    {
+      name: 'losing',
+      group: 1,
+      isMarked: false,
+      work: async (directory) => {
+        await directory.mark(1, MARKER);
+        await directory.setAside(1);
+        await directory.openLog(1, logOptions());
+      },
+    },
+  ];
+
+  // Whoever starts after the kill sees names that are in the cache alone, and votes and acks on the strength of them.
+  test.each(works)(
+    'in the middle of $name a log takes nothing back that the next process went on from',
+    async ({ group, isMarked, work }) => {
+      for (let n = 1, isDone = false; !isDone; n += 1) {
+        const killed = await killedAt(n, await usedDisk(isMarked), work);
+        isDone = killed.isDone;
+        const disk = killed.left.afterKill();
+        const directory = await open(disk);
+        const marker = await directory.marker(group);
+        const log = await directory.openLog(group, logOptions());
+        await log.saveHardState({ term: 9, votedFor: 'n2' });
+        for (let seed = 0; seed < 4; seed += 1) {
+          const after = await open(disk.afterCrash(seed));
+          expect(await after.marker(group), `killed at call ${n}`).toEqual(marker);
+          const found = await after.openLog(group, logOptions());
+          expect([found.hardState.term, found.lastIndex], `killed at call ${n}`).toEqual([9, log.lastIndex]);
+        }
+      }
+    },
+  );
+
+  test('in the middle of removing a log leaves it whole or gone, wherever the next start was when it came', async () => {
+    for (let n = 1, isDone = false; !isDone; n += 1) {
+      for (let m = 1, hasStarted = false; !hasStarted; m += 1) {
+        const killed = await killedAt(n, await usedDisk(false), (directory) => directory.removeLog(1));
+        isDone = killed.isDone;
+        const disk = killed.left.afterKill({ onCall: (call: Call) => (call.number === m ? 'stop' : undefined) });
+        hasStarted = await Promise.race([open(disk).then(() => true), disk.stopped.then(() => false)]);
+        const after = await open(disk.afterCrash(n * 100 + m));
+        const isThere = (await after.groups()).includes(1);
+        const { lastIndex } = await after.openLog(1, logOptions());
+        expect(lastIndex, `killed at call ${n}, cut at call ${m}`).toBe(isThere ? 1 : 0);
+      }
+    }
+  });
+});

@@ -1,29 +1,46 @@
 /**
- * The membership in force is that of an entry which is in the log: once that entry is cut, so is its membership. One
+ * The membership in force is that of an entry which is in the log: once that entry is cut, so is its membership, also
+ * where another membership takes its place at once; and one entry puts one membership in force, whoever holds it. One
  * that goes with a state is the one that was committed as of it, and none later. And a voter that is added holds what is
  * committed, but for what is on its way. Source: R11, R12, R14; thesis 4.2.1.
  */
 import type { Membership } from '../../../src/raft/index.ts';
 import { type GroupView, type Invariant, type ReplicaView, Violation } from './view.ts';
 
+interface MembershipOf {
+  readonly index: number;
+  /** Undefined at or below the base of the log: of no entry that is here. */
+  readonly term: number | undefined;
+  readonly membership: Membership;
+}
+
 export function membershipsFollowTheLog(): Invariant {
-  /** By replica: the entry in force when it was last looked at. */
-  const inForce = new WeakMap<ReplicaView, { readonly index: number; readonly term: number | undefined }>();
+  /** By replica: what was in force when it was last looked at, and which entry had put it there. */
+  const inForce = new WeakMap<ReplicaView, MembershipOf>();
+  /** By group, then by index and term of the entry: what it puts in force, as first seen. */
+  const known = new WeakMap<GroupView, Map<string, string>>();
   return {
     name: 'the membership in force is in the log',
     source: 'R12',
-    stepped({ id }, replica, { memberships: { effectiveIndex: index }, log }) {
-      if (index > log.lastIndex)
-        throw new Violation(
-          `group ${id}: the membership of ${index} is in force on ${replica.node}, which has no such entry`,
-        );
+    stepped(group, replica, { membership, memberships: { effectiveIndex: index }, log }) {
+      const where = (): string => `group ${group.id}: the membership of ${index} is in force on ${replica.node}`;
+      if (index > log.lastIndex) throw new Violation(`${where()}, which has no such entry`);
       const term = index > log.base.index ? log.termAt(index) : undefined;
       const before = inForce.get(replica);
-      if (before?.index !== index) inForce.set(replica, { index, term });
-      else if (term !== undefined && before.term !== undefined && before.term !== term)
-        throw new Violation(
-          `group ${id}: the membership of ${index} of term ${before.term} is in force on ${replica.node}, where ${index} is of term ${term}`,
-        );
+      if (before?.index === index && before.term === term && before.membership === membership) return;
+      inForce.set(replica, { index, term, membership });
+      if (term === undefined) return;
+      // An entry that takes the place of a cut one in one step may be a membership itself, and is another one then.
+      const isReplaced = before?.index === index && before.term !== undefined && before.term !== term;
+      if (isReplaced && before.membership === membership)
+        throw new Violation(`${where()} since its term was ${before.term}, and ${index} is of term ${term}`);
+      const entries = known.get(group) ?? new Map<string, string>();
+      known.set(group, entries);
+      const entry = `${index} of term ${term}`;
+      const first = entries.get(entry);
+      if (first === undefined) entries.set(entry, textOf(membership));
+      else if (first !== textOf(membership))
+        throw new Violation(`${where()} as ${textOf(membership)}, and ${entry} has put ${first} in force elsewhere`);
     },
   };
 }
