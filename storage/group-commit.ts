@@ -15,8 +15,7 @@ import { ActiveSegment } from './active-segment.ts';
 import { isStorageError, StorageError } from './errors.ts';
 import { entryBytes } from './format.ts';
 import type { LogPoint } from './log-point.ts';
-import type { Found } from './segment-reader.ts';
-import type { Segments } from './segments.ts';
+import type { CutPlace, Segments } from './segments.ts';
 import type { ByteCount, EntryId, LogEntry, LogIndex } from './types.ts';
 
 /** Free space, beyond what waits, at which it is worth trying again after the disk was full. */
@@ -40,8 +39,8 @@ export interface GroupCommitEvents {
   hardStatePending(): Promise<void> | undefined;
   /** A lower bound of the commit index, written with each frame. */
   commitHint(): LogIndex;
-  /** Where a flushed entry lies, for a cut. */
-  locate(index: LogIndex): Promise<Found>;
+  /** Where a cut in front of a flushed entry ends its segment. */
+  placeOfCut(index: LogIndex): Promise<CutPlace>;
   onFlushed(at: EntryId, flush: { readonly entries: number; readonly bytes: ByteCount }): void;
   onSealed(last: EntryId): void;
   onFull(cause: StorageError): void;
@@ -290,7 +289,7 @@ export class GroupCommit {
     const { active } = this.#segments;
     if (active.last.index > point.index) {
       const isSeam = point.index === active.before.index || this.#segments.endsAt(point.index);
-      const cutAt = isSeam ? undefined : await this.#events.locate(point.index + 1);
+      const cutAt = isSeam ? undefined : await this.#events.placeOfCut(point.index + 1);
       const sealed = await this.#segments.cut(point, cutAt, this.#events.commitHint());
       if (sealed) this.#events.onSealed({ term: point.term, index: point.index });
     }

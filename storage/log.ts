@@ -438,7 +438,7 @@ export class Log {
       {
         hardStatePending: () => this.#hardStateSaver.pending,
         commitHint: () => this.#state.commitHint,
-        locate: (index) => files.find(this.#segments.holding(index), index),
+        placeOfCut: (index) => files.placeOfCut(this.#segments.holding(index), index),
         onFlushed: (at, { entries, bytes }) => {
           options.observe?.({ kind: 'flush', entries, bytes });
           options.onFlushed(at);

@@ -7,7 +7,7 @@
  * read on first use and kept, the last few of them; one that is missing or damaged is rebuilt by a scan (F46).
  */
 import type { File } from './disk.ts';
-import { isUnreadable, StorageError } from './errors.ts';
+import { isStorageError, isUnreadable, StorageError } from './errors.ts';
 import { FileWindow } from './file-window.ts';
 import { readFooter, sameSummary } from './footer.ts';
 import {
@@ -24,6 +24,7 @@ import { IndexTable, MARK_EVERY_BYTES, type Mark } from './index-table.ts';
 import type { LogContext } from './log-context.ts';
 import { SEGMENT_HEADER_BYTES } from './segment-header.ts';
 import { type Fault, type ScanResult, scanSegment } from './segment-scan.ts';
+import type { CutPlace } from './segments.ts';
 import type { StoredSegment } from './stored-segment.ts';
 import type { ByteCount, ChainSum, EntryHeader, LogEntry, LogIndex } from './types.ts';
 
@@ -108,6 +109,18 @@ export class SegmentReader {
   async find(segment: StoredSegment, index: LogIndex): Promise<Found> {
     const mark = (await this.#marks(segment)).byIndex(index) ?? startOf(segment);
     return this.#first(segment, mark, index, (header) => header.index === index);
+  }
+
+  /** Where what stays ends, when a segment is cut in front of `index`, which is not its first entry. That one may be
+   *  damaged, and is cut away for just that: then it begins where the one before it ends. */
+  async placeOfCut(segment: StoredSegment, index: LogIndex): Promise<CutPlace> {
+    try {
+      return await this.find(segment, index);
+    } catch (error) {
+      if (!isStorageError(error, 'CORRUPT')) throw error;
+      const { header, position, frame } = await this.find(segment, index - 1);
+      return { position: position + storedBytes(header), frame };
+    }
   }
 
   /** The first entry whose header fulfils `isFound`, from a mark at or before it on. */

@@ -19,10 +19,10 @@ import { encodeSegmentHeader } from './segment-header.ts';
 import { type StoredSegment, segmentPath } from './stored-segment.ts';
 import type { ByteCount, LogEntry, LogIndex } from './types.ts';
 
-/** Where the first entry that is cut off begins. */
+/** Where the first entry that is cut off begins, or the one before it ends: between them lies a frame header at most. */
 export interface CutPlace {
   readonly position: ByteCount;
-  /** Sequence of the frame that holds it. */
+  /** Sequence of the last frame that begins in front of it. */
   readonly frame: number;
 }
 

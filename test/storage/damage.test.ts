@@ -202,6 +202,43 @@ describe('blocks out of place', () => {
   });
 });
 
+/** Raft cuts away an entry that is damaged here when another one was committed in its place. */
+test('a damaged entry above the commit hint can be cut away, whichever of its bytes are bad', async () => {
+  const uncommitted = new ModelDisk();
+  const { directory, log } = await openLog(uncommitted, { segmentBytes: SEGMENT_BYTES });
+  for (const count of [3, 2, 1]) {
+    log.append(nextEntries(log, Array(count).fill({ payloadBytes: 90 })));
+    await log.flush();
+    if (count === 3) log.setCommitHint(2);
+  }
+  const all = describeEntries(await readAll(log));
+  await directory.close();
+  const [segment] = uncommitted.files().filter((path) => path.endsWith('.segment'));
+  const dataEnd = uncommitted.peek(segment!).findLastIndex((byte) => byte !== 0);
+  const cuts = new Map<number, number>();
+  for (let at = 4_096; at < dataEnd; at += 5) {
+    const disk = uncommitted.afterCrash(0);
+    disk.damage(segment!, (bytes) => flipped(bytes, at));
+    const opened = await openLog(disk, { segmentBytes: SEGMENT_BYTES });
+    const [damage] = opened.log.damage;
+    if (damage === undefined || damage.firstIndex <= opened.log.commitHint) continue;
+    const from = damage.firstIndex;
+    opened.log.truncateSuffix(from);
+    const [added] = nextEntries(opened.log, [{ term: 2, payloadBytes: 300 }]);
+    opened.log.append([added!]);
+    await opened.log.flush();
+    expect(opened.fatal, `byte ${at}`).toEqual([]);
+    const expected = [...all.slice(0, from - 1), ...describeEntries([added!])];
+    const again = await openLog(disk.afterCrash(at), { segmentBytes: SEGMENT_BYTES });
+    expect(again.log.damage, `byte ${at}`).toEqual([]);
+    expect(describeEntries(await readAll(again.log)), `byte ${at}`).toEqual(expected);
+    cuts.set(from, (cuts.get(from) ?? 0) + 1);
+  }
+  // In the middle of a frame and at the start of one, each by its own header, payload or frame header.
+  expect([...cuts.keys()].sort()).toEqual([3, 4, 5, 6]);
+  for (const [from, count] of cuts) expect(count, `cuts at ${from}`).toBeGreaterThan(15);
+});
+
 describe('missing and foreign files', () => {
   async function refusal(change: (disk: ModelDisk) => Promise<void>): Promise<string> {
     const disk = pristine.afterCrash(0);
