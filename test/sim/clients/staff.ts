@@ -11,7 +11,9 @@ import { failure, type SimClient } from './client-world.ts';
 export interface Hall {
   /** Puts a new machine in, with an empty disk, and starts it; its id. */
   hire(): string;
-  /** Takes a machine away for good, disk and all. */
+  /** A machine is lost for good, disk and all, while it is a member. */
+  lose(id: string): void;
+  /** Takes a machine that has left away for good, unless it is lost already. */
   dismiss(id: string): void;
   /** Machines that may be removed. */
   dispensable(): readonly string[];
@@ -27,6 +29,7 @@ export function hallOf(cluster: SimCluster, harm: Harm, mayLose: boolean): Hall 
   return {
     isChanging: false,
     hire: () => cluster.hire(),
+    lose: (id) => cluster.lose(id),
     dismiss: (id) => cluster.dismiss(id),
     // The rotten disk stays: which one it is does not change in a run.
     dispensable: () => [...cluster.nodes.keys()].filter((id) => id !== harm.unlucky),
@@ -62,7 +65,7 @@ export async function manageStaff(it: SimClient, hall: Hall): Promise<void> {
     if (random.chance(0.3)) await drain(it, leaver);
     if (random.chance(0.5)) {
       const isLost = hall.canBeLost(leaver);
-      if (isLost) hall.dismiss(leaver);
+      if (isLost) hall.lose(leaver);
       await ask(it, () => sdk.admin.replaceNode(leaver, newcomer), hasLeft);
       tally(it, isLost ? 'lost member replaced' : 'member replaced');
     } else {

@@ -139,12 +139,18 @@ export class SimCluster {
     return id;
   }
 
-  /** Machine and disk are gone for good. */
-  dismiss(id: string): void {
+  /** Machine and disk are gone for good. Nobody is told: it stays a peer of the others. */
+  lose(id: string): void {
     if (!this.nodes.has(id)) return;
     this.retire(id);
     this.nodes.delete(id);
     this.#events.onGone(this.node(id));
+  }
+
+  /** As lose(), of one that has left the cluster: nobody is configured to dial it any more. */
+  dismiss(id: string): void {
+    this.lose(id);
+    this.peers.ids.splice(this.peers.ids.indexOf(id), 1);
   }
 
   /** Also one that was taken away. */

@@ -39,8 +39,7 @@ interface LinkEnd {
 export class PeerNetwork {
   readonly options: PeerNetworkOptions;
   readonly #nodes = new Map<string, SimPeers>();
-  /** Every machine there ever was, in order. One that is lost stays a peer of the others until their catalog says that
-   *  it is gone. */
+  /** Configured peers, in order; a lost machine too, until it has left the cluster. */
   readonly ids: string[] = [];
   #links = 0;
   /** Messages that were lost on a cut link. */
