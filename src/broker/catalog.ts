@@ -87,6 +87,11 @@ export class Catalog implements StateMachine {
     return member === undefined || (member.state !== 'leaving' && !member.isDrained);
   }
 
+  /** Ids of nodes that were members and are none any more. */
+  get gone(): readonly string[] {
+    return this.#state.gone;
+  }
+
   /** Whether a node of that id was a member and is none any more. */
   isGone(id: string): boolean {
     return this.#state.gone.includes(id);

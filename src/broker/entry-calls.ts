@@ -1,18 +1,20 @@
 /**
  * Entries that are damaged on one node and sound on another: asking for them, and answering. Who asks also learns who
- * could not be heard: an entry is lost only when every other replica of its group was, and has it neither (R19).
+ * could not be heard: an entry is lost only when every other replica of its group was, and has it neither (R19). A node
+ * that left the cluster is none of them; who asks may have been away when it left, and is told by those who answer.
  */
+import type { Env } from '../env.ts';
 import { decodeEntries, type Supply, type WantedEntry } from '../partition/index.ts';
 import type { Host } from './host.ts';
-import type { BrokerWorld } from './options.ts';
 import { decodeCall, encodeCall, type FetchEntryAnswer, type FetchEntryCall } from './peer-calls.ts';
+import type { Peers } from './peers.ts';
 
 const CALL_TIMEOUT_MS = 2_000;
 
 export interface EntryCallParts {
   readonly nodeId: string;
-  readonly world: Pick<BrokerWorld, 'env' | 'peers'>;
-  readonly host: Host;
+  readonly world: { readonly env: Pick<Env, 'logger'>; readonly peers: Pick<Peers, 'list' | 'call'> };
+  readonly host: Pick<Host, 'catalog' | 'canSupply' | 'readEntry'>;
 }
 
 export class EntryCalls {
@@ -38,6 +40,7 @@ export class EntryCalls {
         if (entry !== undefined && entry.header.index === index && entry.header.groupId === groupId)
           return { entry, isCommitted: head.isCommitted };
         if (entry === undefined && head.isFinal) unheard.delete(peer.id);
+        for (const id of head.gone ?? []) unheard.delete(id);
         isTrimmed ||= head.isTrimmed;
       } catch (error) {
         env.logger.warn({ group: groupId, index, peer: peer.id, err: error }, 'a peer could not supply an entry');
@@ -53,7 +56,8 @@ export class EntryCalls {
     const isFinal = host.canSupply(groupId);
     const found = await host.readEntry(groupId, { index, witness });
     if (found === undefined || found === 'trimmed') {
-      const none: FetchEntryAnswer = { isCommitted: false, isFinal, isTrimmed: found === 'trimmed' };
+      const isTrimmed = found === 'trimmed';
+      const none: FetchEntryAnswer = { isCommitted: false, isFinal, isTrimmed, gone: host.catalog.gone };
       return encodeCall(none);
     }
     const { isCommitted, entry } = found;

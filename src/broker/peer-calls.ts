@@ -90,6 +90,8 @@ export interface FetchEntryAnswer {
   readonly isFinal: boolean;
   /** It is committed, and not stored any more. */
   readonly isTrimmed: boolean;
+  /** Without an entry: ids of nodes that are members no more, so that nobody waits for their answer. Absent: none. */
+  readonly gone?: readonly string[];
 }
 
 /** Of a replica that lost what it may have promised, to its leader: put this marker into the log. */
