@@ -58,6 +58,8 @@ async function work(disk: ModelDisk, promises: Promises, seed: number): Promise<
     async () => {
       const point = { index: log.lastIndex + 5, term: ++term, nextOffset: 40, appendTimeMs: 9_000_000 };
       if (below(3) > 0) return;
+      // A flush that ends while the state is installed would be word of the log that goes.
+      await log.flush();
       await used.install({ ...point, chain: { high: 5, low: 6 } });
       floor = point.index;
     },
