@@ -81,6 +81,11 @@ export class LogState {
     }
   }
 
+  /** An entry that damage had hidden can be read. */
+  found(header: EntryHeader): void {
+    if (header.index <= this.last.index) this.#tail.insert(pointAfter(header));
+  }
+
   /** A damaged entry is back in its place: the log may be cut behind it again, and its term is no guess any more. */
   repaired(header: EntryHeader): void {
     this.#tail.insert(pointAfter(header));

@@ -235,8 +235,11 @@ export class Log {
   }
 
   /** See LogReader. */
-  read(from: LogIndex, bytesMax: ByteCount): Promise<LogEntry[]> {
-    return this.#reader.read(from, bytesMax);
+  async read(from: LogIndex, bytesMax: ByteCount): Promise<LogEntry[]> {
+    const entries = await this.#reader.read(from, bytesMax);
+    // Sound behind a damaged entry that hid where it begins, and was put back since: the log may be cut behind it again.
+    for (const { header } of entries) if (this.#damage.covering(header.index)) this.#state.found(header);
+    return entries;
   }
 
   indexOfOffset(offset: Offset): Promise<LogIndex> {
