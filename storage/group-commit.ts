@@ -250,8 +250,13 @@ export class GroupCommit {
   }
 
   async #flush(): Promise<void> {
-    // W14: a term or vote accepted before these entries is durable before any of them is written.
-    await this.#events.hardStatePending();
+    // W14: a term or vote accepted before these entries is durable before any of them is written. While one is waited
+    // for, entries of the next term may come, behind a hard state of their own.
+    for (;;) {
+      const pending = this.#events.hardStatePending();
+      if (pending === undefined) break;
+      await pending;
+    }
     if (this.#pendingCut !== undefined || this.#waiting.length === 0) return;
     const { active } = this.#segments;
     const room = this.#options.segmentBytes - active.dataEnd;

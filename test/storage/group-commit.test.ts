@@ -114,6 +114,23 @@ describe('group commit', () => {
     expect(names).toEqual(['hard-state', 'hard-state', '0000000000000001.segment']);
   });
 
+  test('nor before the next one, when both come while an earlier one is on its way (W14)', async () => {
+    const disk = new ModelDisk();
+    const { log } = await openLog(disk);
+    const held = holdCalls(disk, 'writeDurable', 'hard-state');
+    const saved: number[] = [];
+    const save = (term: number): void => void log.saveHardState({ term, votedFor: 'n2' }).then(() => saved.push(term));
+    save(1);
+    log.append(nextEntries(log, [{ ...SMALL, term: 1 }]));
+    await disk.until(() => held.waiting > 0);
+    save(2);
+    log.append(nextEntries(log, [{ ...SMALL, term: 2 }]));
+    held.release();
+    await disk.until(() => held.begun.some((path) => path.endsWith('.segment')));
+    expect(saved).toEqual([1, 2]);
+    await log.flush();
+  });
+
   test('a hard state does not wait for a flush of entries in flight', async () => {
     const disk = new ModelDisk();
     const { log } = await openLog(disk);
