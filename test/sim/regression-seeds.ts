@@ -7,6 +7,8 @@ export interface RegressionSeed {
   readonly story: string;
 }
 
+export const SEEDS = 'test/sim/seeds.txt';
+
 /** @throws Error that names the line that cannot be read, or has no story. */
 export function readSeeds(path: string): RegressionSeed[] {
   const lines = readFileSync(path, 'utf8').split('\n');

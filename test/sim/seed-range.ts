@@ -1,9 +1,10 @@
 /**
- * The tests of one range of seeds. Each file that calls it is run beside the others, in a process of its own; the first
+ * The tests of one range of seeds, and of those that once broke something. Each file that calls it is run beside the others, in a process of its own; the first
  * tens of seeds of a process cost twice as much as those that follow (compilation), so the files are few.
  */
 import { describe, expect, test } from 'vitest';
 import { addTally, NO_TALLY, tallyOf } from './ledger.ts';
+import { readSeeds, SEEDS } from './regression-seeds.ts';
 import { replayCommand, runSeed } from './run-seed.ts';
 import type { Report } from './simulation.ts';
 
@@ -52,6 +53,15 @@ export function seedRange(from: number, count: number): void {
       expect(acked).toBeGreaterThan(100 * count);
       expect(reports.reduce((sum, { unknown }) => sum + unknown, 0)).toBeGreaterThan(0);
       expect(reports.reduce((sum, { reads }) => sum + reads, 0)).toBeGreaterThan(20 * count);
+    });
+  });
+}
+
+export function seedsOfOld(): void {
+  describe('seeds that once broke something', () => {
+    test.each(readSeeds(SEEDS))('$options.seed: $story', { timeout: TIMEOUT_MS }, async ({ options }) => {
+      const outcome = await runSeed(options);
+      if (outcome.kind !== 'ok') throw new Error(`again with: ${replayCommand(options)}`, { cause: outcome.error });
     });
   });
 }

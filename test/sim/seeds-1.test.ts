@@ -1,3 +1,4 @@
-import { seedRange } from './seed-range.ts';
+import { seedRange, seedsOfOld } from './seed-range.ts';
 
 seedRange(1, 61);
+seedsOfOld();

@@ -1,13 +1,11 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { readLedger } from './ledger.ts';
-import { readSeeds } from './regression-seeds.ts';
-import { replayCommand, runSeed } from './run-seed.ts';
+import { readSeeds, SEEDS } from './regression-seeds.ts';
 import { withTotals } from './track-record.ts';
 
 const DOCUMENT = 'docs/track-record.md';
 const LEDGER = 'test/sim/ledger.jsonl';
-const SEEDS = readSeeds('test/sim/seeds.txt');
 
 describe('the track record', () => {
   test('shows the totals of the ledger', () => {
@@ -19,14 +17,7 @@ describe('the track record', () => {
 
   test('names every seed that broke something', () => {
     const shown = readFileSync(DOCUMENT, 'utf8');
-    const missing = SEEDS.filter(({ options }) => !shown.includes(`| ${options.seed} |`));
+    const missing = readSeeds(SEEDS).filter(({ options }) => !shown.includes(`| ${options.seed} |`));
     expect(missing.map(({ options }) => options.seed)).toEqual([]);
-  });
-});
-
-describe('seeds that once broke something', () => {
-  test.each(SEEDS)('$options.seed: $story', { timeout: 300_000 }, async ({ options }) => {
-    const outcome = await runSeed(options);
-    if (outcome.kind !== 'ok') throw new Error(`again with: ${replayCommand(options)}`, { cause: outcome.error });
   });
 });
