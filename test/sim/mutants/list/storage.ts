@@ -51,7 +51,7 @@ export const STORAGE_MUTANTS: readonly Mutant[] = [
     id: 'entries-before-term',
     sentence: 'Entries of a higher term are written before that term is durable.',
     rule: 'W14',
-    edits: [{ file: COMMIT, from: '    await this.#events.hardStatePending();\n', to: '' }],
+    edits: [{ file: COMMIT, from: '      if (pending === undefined) break;\n', to: '      break;\n' }],
   },
   {
     id: 'hard-state-not-flushed',
