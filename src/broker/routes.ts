@@ -47,6 +47,9 @@ export class Routes {
     const catalog = this.#host.catalog;
     const topic = 'name' in ref ? catalog.topic(ref.name) : catalog.topicById(ref.id);
     if (topic !== undefined) return topic;
+    // A catalog that is being caught up, or was lost and begins anew, knows less than was ever committed.
+    if (this.#host.get(CATALOG_GROUP)?.status.hasCaughtUp !== true)
+      throw this.noLeader('This node is still learning which topics there are.');
     const what = 'name' in ref ? `There is no topic "${ref.name}".` : `The topic with id ${ref.id} was deleted.`;
     throw new LogError('TOPIC_NOT_FOUND', what, 'name' in ref ? { details: { topic: ref.name } } : {});
   }

@@ -11,6 +11,8 @@ export interface PartitionStatus extends RaftStatus {
   readonly commit: LogIndex;
   readonly appliedIndex: LogIndex;
   readonly lastIndex: LogIndex;
+  /** Follows or leads, and has applied an entry of that leader's term: everything committed before it is known here. */
+  readonly hasCaughtUp: boolean;
   readonly bytes: number;
   readonly damage: readonly Damage[];
   /** Why this replica takes no part until it has rejoined; undefined when it does. */
@@ -26,6 +28,7 @@ export function statusOf(parts: {
   const { role, term, leader, commit } = parts.raft;
   const { logStart, highWatermark, appliedIndex } = parts.state;
   const { lastIndex, bytes, damage } = parts.log;
+  const hasCaughtUp = leader !== undefined && parts.log.termAt(appliedIndex) === term;
   const rejoining = parts.rejoining.reason;
   return {
     role,
@@ -36,6 +39,7 @@ export function statusOf(parts: {
     tail: highWatermark,
     appliedIndex,
     lastIndex,
+    hasCaughtUp,
     bytes,
     damage,
     rejoining,

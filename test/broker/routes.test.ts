@@ -12,6 +12,7 @@ interface Bench {
   readonly leaders: Leaders;
   readonly time: SimTime;
   isMember: boolean;
+  hasCaughtUp: boolean;
   up: string[];
 }
 
@@ -28,10 +29,14 @@ function bench(): Bench {
     leaders,
     time,
     isMember: true,
+    hasCaughtUp: true,
     up: ['n2', 'n3'],
     routes: new Routes(
       'n1',
-      { catalog, get: () => (made.isMember ? { voters: [] } : undefined) } as unknown as Host,
+      {
+        catalog,
+        get: () => (made.isMember ? { voters: [], status: { hasCaughtUp: made.hasCaughtUp } } : undefined),
+      } as unknown as Host,
       leaders,
       {
         isUp: (id: string) => made.up.includes(id),
@@ -61,6 +66,13 @@ describe('from names to groups', () => {
     const { routes } = bench();
     expect(routes.partition({ name: 't' }, 1).partition.groupId).toBe(2);
     expect(routes.topic({ id: 2 }).name).toBe('t');
+  });
+
+  test('a topic that is not known is not said not to exist while the catalog is being caught up', () => {
+    const made = bench();
+    made.hasCaughtUp = false;
+    expect(refused(() => made.routes.topic({ name: 'x' })).code).toBe('NO_LEADER');
+    expect(made.routes.topic({ name: 't' }).id).toBe(2);
   });
 
   test.each([
