@@ -13,7 +13,7 @@ import { eventually } from '../support/eventually.ts';
 import { freePorts } from '../support/free-ports.ts';
 import { type DiskKind, ImageDisk, type LabDisk, plainDisk } from './disks.ts';
 import { KeysLoad } from './keys-load.ts';
-import { Load } from './load.ts';
+import { Load, readReplica } from './load.ts';
 import { PacketFilter } from './packet-filter.ts';
 import { Relay } from './relay.ts';
 
@@ -190,6 +190,17 @@ export class Lab implements AsyncDisposable {
     await this.startAll();
     await this.moreAcks(ACKS_OF_HEALTH);
     return performance.now() - begunMs;
+  }
+
+  /** Every node serves all it holds: what was damaged has been put back. Damage is found, and mended, by who reads. */
+  async mended(): Promise<void> {
+    await eventually(
+      async () => {
+        for (const { node } of this.nodes) await readReplica(node, TOPIC);
+        return true;
+      },
+      { what: 'all records on all nodes', timeoutMs: RECOVERED_WITHIN_MS },
+    );
   }
 
   /** Where every replica has come to the leader's tail. */

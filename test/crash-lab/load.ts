@@ -22,7 +22,7 @@ export interface LoadOptions {
   readonly nodes: readonly TestNode[];
   readonly topic: string;
   readonly random: Prng;
-  /** Writers stop there: the history of a run has to fit into memory. */
+  /** From there on writers trickle: the history of a run has to fit into memory. */
   readonly recordsMax: number;
 }
 
@@ -103,8 +103,8 @@ export class Load {
     await Promise.allSettled([...this.#writers, ...this.#readers]);
   }
 
-  get #mayWrite(): boolean {
-    return this.#isWriting && this.acked < this.#options.recordsMax;
+  async #pace(): Promise<void> {
+    if (this.acked >= this.#options.recordsMax) await pause();
   }
 
   /** One idempotent producer after the other: each ends at its first failure, as an application that must know would. */
@@ -114,7 +114,8 @@ export class Load {
       const producer = client.topic(this.#options.topic).producer();
       const inFlight = new Set<Promise<void>>();
       let isFailed = false;
-      for (let order = 0; this.#mayWrite && !isFailed; order++) {
+      for (let order = 0; this.#isWriting && !isFailed; order++) {
+        await this.#pace();
         const value = `${who}-${order}`;
         const append = { kind: 'append', client: who, partition: this.#partition, values: [value], order } as const;
         const op = this.history.begin(append);
@@ -138,11 +139,8 @@ export class Load {
   async #append(name: string, client: Client): Promise<void> {
     const topic = client.topic(this.#options.topic);
     for (let call = 0; this.#isWriting; call++) {
-      if (!this.#mayWrite) {
-        await pause();
-        continue;
-      }
-      const values = Array.from({ length: BATCH_RECORDS }, (_, at) => `${name}-${call}-${at}`);
+      const batchRecords = this.acked < this.#options.recordsMax ? BATCH_RECORDS : 1;
+      const values = Array.from({ length: batchRecords }, (_, at) => `${name}-${call}-${at}`);
       const op = this.history.begin({ kind: 'append', client: name, partition: this.#partition, values });
       // Batches are for the count; single records, sent as fast as they are answered, are for the load.
       await pause();

@@ -2,6 +2,7 @@
  * Bytes that change or vanish while a node is down: on one replica, or at different places on all of them, so that each
  * entry has a good copy left somewhere. The node has to come back by itself and serve what it did before.
  */
+import { createHash } from 'node:crypto';
 import { appendFile, copyFile, open, readFile, rename, rm, stat, truncate } from 'node:fs/promises';
 import { eventually } from '../../support/eventually.ts';
 import { segmentsOf, TOPIC_LOG } from '../files.ts';
@@ -28,19 +29,17 @@ const HARMS: Readonly<Record<string, Harm>> = {
     return `one bit at ${at}`;
   },
   'zeroed block': async (file, lab) => {
-    const { size } = await stat(file);
-    const at = BLOCK_BYTES * lab.random.below(Math.max(1, Math.floor(size / BLOCK_BYTES)));
-    await patch(file, at, BLOCK_BYTES, (bytes) => bytes.fill(0));
-    return `${BLOCK_BYTES} bytes at ${at}`;
+    const blocks = blocksOf(await readFile(file));
+    const at = blocks.indexOf(lab.random.pick(blocks.filter((block) => block.some((byte) => byte !== 0))));
+    await patch(file, at * BLOCK_BYTES, BLOCK_BYTES, (bytes) => bytes.fill(0));
+    return `${BLOCK_BYTES} bytes at ${at * BLOCK_BYTES}`;
   },
   'misdirected write': async (file, lab) => {
-    const { size } = await stat(file);
-    const blocks = Math.floor(size / BLOCK_BYTES);
-    const [from, to] = [lab.random.below(blocks), lab.random.below(blocks)];
-    const bytes = await readFile(file);
-    const block = Buffer.from(bytes.subarray(from * BLOCK_BYTES, (from + 1) * BLOCK_BYTES));
+    const blocks = blocksOf(await readFile(file));
+    const block = lab.random.pick(blocks);
+    const to = blocks.indexOf(lab.random.pick(blocks.filter((other) => !other.equals(block))));
     await patch(file, to * BLOCK_BYTES, BLOCK_BYTES, (there) => there.set(block));
-    return `block ${from} over block ${to}`;
+    return `block ${blocks.indexOf(block)} over block ${to}`;
   },
   'cut file': async (file, lab) => {
     const { size } = await stat(file);
@@ -140,14 +139,34 @@ async function harmed(
     async () => (await Promise.all(lab.nodes.map(filesOf))).every((files) => files.length > SEALED_MIN),
     { what: 'logs with some sealed segments', timeoutMs: FILLED_WITHIN_MS, pollMs: 100 },
   );
+  // Each entry keeps a good copy somewhere: what an earlier fault harmed, perhaps on another node, is whole again.
+  await lab.mended();
   await Promise.all(victims.map(({ node }) => node.kill()));
   const details: string[] = [];
-  for (const victim of victims) details.push(await harm(victim));
-  return { tookEffect: true, detail: details.join('; ') };
+  let tookEffect = true;
+  for (const victim of victims) {
+    const before = await digestOf(victim);
+    details.push(await harm(victim));
+    tookEffect &&= (await digestOf(victim)) !== before;
+  }
+  return { tookEffect, detail: details.join('; ') };
+}
+
+/** Of the names and bytes of all its segments. */
+async function digestOf(node: LabNode): Promise<string> {
+  const hash = createHash('sha256');
+  for (const file of await filesOf(node)) hash.update(file).update(await readFile(file));
+  return hash.digest('hex');
 }
 
 function filesOf({ disk }: LabNode): Promise<string[]> {
   return segmentsOf(disk.dataDir, TOPIC_LOG);
+}
+
+/** The whole ones. */
+function blocksOf(bytes: Buffer): Buffer[] {
+  const count = Math.floor(bytes.length / BLOCK_BYTES);
+  return Array.from({ length: count }, (_, at) => bytes.subarray(at * BLOCK_BYTES, (at + 1) * BLOCK_BYTES));
 }
 
 async function patch(file: string, at: number, length: number, change: (bytes: Buffer) => void): Promise<void> {

@@ -3,7 +3,7 @@
  * that lies is loaded into the process in front of the C library and leaves out every flush.
  */
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdtempSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { TOPIC_LOG, writtenBytes } from '../files.ts';
@@ -46,7 +46,7 @@ function lyingLibrary(): string {
   library = join(dir, 'lies.so');
   const compiler = COMPILERS.find((place) => existsSync(place))!;
   execFileSync(compiler, ['-shared', '-fPIC', '-O1', '-o', library, join(dir, 'lies.c'), '-ldl']);
-  process.once('exit', () => execFileSync('rm', ['-rf', dir]));
+  process.once('exit', () => rmSync(dir, { recursive: true, force: true }));
   return library;
 }
 
