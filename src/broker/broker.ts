@@ -7,7 +7,7 @@ import { LogError } from '../protocol/index.ts';
 import { Admission } from './admission.ts';
 import { Beats, NODE_GROUP } from './beats.ts';
 import { Birth } from './birth.ts';
-import { CATALOG_GROUP, type CatalogCommand, type CatalogNode, type CatalogOutcome } from './catalog.ts';
+import { CATALOG_GROUP, type Catalog, type CatalogCommand, type CatalogNode, type CatalogOutcome } from './catalog.ts';
 import { CompactionDriver } from './compaction.ts';
 import { damageReport } from './damage-report.ts';
 import { DiskWatch } from './disk-watch.ts';
@@ -82,7 +82,8 @@ export class Broker implements BrokerVerbs {
   #isFounding = false;
   /** Opening the catalog and what follows from it; once in a broker's life. */
   #joining: Promise<void> | undefined;
-  #catalogVersion = -1;
+  /** What was reconciled with last. */
+  #seenCatalog: { readonly catalog: Catalog; readonly version: number } | undefined;
 
   /** Begins to open what is on disk, and to tick. Waits for neither, since opening damaged logs may wait for peers:
    *  readiness() tells when it serves. */
@@ -327,9 +328,10 @@ export class Broker implements BrokerVerbs {
 
   #applied(groupId: number): void {
     if (groupId !== CATALOG_GROUP) return;
-    const { version } = this.#host.catalog;
-    if (version === this.#catalogVersion) return;
-    this.#catalogVersion = version;
+    const { catalog } = this.#host;
+    // One that was begun anew counts its versions from the beginning.
+    if (catalog === this.#seenCatalog?.catalog && catalog.version === this.#seenCatalog.version) return;
+    this.#seenCatalog = { catalog, version: catalog.version };
     this.#leaders.forgetIf((id) => this.#host.catalog.isDeleted(id));
     this.#host.reconcile();
     this.#members.reconcile();

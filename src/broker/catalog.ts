@@ -116,7 +116,16 @@ export class Catalog implements StateMachine {
 
   /** The offset a topic partition's first record has; undefined: 0, or no group of a topic. */
   firstOffsetOf(groupId: number): number | undefined {
-    return this.#byGroup.get(groupId)?.partitions.find((one) => one.groupId === groupId)?.firstOffset;
+    return this.#placed(groupId)?.firstOffset;
+  }
+
+  /** The nodes a topic partition is placed on; undefined: no group of a topic. */
+  replicasOf(groupId: number): readonly string[] | undefined {
+    return this.#placed(groupId)?.replicas;
+  }
+
+  #placed(groupId: number): CatalogPartition | undefined {
+    return this.#byGroup.get(groupId)?.partitions.find((one) => one.groupId === groupId);
   }
 
   /** Whether the group id was ever given out. */

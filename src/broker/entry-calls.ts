@@ -68,7 +68,6 @@ export class EntryCalls {
   /** As the catalog places them; of the catalog itself, and of what it does not know yet, every peer counts. */
   #otherReplicas(groupId: number): readonly string[] {
     const { host, nodeId, world } = this.#parts;
-    const placed = host.catalog.topicOfGroup(groupId)?.partitions.find((one) => one.groupId === groupId);
-    return (placed?.replicas ?? world.peers.list.map(({ id }) => id)).filter((id) => id !== nodeId);
+    return (host.catalog.replicasOf(groupId) ?? world.peers.list.map(({ id }) => id)).filter((id) => id !== nodeId);
   }
 }

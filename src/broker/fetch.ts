@@ -218,8 +218,10 @@ export class Fetch implements WindowReads {
         return this.#result(window, level, offset, outcome);
       case 'at-tail':
         return this.#result(window, level, offset, { batches: [], nextOffset: offset, isCompacted: false });
-      case 'trimmed':
       case 'out-of-range':
+        // It was in range when the reader began: a replica whose log was begun anew meanwhile is on its way back there.
+        throw notYet(partition, offset);
+      case 'trimmed':
         this.checkRange(window, offset);
         throw new LogError('NOT_YET', 'The range moved while it was read.', { details: { offset } });
       case 'closed':

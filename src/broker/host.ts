@@ -13,17 +13,19 @@ import {
   newMarker,
   type OneSupply,
   Partition,
-  type PartitionOptions,
   type PartitionWorld,
   SnapshotPace,
   type WantedEntry,
 } from '../partition/index.ts';
 import { LogError } from '../protocol/index.ts';
 import { CATALOG_GROUP, Catalog } from './catalog.ts';
+import { CatalogSeat } from './catalog-seat.ts';
 import { EarlyMessages } from './early-messages.ts';
 import type { BrokerOptions, BrokerWorld } from './options.ts';
+import { partitionOptions } from './partition-options.ts';
 import { RoomWaits } from './room-waits.ts';
 import { isPlacedOn } from './roster.ts';
+import { Strays } from './strays.ts';
 
 type ReadEntry = (wanted: WantedEntry) => Promise<OneSupply>;
 
@@ -54,8 +56,7 @@ export class Host {
   readonly #world: BrokerWorld;
   readonly #partitionWorld: PartitionWorld;
   readonly #events: HostEvents;
-  /** Replaced as a whole once its partition is open, so that it is never seen half replayed. */
-  #catalog: Catalog = new Catalog();
+  readonly #seat = new CatalogSeat();
   readonly #hosted = new Map<number, Hosted>();
   /** Opening, closing and removing happen one after the other for each group. */
   readonly #work = new Map<number, Promise<void>>();
@@ -66,9 +67,7 @@ export class Host {
   /** Of groups with an entry that is damaged here and that no peer supplied yet: the gravest. */
   readonly #lostEntries = new Map<number, LostEntry>();
   #ticks = 0;
-  /** Catalog.deletedGroups when logs of deleted groups were last looked for. */
-  #sweptGroups = 0;
-  #sweep: Promise<void> = Promise.resolve();
+  readonly #strays: Strays;
   #isFull = false;
   /** Groups whose log found no room for a write. */
   readonly #fullLogs = new Set<number>();
@@ -96,11 +95,17 @@ export class Host {
       onWaiting: (group, err) => logger.warn({ group, err }, 'a log waits for room to be made, opened or removed'),
       onGoneOn: (group) => logger.info({ group }, 'a log waits for room no more'),
     });
+    this.#strays = new Strays({
+      ...{ directory, logger },
+      catalog: () => this.catalog,
+      remove: (groupId) => this.#remove(groupId),
+      isStopping: () => this.#isClosed,
+    });
     this.#countStopped();
   }
 
   get catalog(): Catalog {
-    return this.#catalog;
+    return this.#seat.catalog;
   }
 
   get(groupId: number): Partition | undefined {
@@ -162,7 +167,7 @@ export class Host {
       hosted.partition.receive(from, bytes);
       return;
     }
-    if (hosted?.kind === 'broken' || (hosted === undefined && this.#catalog.hasAssigned(groupId))) return;
+    if (hosted?.kind === 'broken' || (hosted === undefined && this.catalog.hasAssigned(groupId))) return;
     this.#early.keep(groupId, { from, bytes });
   }
 
@@ -244,7 +249,7 @@ export class Host {
   reconcile(): void {
     if (this.#isClosed) return;
     const wanted = new Set<number>([CATALOG_GROUP]);
-    for (const topic of this.#catalog.topics()) {
+    for (const topic of this.catalog.topics()) {
       for (const placed of topic.partitions) {
         if (!isPlacedOn(placed, this.#options.nodeId)) continue;
         const { groupId, replicas, founders = replicas } = placed;
@@ -254,32 +259,13 @@ export class Host {
       }
     }
     for (const groupId of this.#hosted.keys()) if (!wanted.has(groupId)) void this.#remove(groupId);
-    this.#early.dropIf((groupId) => this.#catalog.hasAssigned(groupId) && !wanted.has(groupId));
-    this.#removeStrays();
-  }
-
-  /**
-   * Deletes logs of deleted groups that this node does not host. A node that was away when a topic was deleted starts
-   * from a catalog that may not know the topic yet, and then learns its birth and its end in one step: nothing was ever
-   * opened, and the log from before lies there. So it is looked for whenever groups were deleted, not once at the start.
-   */
-  #removeStrays(): void {
-    const { deletedGroups } = this.#catalog;
-    if (deletedGroups === this.#sweptGroups) return;
-    this.#sweptGroups = deletedGroups;
-    const { directory, env } = this.#world;
-    this.#sweep = this.#sweep
-      .then(async () => {
-        if (this.#isClosed) return;
-        const strays = (await directory.groups()).filter((groupId) => this.#catalog.isDeleted(groupId));
-        for (const groupId of strays) await this.#remove(groupId);
-      })
-      .catch((error: unknown) => env.logger.error({ err: error }, 'logs of deleted topics could not be looked for'));
+    this.#early.dropIf((groupId) => this.catalog.hasAssigned(groupId) && !wanted.has(groupId));
+    this.#strays.look();
   }
 
   /** Resolves when nothing is being opened or closed. */
   async settled(): Promise<void> {
-    await this.#sweep;
+    await this.#strays.settled();
     await Promise.all(this.#work.values());
   }
 
@@ -290,14 +276,19 @@ export class Host {
     await Promise.all([...this.open()].map((partition) => partition.close()));
   }
 
-  #open(groupId: number, voters: readonly string[]): Promise<void> {
+  /** @param lost Why what lies there is not to be opened, but set aside. */
+  #open(groupId: number, voters: readonly string[], lost?: Error): Promise<void> {
     const opening: Hosted = { kind: 'opening', readEntry: undefined };
     this.#hosted.set(groupId, opening);
     this.#lostEntries.delete(groupId);
     // Removed, or the node is stopping: what was begun is given up.
     const isGivenUp = (): boolean => this.#isClosed || this.#hosted.get(groupId) !== opening;
+    let isToGo = lost !== undefined;
     const open = async (): Promise<void> => {
       if (isGivenUp()) return;
+      if (lost !== undefined && isToGo) await this.#lose(groupId, lost);
+      // Once: what is opened behind it is the new one, also when that waits for room and is tried again.
+      isToGo = false;
       const newMachine = (): Catalog | undefined => (groupId === CATALOG_GROUP ? new Catalog() : undefined);
       let machine = newMachine();
       let partition: Partition;
@@ -305,7 +296,7 @@ export class Host {
         partition = await this.#openPartition(groupId, voters, machine, opening, isGivenUp);
       } catch (error) {
         if (isGivenUp()) return;
-        if (!isLogLost(error) || this.#votersOf(voters).length === 1) throw error;
+        if (!isLogLost(error) || this.#isAlone(groupId, voters)) throw error;
         await this.#lose(groupId, error);
         machine = newMachine();
         partition = await this.#openPartition(groupId, voters, machine, opening, isGivenUp);
@@ -314,7 +305,7 @@ export class Host {
         await partition.close();
         return;
       }
-      if (machine !== undefined) this.#catalog = machine;
+      if (machine !== undefined) this.#seat.opened(machine);
       partition.setFull(this.#isFull, false);
       if (this.#isResigned) partition.resign();
       this.#hosted.set(groupId, { kind: 'open', partition });
@@ -329,6 +320,11 @@ export class Host {
     return voters.length === 0 ? this.#options.nodeIds : voters;
   }
 
+  /** Nobody could take its replica back. As the catalog places the group by now: others may have founded it. */
+  #isAlone(groupId: number, founders: readonly string[]): boolean {
+    return (this.catalog.replicasOf(groupId) ?? this.#votersOf(founders)).length === 1;
+  }
+
   /** The marker first, then the log that cannot be used is set aside, untouched (W26): what is opened in its place is
    *  empty, and knows that it promised things it does not know. */
   async #lose(groupId: number, error: Error): Promise<void> {
@@ -341,6 +337,25 @@ export class Host {
     this.#events.onRejoining(groupId, true);
   }
 
+  /**
+   * The log of an open partition is of no use any more, and a majority does without it (rejoining.ts). It takes the way
+   * of a log that is found lost when it is opened; the marker is there already.
+   */
+  #beginAnew(groupId: number, voters: readonly string[], error: Error): void {
+    const partition = this.get(groupId);
+    if (partition === undefined || this.#isClosed) return;
+    if (groupId === CATALOG_GROUP) this.#seat.lost(partition.appliedIndex);
+    this.#awake.delete(partition);
+    this.#fullLogs.delete(groupId);
+    void this.#enqueue(groupId, () => partition.close());
+    void this.#open(groupId, voters, error);
+  }
+
+  #applied(groupId: number): void {
+    if (groupId === CATALOG_GROUP) this.#seat.applied(this.get(groupId)?.appliedIndex ?? 0);
+    this.#events.onApplied(groupId);
+  }
+
   #welcome(partition: Partition, voters: readonly string[]): void {
     const { groupId } = partition;
     const { damage, lastIndex } = partition.status;
@@ -351,49 +366,44 @@ export class Host {
     for (const { from, bytes } of this.#early.take(groupId)) partition.receive(from, bytes);
   }
 
-  #openPartition(
+  async #openPartition(
     groupId: number,
     voters: readonly string[],
     machine: Catalog | undefined,
     opening: Extract<Hosted, { kind: 'opening' }>,
     isStopping: () => boolean,
   ): Promise<Partition> {
-    const { nodeId, tickMs, timing, lease, segmentBytes, appendBytesMax, inflightBytesMax, uncommittedBytesMax } =
-      this.#options;
     const clusterId = this.#world.directory.clusterId;
-    const firstOffset = this.#catalog.firstOffsetOf(groupId);
     if (clusterId === undefined) throw new LogError('INTERNAL', 'a partition is opened before the cluster was born');
+    const firstOffset = this.catalog.firstOffsetOf(groupId);
     let live = machine;
     const takeMachine = (): Catalog => {
       const taken = live ?? new Catalog();
       live = undefined;
       return taken;
     };
-    const options: PartitionOptions = {
+    const options = partitionOptions(this.#options, {
       groupId,
-      nodeId,
       clusterId,
-      membership: { voters: this.#votersOf(voters), votersOutgoing: [], learners: [] },
-      timing,
-      heartbeatPhase: () => this.#ticks % timing.heartbeatTicks,
-      lease: lease && { driftPercent: lease.driftPercent, stallMs: timing.heartbeatTicks * tickMs },
-      // The first tick after a heartbeat may follow at once, so the promise is a tick short of what is kept.
-      promiseMs: lease === undefined ? 0 : (timing.electionTicksMin - 1) * tickMs,
-      segmentBytes,
+      voters: this.#votersOf(voters),
+      heartbeatPhase: () => this.#ticks % this.#options.timing.heartbeatTicks,
       ...(firstOffset !== undefined && { firstOffset }),
-      appendBytesMax,
-      inflightBytesMax,
-      uncommittedBytesMax,
       createMachine: machine === undefined ? undefined : takeMachine,
+    });
+    let opened: Partition | undefined;
+    // One that was removed, or whose log is begun anew, has nothing to say any more.
+    const isCurrent = (): boolean => {
+      const hosted = this.#hosted.get(groupId);
+      return hosted === opening || (hosted?.kind === 'open' && hosted.partition === opened);
     };
     const { logger } = this.#world.env;
-    return Partition.open(options, this.#partitionWorld, {
+    opened = await Partition.open(options, this.#partitionWorld, {
       onStatus: (status) => {
         if (status.role === 'candidate') this.#world.metrics.add('logdrive_raft_elections_total');
         this.#events.onStatus(groupId, status);
       },
       onRest: (isResting) => this.#rests(groupId, isResting),
-      onApplied: () => this.#events.onApplied(groupId),
+      onApplied: () => this.#applied(groupId),
       onReplaying: (readEntry) => {
         opening.readEntry = readEntry;
       },
@@ -402,13 +412,16 @@ export class Host {
       onBroken: (error) => this.#stopped(groupId, error),
       onLostAcks: (lost) => this.#events.onLostAcks(groupId, lost),
       onLostEntry: (lost) => {
-        // One that was removed meanwhile has nothing to say any more.
-        if (this.#hosted.has(groupId)) this.#lostEntryChanged(groupId, lost);
+        if (isCurrent()) this.#lostEntryChanged(groupId, lost);
       },
+      onGivenUp: (error) => this.#beginAnew(groupId, voters, error),
       onRejoined: () => this.#events.onRejoining(groupId, false),
-      onFull: (isFull, cause) => this.#logFilled(groupId, isFull, cause),
+      onFull: (isFull, cause) => {
+        if (isCurrent()) this.#logFilled(groupId, isFull, cause);
+      },
       onTrouble: (what, error) => logger.error({ group: groupId, err: error }, what),
     });
+    return opened;
   }
 
   #logFilled(groupId: number, isFull: boolean, err: Error | undefined): void {

@@ -5,7 +5,7 @@
  */
 import type { Env } from '../env.ts';
 import type { Metrics } from '../metrics.ts';
-import type { LostAcks, Partition } from '../partition/index.ts';
+import { isMember, type LostAcks, type Partition } from '../partition/index.ts';
 import { LogError } from '../protocol/index.ts';
 import type { Host } from './host.ts';
 import { decodeCall, encodeCall, type LostAcksCall, type RejoinAnswer, type RejoinCall } from './peer-calls.ts';
@@ -21,11 +21,11 @@ export interface RejoinsParts {
 const PERIOD_MS = 500;
 const CALL_TIMEOUT_MS = 10_000;
 
-/** A marker that a leader put into its log. */
+/** A marker whose entry a leader has committed. */
 interface Asked {
   readonly marker: string;
   readonly term: number;
-  /** Applied here without the marker having been seen: it was lost with its leader, or lies below a snapshot. */
+  /** Applied here without the marker having been seen: it lies below a snapshot. */
   readonly index: number;
 }
 
@@ -66,9 +66,12 @@ export class Rejoins {
     if (nowMs < this.#dueMs) return;
     this.#dueMs = nowMs + PERIOD_MS;
     for (const partition of host.open()) {
-      const marker = partition.rejoining.poll();
-      if (marker !== undefined) this.#ask(partition, marker);
-      else this.#asked.delete(partition.groupId);
+      const { groupId, rejoining } = partition;
+      const marker = rejoining.poll();
+      if (marker === undefined) this.#asked.delete(groupId);
+      else if (this.#asked.get(groupId)?.marker === marker) rejoining.committed(marker);
+      // That may have closed it.
+      if (marker !== undefined && !partition.isClosed) this.#ask(partition, marker);
     }
     for (const [groupId, peers] of this.#lost) this.#tell(groupId, peers);
   }
@@ -119,9 +122,12 @@ export class Rejoins {
   async #onRejoin(from: string, { groupId, marker }: RejoinCall): Promise<RejoinAnswer> {
     const partition = this.#parts.host.get(groupId);
     if (partition?.isReadyLeader !== true) throw new LogError('NOT_LEADER');
-    if (!partition.voters.includes(from)) throw new LogError('INVALID', `${from} is no voter of group ${groupId}.`);
+    if (!isMember(partition.membership, from)) {
+      throw new LogError('INVALID', `${from} is no replica of group ${groupId}.`);
+    }
     const outcome = await partition.rejoining.propose(from, marker);
     if (outcome.kind !== 'appended') throw new LogError('NOT_YET', 'The marker could not be put into the log now.');
+    // Committed by now: what the asking replica counts on.
     return { index: outcome.index };
   }
 

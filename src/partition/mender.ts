@@ -72,6 +72,13 @@ export class Mender {
     return found !== undefined && this.#trimmedElsewhere.has(found.firstIndex);
   }
 
+  /** Damage at the end of the log, which takes the rights of the replica away, that will not be mended any more. */
+  get hopeless(): Damage | undefined {
+    return this.#parts.log.damage.find(
+      ({ where: at, firstIndex }) => at === 'tail' && this.#trimmedElsewhere.has(firstIndex),
+    );
+  }
+
   /** Mends everything known to be damaged, as far as peers can supply it: one region they cannot is no end to it. */
   async mendAll(): Promise<void> {
     // Entries that were cut off, trimmed or replaced by a snapshot are nobody's loss any more.

@@ -79,6 +79,9 @@ export interface PartitionEvents {
   onLostAcks(lost: LostAcks): void;
   /** The gravest entry that is damaged here and that no peer supplied changed; undefined when there is none any more. */
   onLostEntry(lost: LostEntry | undefined): void;
+  /** This log is of no use any more, and the group has shown that it does without it: it is to be closed, set aside, and
+   *  begun anew. It is marked. */
+  onGivenUp(error: Error): void;
   /** This replica takes part again. */
   onRejoined(): void;
   /** The partition has stopped itself for good, for a reason that has a name; it is to be closed. */

@@ -162,7 +162,8 @@ export class Partition {
     });
     const isClosed = (): boolean => this.isClosed;
     const propose = (payload: Uint8Array): Promise<AppendOutcome> => this.#proposeControl(payload, true);
-    this.rejoining = new Rejoining({ nodeId, world, log, raft, rights, state, run, propose, isClosed, events }, marker);
+    const rejoiningParts = { nodeId, world, log, raft, rights, state, mender, run, propose, isClosed, events };
+    this.rejoining = new Rejoining(rejoiningParts, marker);
     if (opened.isFull) this.#logBecameFull(true, undefined);
     opened.hearBy({
       onFlushed: (at) => this.#step((raft) => raft.persisted(at)),

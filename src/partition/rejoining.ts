@@ -9,12 +9,17 @@
  *   5 the marker is removed      durably; then the replica takes part again
  *
  * Each step can be repeated: a stop anywhere begins again at 2, since the marker is still there.
+ *
+ * A log that cannot be mended any more is given up on the way: between 2 and 3 it is set aside, and begun anew empty. Not
+ * before the leader says that the entry of 2 is committed: the others have it by a majority without this replica, and
+ * all that was committed before. So however many replicas mean to give up theirs, a majority keeps its own.
  */
 import { type Log, type Marker, StorageError } from '../../storage/index.ts';
 import type { Env } from '../env.ts';
-import type { Raft } from '../raft/index.ts';
+import { canDoWithout, type Raft } from '../raft/index.ts';
 import type { AppendOutcome } from './append-queue.ts';
 import { encodeControl } from './control.ts';
+import type { Mender } from './mender.ts';
 import type { PartitionEvents, PartitionWorld } from './options.ts';
 import type { Rights } from './rights.ts';
 import type { PartitionState } from './state.ts';
@@ -24,11 +29,12 @@ const MARKER_BYTES = 16;
 
 export interface RejoiningParts {
   readonly world: Pick<PartitionWorld, 'directory' | 'env'>;
-  readonly events: Pick<PartitionEvents, 'onRejoined' | 'onTrouble'>;
+  readonly events: Pick<PartitionEvents, 'onGivenUp' | 'onRejoined' | 'onTrouble'>;
   readonly log: Log;
   readonly raft: Raft;
   readonly rights: Rights;
   readonly state: PartitionState;
+  readonly mender: Pick<Mender, 'hopeless'>;
   readonly nodeId: string;
   /** After the core was told something. */
   run(): void;
@@ -45,6 +51,8 @@ export class Rejoining {
   readonly #parts: RejoiningParts;
   #marker: Marker | undefined;
   #isMarkerDurable: boolean;
+  /** Why the log itself is of no use any more. */
+  #useless: string | undefined;
   /** Writing the marker, or step 4 and 5. */
   #isBusy = false;
 
@@ -77,6 +85,11 @@ export class Rejoining {
 
   /** Does what can be done now; returns the marker the leader is to be asked for, if any. To be called now and then. */
   poll(): string | undefined {
+    const { mender, raft, nodeId } = this.#parts;
+    const { hopeless } = mender;
+    // Where the others are no majority without it, nobody could take it back: what it has is better than nothing.
+    if (hopeless !== undefined && canDoWithout(raft.membership, nodeId))
+      this.giveUp(`entry ${hopeless.firstIndex} is damaged, and every other replica has trimmed it`);
     this.#persist();
     this.check();
     return this.wanted;
@@ -85,7 +98,9 @@ export class Rejoining {
   /** The marker the leader is to put into the log; undefined while there is nothing to ask for. */
   get wanted(): string | undefined {
     const { state, nodeId, rights } = this.#parts;
-    if (this.#marker === undefined || !this.#isMarkerDurable || rights.isDivergent) return undefined;
+    if (this.#marker === undefined || !this.#isMarkerDurable) return undefined;
+    if (this.#useless !== undefined) return this.#marker.id;
+    if (rights.isDivergent) return undefined;
     return state.rejoinOf(nodeId) === this.#marker.id ? undefined : this.#marker.id;
   }
 
@@ -99,6 +114,20 @@ export class Rejoining {
     raft.beginRejoining();
     run();
     this.#persist();
+  }
+
+  /** As lose(), of a log that cannot be mended: it is to go, see above. */
+  giveUp(reason: string): void {
+    if (this.#useless !== undefined || this.#parts.isClosed()) return;
+    this.#useless = reason;
+    this.lose(reason);
+  }
+
+  /** The entry that names `marker` is committed, says the leader. */
+  committed(marker: string): void {
+    const { events, isClosed } = this.#parts;
+    if (this.#useless === undefined || marker !== this.#marker?.id || isClosed()) return;
+    events.onGivenUp(new StorageError('CORRUPT', this.#useless));
   }
 
   /** Writes a marker that could not be written before, say for want of space. */
@@ -117,6 +146,7 @@ export class Rejoining {
   check(): void {
     const { state, raft, rights, nodeId, isClosed } = this.#parts;
     if (this.#marker === undefined || this.#isBusy || isClosed() || rights.isDivergent) return;
+    if (this.#useless !== undefined) return;
     if (state.rejoinOf(nodeId) !== this.#marker.id || raft.leader === undefined) return;
     this.#isBusy = true;
     this.#work('a replica could not end its rejoining', () => this.#end());
@@ -133,6 +163,11 @@ export class Rejoining {
     this.#marker = undefined;
     this.#isMarkerDurable = false;
     if (isClosed()) return;
+    // Found meanwhile: it rejoins once more, by a marker of its own.
+    if (this.#useless !== undefined) {
+      this.lose(this.#useless);
+      return;
+    }
     raft.endRejoining();
     events.onRejoined();
     run();

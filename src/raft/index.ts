@@ -7,7 +7,7 @@ export { checkInvariants } from './invariants.ts';
 export { isJoint, isMember, isVoter, type MembershipTarget, peersOf, votersOnly } from './membership.ts';
 export type { RaftOptions, RaftStart } from './options.ts';
 export type { ProgressState } from './progress.ts';
-export { quorumIndex } from './quorum.ts';
+export { canDoWithout, quorumIndex } from './quorum.ts';
 export { type PeerProgress, Raft } from './raft.ts';
 export type {
   Append,

@@ -46,6 +46,11 @@ function majorityTally(voters: readonly NodeId[], voteOf: (voter: NodeId) => boo
   return granted + open >= needed ? 'pending' : 'lost';
 }
 
+/** Whether the voters can do without one of them: the others have a majority, or both majorities, among themselves. */
+export function canDoWithout(membership: Membership, node: NodeId): boolean {
+  return tallyVotes(membership, (voter) => voter !== node) === 'won';
+}
+
 /** `voteOf` answers undefined for a voter not heard from yet. A membership without voters elects nobody. */
 export function tallyVotes(membership: Membership, voteOf: (voter: NodeId) => boolean | undefined): Tally {
   if (membership.voters.length === 0) return 'lost';

@@ -215,3 +215,22 @@ test('a replica that is alone in its group is never started empty: it is stopped
   await expect(append(cluster, 'n1', 'more')).rejects.toThrow();
   expect(await files(cluster, 'n1', TOPIC_LOG)).toEqual(before);
 });
+
+test('one that became alone, since the others left, is not either', async () => {
+  const cluster = new SimCluster(['n1', 'n2']);
+  clusters.push(cluster);
+  await cluster.startAll();
+  await cluster.ready();
+  await cluster.createTopic('t');
+  await append(cluster, 'n1', 'two copies');
+  await cluster.wait(cluster.broker('n1').removeNode('n2'));
+  await cluster.until(() => cluster.broker('n1').cluster().nodes.length === 1, 'n2 is gone');
+  await cluster.crash('n2');
+  await cluster.crash('n1');
+  await removeFiles(cluster, 'n1', TOPIC_LOG, /^manifest$/);
+  const before = await files(cluster, 'n1', TOPIC_LOG);
+  await cluster.start('n1');
+  await cluster.time.advance(1_000);
+  expect(cluster.damageOn('n1')).toMatch(/stopped groups: 1 \(.*manifest/);
+  expect(await files(cluster, 'n1', TOPIC_LOG)).toEqual(before);
+});

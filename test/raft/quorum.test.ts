@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { hasQuorum, majorityOf, quorumIndex, tallyVotes } from '../../src/raft/quorum.ts';
+import { canDoWithout, hasQuorum, majorityOf, quorumIndex, tallyVotes } from '../../src/raft/quorum.ts';
 
 const membership = (voters: string, votersOutgoing = '') => ({
   voters: [...voters],
@@ -65,4 +65,16 @@ describe('majorities', () => {
     expect(tallyVotes(membership(voters, outgoing), voteOf)).toBe(tally);
     expect(hasQuorum(membership(voters, outgoing), (voter) => yes.includes(voter))).toBe(tally === 'won');
   });
+});
+
+test.each([
+  ['a', '', false],
+  ['ab', '', false],
+  ['abc', '', true],
+  ['abcd', '', true],
+  ['bc', '', true],
+  ['abc', 'ab', false],
+  ['abc', 'abd', true],
+])('voters %s, %s can do without a: %s', (voters, outgoing, canThey) => {
+  expect(canDoWithout(membership(voters, outgoing), 'a')).toBe(canThey);
 });

@@ -2,7 +2,7 @@
  * One partition by itself, on simulated time and a disk of memory, among peers that are played by the test: what it
  * sends is recorded, what peers would answer is delivered by hand.
  */
-import type { LeaseOptions, PartitionStatus, StateMachine, SuppliedEntry } from '../../../src/partition/index.ts';
+import type { LeaseOptions, PartitionStatus, StateMachine, Supply } from '../../../src/partition/index.ts';
 import { CacheBudget, Partition } from '../../../src/partition/index.ts';
 import { decodePeerMessage, encodePeerMessage, type PeerMessage } from '../../../src/partition/peer-codec.ts';
 import { readBatchHeader } from '../../../src/protocol/index.ts';
@@ -28,7 +28,7 @@ export interface ReplicaOptions {
   readonly createMachine?: () => StateMachine;
   readonly lease?: LeaseOptions;
   onLogEvent?(event: LogEvent): void;
-  fetchEntry?(index: number): Promise<SuppliedEntry | undefined>;
+  fetchEntry?(index: number): Promise<Supply | undefined>;
 }
 
 type Outcome = Awaited<ReturnType<Partition['append']>>;
@@ -42,6 +42,8 @@ export class Replica {
   readonly broken: Error[] = [];
   /** Peers found to have lost what they acked. */
   readonly lost: string[] = [];
+  /** Why the log is to be begun anew. */
+  readonly givenUp: string[] = [];
   rejoined = 0;
   readonly statuses: Pick<PartitionStatus, 'role' | 'term' | 'leader'>[] = [];
   /** False: the transport takes nothing. */
@@ -121,6 +123,7 @@ export class Replica {
         onBroken: (error) => this.broken.push(error),
         onLostAcks: ({ peer }) => this.lost.push(peer),
         onLostEntry: () => undefined,
+        onGivenUp: ({ message }) => this.givenUp.push(message),
         onRejoined: () => {
           this.rejoined += 1;
         },
