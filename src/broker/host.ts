@@ -95,12 +95,9 @@ export class Host {
       onWaiting: (group, err) => logger.warn({ group, err }, 'a log waits for room to be made, opened or removed'),
       onGoneOn: (group) => logger.info({ group }, 'a log waits for room no more'),
     });
-    this.#strays = new Strays({
-      ...{ directory, logger },
-      catalog: () => this.catalog,
-      remove: (groupId) => this.#remove(groupId),
-      isStopping: () => this.#isClosed,
-    });
+    const remove = (groupId: number): Promise<void> => this.#remove(groupId);
+    const isStopping = (): boolean => this.#isClosed;
+    this.#strays = new Strays({ directory, logger, catalog: () => this.catalog, remove, isStopping });
     this.#countStopped();
   }
 
@@ -392,10 +389,8 @@ export class Host {
     });
     let opened: Partition | undefined;
     // One that was removed, or whose log is begun anew, has nothing to say any more.
-    const isCurrent = (): boolean => {
-      const hosted = this.#hosted.get(groupId);
-      return hosted === opening || (hosted?.kind === 'open' && hosted.partition === opened);
-    };
+    const isCurrent = (): boolean =>
+      this.#hosted.get(groupId) === opening || (opened !== undefined && this.get(groupId) === opened);
     const { logger } = this.#world.env;
     opened = await Partition.open(options, this.#partitionWorld, {
       onStatus: (status) => {
