@@ -5,10 +5,11 @@
  * LOGDRIVE_TEST_CRASH_SEEDS raises the number of survivals tried per stop (default 2).
  */
 import { describe, expect, test } from 'vitest';
-import { type Call, ModelDisk, seededRandom } from '../support/model-disk.ts';
+import { type Call, ModelDisk } from '../support/model-disk.ts';
+import { seededRandom } from '../support/model-tree.ts';
 import { describeEntries, nextEntries, openLog, readAll } from '../support/storage-fixture.ts';
 import { PromisedLog } from './support/promised-log.ts';
-import { Promises } from './support/promises.ts';
+import { Promises, recoveredOf } from './support/promises.ts';
 
 const SEEDS = Number(process.env.LOGDRIVE_TEST_CRASH_SEEDS ?? 2);
 const SEGMENT_BYTES = 16 * 1024;
@@ -69,7 +70,7 @@ async function runUntil(n: number, promises: Promises): Promise<{ disk: ModelDis
 
 async function assertKept(disk: ModelDisk, promises: Promises, story: string): Promise<void> {
   const opened = await openLog(disk, { segmentBytes: SEGMENT_BYTES });
-  expect(await promises.broken(opened), story).toBeUndefined();
+  expect(promises.broken(await recoveredOf(opened)), story).toBeUndefined();
   // What recovery made of it is durable and final: after a power cut right behind it, it is the same log. (Of a killed
   // process's writes some may have been in the cache alone.)
   const before = describeEntries(await readAll(opened.log));

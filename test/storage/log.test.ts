@@ -2,7 +2,8 @@
 import { describe, expect, test } from 'vitest';
 import { FRAME_MAGIC } from '../../storage/frame.ts';
 import { encodeEntry, entryBytes, isStorageError, type Log, MemoryDisk, type Snapshot } from '../../storage/index.ts';
-import { ModelDisk, seededRandom } from '../support/model-disk.ts';
+import { ModelDisk } from '../support/model-disk.ts';
+import { seededRandom } from '../support/model-tree.ts';
 import {
   bytesOf,
   describeEntries,

@@ -3,7 +3,8 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import type { LogEntry, RewritePlan } from '../../storage/index.ts';
 import { isStorageError, MemoryDisk } from '../../storage/index.ts';
-import { type Call, ModelDisk, seededRandom } from '../support/model-disk.ts';
+import { type Call, ModelDisk } from '../support/model-disk.ts';
+import { seededRandom } from '../support/model-tree.ts';
 import { asBatch, bytesOf, nextEntries, type Opened, openLog, readAll } from '../support/storage-fixture.ts';
 
 const SEGMENT_BYTES = 16 * 1024;

@@ -25,6 +25,7 @@ import {
   parentPath,
 } from '../../storage/disk.ts';
 import { StorageError } from '../../storage/errors.ts';
+import { type Choose, Directory, describeTree, everyChoice, Inode, randomChoice, readPages } from './model-tree.ts';
 
 export type CallKind =
   | 'open'
@@ -55,212 +56,11 @@ export interface ModelDiskOptions {
   readonly capacityBytes?: number;
   /** Called before each call: 'fail' codes make it fail, 'stop' cuts the power in it. */
   onCall?(call: Call): CallOutcome;
+  /** Called in each call, where a stop would strike: what it changes is in the cache. */
+  onBegun?(call: Call): void;
 }
 
 export type CallOutcome = undefined | 'stop' | 'EIO' | 'ENOSPC' | 'EDQUOT' | 'EROFS';
-
-/** A small seeded generator (mulberry32): tests need spread, not secrecy. */
-export function seededRandom(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let t = Math.imul(state ^ (state >>> 15), state | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((t ^ (t >>> 14)) >>> 0) / 0x1_0000_0000;
-  };
-}
-
-/** What becomes of something that may survive in several ways: one of 0 .. count - 1. */
-type Choose = (count: number) => number;
-
-/** Runs `work` with every sequence of choices there is, each once, in order. */
-function* everyChoice<T>(work: (choose: Choose) => T): Generator<T> {
-  const path: { at: number; readonly count: number }[] = [];
-  for (;;) {
-    let depth = 0;
-    yield work((count) => {
-      if (depth === path.length) path.push({ at: 0, count });
-      return path[depth++]!.at;
-    });
-    while (path.length > 0 && path.at(-1)!.at === path.at(-1)!.count - 1) path.pop();
-    if (path.length === 0) return;
-    path.at(-1)!.at++;
-  }
-}
-
-type Pages = Map<number, Uint8Array>;
-
-const SLAB_BYTES = 64 * PAGE_BYTES;
-let slab = new Uint8Array(0);
-let slabUsed = 0;
-
-/** A page of zeros. Cut from slabs: a simulation writes hundreds of thousands, and small allocations of this kind are
- *  what costs most in them. A slab goes when its last page does. */
-function newPage(): Uint8Array {
-  if (slabUsed === slab.length) {
-    slab = new Uint8Array(SLAB_BYTES);
-    slabUsed = 0;
-  }
-  slabUsed += PAGE_BYTES;
-  return slab.subarray(slabUsed - PAGE_BYTES, slabUsed);
-}
-
-class Inode {
-  /** What a process sees. */
-  pages: Pages = new Map();
-  bytes = 0;
-  /** What a crash cannot take away. */
-  durablePages: Pages = new Map();
-  durableBytes = 0;
-  /** Versions written since the last flush, oldest first. */
-  unflushed: { page: number; content: Uint8Array }[] = [];
-  unflushedBytes: number[] = [];
-
-  writePage(page: number, inPage: number, part: Uint8Array): void {
-    const content = newPage();
-    const old = this.pages.get(page);
-    if (old !== undefined && part.length < PAGE_BYTES) content.set(old);
-    content.set(part, inPage);
-    this.pages.set(page, content);
-    this.unflushed.push({ page, content });
-  }
-
-  resize(bytes: number): void {
-    if (bytes < this.bytes) {
-      const keep = Math.ceil(bytes / PAGE_BYTES);
-      for (const page of [...this.pages.keys()]) if (page >= keep) this.pages.delete(page);
-      const last = this.pages.get(keep - 1);
-      if (last !== undefined && bytes % PAGE_BYTES !== 0) {
-        const zeroed = last.slice();
-        zeroed.fill(0, bytes % PAGE_BYTES);
-        this.pages.set(keep - 1, zeroed);
-        this.unflushed.push({ page: keep - 1, content: zeroed });
-      }
-    }
-    this.bytes = bytes;
-    this.unflushedBytes.push(bytes);
-  }
-
-  /** Everything written so far is durable. */
-  flush(): void {
-    this.durablePages = new Map(this.pages);
-    this.durableBytes = this.bytes;
-    this.forgetUnflushed();
-  }
-
-  /** The pages [first, last] are durable, and a size that holds them. */
-  flushPages(first: number, last: number, end: number): void {
-    for (let page = first; page <= last; page++) {
-      const content = this.pages.get(page);
-      if (content !== undefined) this.durablePages.set(page, content);
-    }
-    this.durableBytes = Math.max(this.durableBytes, end);
-    this.unflushed = this.unflushed.filter(({ page }) => page < first || page > last);
-    // Sizes of before that could not hold them are out of the question.
-    this.unflushedBytes = this.unflushedBytes.filter((bytes) => bytes >= end);
-  }
-
-  forgetUnflushed(): void {
-    this.unflushed = [];
-    this.unflushedBytes = [];
-  }
-
-  /** One of the states a crash may leave. */
-  survivor(choose: Choose): Inode {
-    const after = new Inode();
-    const bytes = pick(choose, [this.durableBytes, ...this.unflushedBytes]);
-    const versions = new Map<number, Uint8Array[]>();
-    for (const { page, content } of this.unflushed) {
-      versions.set(page, [...(versions.get(page) ?? []), content]);
-    }
-    const pages: Pages = new Map(this.durablePages);
-    for (const [page, written] of versions) {
-      const durable = this.durablePages.get(page) ?? new Uint8Array(PAGE_BYTES);
-      // Half the time a page is as if never written: otherwise pages with many versions would nearly always survive.
-      if (choose(2) === 0) pages.set(page, pick(choose, written));
-      else pages.set(page, durable);
-    }
-    // A page beyond the size is not there; the part of the last page beyond it reads as zeros once the file grows.
-    after.pages = pages;
-    after.bytes = Number.MAX_SAFE_INTEGER;
-    after.resize(bytes);
-    after.flush();
-    return after;
-  }
-}
-
-class Directory {
-  entries: Map<string, Inode | Directory> = new Map();
-  durable: Map<string, Inode | Directory> = new Map();
-  /** Each is one atomic change: names and what they are to point at. */
-  unflushed: (readonly [string, Inode | Directory | undefined])[][] = [];
-
-  change(...changes: (readonly [string, Inode | Directory | undefined])[]): void {
-    apply(this.entries, changes);
-    this.unflushed.push(changes);
-  }
-
-  flush(): void {
-    this.durable = new Map(this.entries);
-    this.unflushed = [];
-  }
-
-  survivor(choose: Choose, copies: Map<Inode, Inode>): Directory {
-    const names = new Map(this.durable);
-    for (const changes of this.unflushed) if (choose(2) === 0) apply(names, changes);
-    const after = new Directory();
-    for (const [name, node] of names) {
-      if (node instanceof Directory) {
-        after.entries.set(name, node.survivor(choose, copies));
-        continue;
-      }
-      // One file under two names, as after half a rename would be, stays one file.
-      const copy = copies.get(node) ?? node.survivor(choose);
-      copies.set(node, copy);
-      after.entries.set(name, copy);
-    }
-    after.flush();
-    return after;
-  }
-}
-
-function apply(
-  entries: Map<string, Inode | Directory>,
-  changes: readonly (readonly [string, Inode | Directory | undefined])[],
-): void {
-  for (const [name, node] of changes) {
-    if (node === undefined) entries.delete(name);
-    else entries.set(name, node);
-  }
-}
-
-function pick<T>(choose: Choose, choices: readonly T[]): T {
-  return choices[choose(choices.length)]!;
-}
-
-/** Equal for equal trees: names, sizes, and pages by identity, which versions of a page share with no other. */
-function describe(directory: Directory, identities: Map<Uint8Array, number>): string {
-  const parts: string[] = [];
-  for (const [name, node] of [...directory.entries].sort(([a], [b]) => (a < b ? -1 : 1))) {
-    if (node instanceof Directory) {
-      parts.push(`${name}/(${describe(node, identities)})`);
-      continue;
-    }
-    const pages = [...node.pages]
-      .sort(([a], [b]) => a - b)
-      .map(([page, content]) => {
-        if (!identities.has(content)) identities.set(content, identities.size);
-        return `${page}:${identities.get(content)}`;
-      });
-    parts.push(`${name}=${node.bytes}[${pages}]`);
-  }
-  return parts.join();
-}
-
-function randomChoice(seed: number): Choose {
-  const random = seededRandom(seed);
-  return (count) => Math.floor(random() * count);
-}
 
 export class ModelDisk implements Disk {
   readonly #options: ModelDiskOptions;
@@ -307,24 +107,29 @@ export class ModelDisk implements Disk {
 
   /** The disk as the next start may find it. This one is left as it is: other seeds may be tried. */
   afterCrash(seed: number, options: ModelDiskOptions = {}): ModelDisk {
-    return new ModelDisk(options, this.#root.survivor(randomChoice(seed), new Map()));
+    return new ModelDisk(options, this.#root.survivor(randomChoice(seed)));
   }
 
-  /** The states a crash may leave, each once: all of them, or where there are more than `limit`, so many drawn by `seed`. */
-  *crashStates(limit: number, seed: number): Generator<ModelDisk> {
-    const survivor = (choose: Choose): Directory => this.#root.survivor(choose, new Map());
-    let ways = 0;
-    for (const _ of everyChoice(survivor)) if (++ways > limit) break;
-    const drawn = function* (): Generator<Directory> {
-      for (let n = 0; n < limit; n++) yield survivor(randomChoice(seed + n));
-    };
+  /** The disk as it is now, which this one leaves behind: what was written and not flushed may still be lost in it. */
+  copy(): ModelDisk {
+    return new ModelDisk({}, this.#root.copy());
+  }
+
+  /**
+   * The states a crash may leave, each once: all of them, or where there are more than `limit`, so many drawn by `seed`.
+   * Disks with the same key are the same, whenever and of whichever disk they are what was left.
+   */
+  *crashStates(limit: number, seed: number): Generator<{ readonly key: string; readonly disk: ModelDisk }> {
+    const survivor = (choose: Choose): Directory => this.#root.survivor(choose);
+    let roots: Directory[] = [];
+    for (const root of everyChoice(survivor)) if (roots.push(root) > limit) break;
+    if (roots.length > limit) roots = Array.from({ length: limit }, (_, n) => survivor(randomChoice(seed + n)));
     const seen = new Set<string>();
-    const identities = new Map<Uint8Array, number>();
-    for (const root of ways > limit ? drawn() : everyChoice(survivor)) {
-      const key = describe(root, identities);
+    for (const root of roots) {
+      const key = describeTree(root);
       if (seen.has(key)) continue;
       seen.add(key);
-      yield new ModelDisk({}, root);
+      yield { key, disk: new ModelDisk({}, root) };
     }
   }
 
@@ -481,16 +286,18 @@ export class ModelDisk implements Disk {
   }
 
   /**
-   * Counts a call; undefined: nothing is in its way. Never resolves once the power is cut. A call that is stopped or fails has begun: what `begin` changes
-   * is in the cache, and may or may not survive.
+   * Counts a call, and changes by `begin` what is in the cache from then on, even when the call is stopped or fails: it
+   * may or may not survive. Undefined: nothing is in the call's way. Never resolves once the power is cut.
    */
   enter(kind: CallKind, path: string, begin: () => void = () => undefined): Promise<void> | undefined {
     if (this.#isStopped) return forever();
     this.#calls++;
     this.#counts.set(kind, this.count(kind) + 1);
-    const outcome = this.#options.onCall?.({ number: this.#calls, kind, path });
-    if (outcome === undefined) return undefined;
+    const call = { number: this.#calls, kind, path };
+    const outcome = this.#options.onCall?.(call);
     begin();
+    this.#options.onBegun?.(call);
+    if (outcome === undefined) return undefined;
     return outcome === 'stop' ? this.stop() : Promise.reject(failure(outcome, kind, path));
   }
 
@@ -532,19 +339,6 @@ function failure(code: string, action: string, file: string): StorageError {
   return new StorageError(isFull ? 'FULL' : 'IO', `${action} failed: ${code}`, { file, cause });
 }
 
-function readPages(inode: Inode, position: number, into: Uint8Array): number {
-  const count = Math.max(0, Math.min(into.length, inode.bytes - position));
-  for (let done = 0; done < count; ) {
-    const inPage = (position + done) % PAGE_BYTES;
-    const part = Math.min(PAGE_BYTES - inPage, count - done);
-    const page = inode.pages.get(Math.floor((position + done) / PAGE_BYTES));
-    if (page === undefined) into.fill(0, done, done + part);
-    else into.set(page.subarray(inPage, inPage + part), done);
-    done += part;
-  }
-  return count;
-}
-
 class ModelFile implements File {
   readonly #disk: ModelDisk;
   readonly #inode: Inode;
@@ -569,28 +363,22 @@ class ModelFile implements File {
   }
 
   async write(position: number, chunks: readonly Uint8Array[]): Promise<void> {
-    const put = () => this.#put(position, chunks);
-    const halt = this.#disk.enter('write', this.#path, put);
+    const halt = this.#disk.enter('write', this.#path, () => this.#put(position, chunks));
     if (halt !== undefined) await halt;
-    put();
   }
 
   async writeDurable(position: number, chunks: readonly Uint8Array[]): Promise<void> {
     assert(chunks.length <= CHUNKS_MAX, `${chunks.length} chunks in one flush`);
-    const put = () => this.#put(position, chunks);
-    const halt = this.#disk.enter('writeDurable', this.#path, put);
+    const halt = this.#disk.enter('writeDurable', this.#path, () => this.#put(position, chunks));
     if (halt !== undefined) await halt;
-    put();
     const end = position + chunks.reduce((sum, chunk) => sum + chunk.length, 0);
     if (end === position) return;
     this.#inode.flushPages(Math.floor(position / PAGE_BYTES), Math.floor((end - 1) / PAGE_BYTES), end);
   }
 
   async setBytes(bytes: number): Promise<void> {
-    const resize = () => this.#inode.resize(bytes);
-    const halt = this.#disk.enter('setBytes', this.#path, resize);
+    const halt = this.#disk.enter('setBytes', this.#path, () => this.#inode.resize(bytes));
     if (halt !== undefined) await halt;
-    resize();
   }
 
   async flush(): Promise<void> {

@@ -49,7 +49,8 @@ export class PromisedLog {
     const term = log.termAt(index)!;
     const chain = await log.chainBefore(index + 1);
     const state = new Uint8Array(200).fill(index);
-    await log.saveSnapshot({ index, term, nextOffset: 0, appendTimeMs: log.lastAppendTimeMs, chain, state });
+    const { nextOffset } = log;
+    await log.saveSnapshot({ index, term, nextOffset, appendTimeMs: log.lastAppendTimeMs, chain, state });
     this.#promises.snapshotMin = index;
     return index;
   }

@@ -64,24 +64,31 @@ export class Promises {
     this.snapshotMin = index;
   }
 
+  /** As they are now; what is promised later is not in it. */
+  copy(): Promises {
+    const copy = new Promises();
+    copy.versions.splice(0, 1, ...this.versions.map((version) => ({ ...version, entries: new Map(version.entries) })));
+    copy.hardStates.splice(0, 1, ...this.hardStates);
+    const { versionMin, hardStateMin, firstIndexMin, firstIndexMax, snapshotMin } = this;
+    return Object.assign(copy, { versionMin, hardStateMin, firstIndexMin, firstIndexMax, snapshotMin });
+  }
+
   /** Why a recovered log breaks a promise, or undefined. */
-  async broken(opened: Opened): Promise<string | undefined> {
-    const { log } = opened;
-    if (log.damage.length > 0) return `damage where there is none: ${JSON.stringify(log.damage)}`;
+  broken(log: Recovered): string | undefined {
+    if (log.damage !== undefined) return `damage where there is none: ${log.damage}`;
     if (log.firstIndex < this.firstIndexMin || log.firstIndex > this.firstIndexMax) {
       return `begins at ${log.firstIndex}, not in [${this.firstIndexMin}, ${this.firstIndexMax}]`;
     }
-    if ((log.latestSnapshot?.index ?? 0) < this.snapshotMin) return `snapshot ${log.latestSnapshot?.index} came back`;
-    if (log.base.index > 0 && log.latestSnapshot === undefined) return 'a trimmed log without its snapshot';
+    if ((log.snapshotIndex ?? 0) < this.snapshotMin) return `snapshot ${log.snapshotIndex} came back`;
+    if (log.baseIndex > 0 && log.snapshotIndex === undefined) return 'a trimmed log without its snapshot';
     const kept = this.hardStates.slice(this.hardStateMin);
-    if (!kept.some((state) => JSON.stringify(state) === JSON.stringify(log.hardState))) {
-      return `hard state ${JSON.stringify(log.hardState)} is older than promised`;
+    if (!kept.some((state) => JSON.stringify(state) === log.hardState)) {
+      return `hard state ${log.hardState} is older than promised`;
     }
-    const texts = describeEntries(await readAll(log));
     const reasons: string[] = [];
     for (let v = this.versionMin; v < this.versions.length; v++) {
       const version = this.versions[v]!;
-      const reason = whyNotVersion(version, log, texts);
+      const reason = whyNotVersion(version, log);
       if (reason === undefined) return undefined;
       reasons.push(`version ${v}: ${reason}`);
     }
@@ -89,10 +96,34 @@ export class Promises {
   }
 }
 
-function whyNotVersion(version: Version, log: Opened['log'], texts: readonly string[]): string | undefined {
+/** What came back after a stop. */
+export interface Recovered {
+  readonly damage: string | undefined;
+  readonly baseIndex: number;
+  readonly firstIndex: number;
+  readonly lastIndex: number;
+  readonly snapshotIndex: number | undefined;
+  readonly hardState: string;
+  /** Every entry, described. */
+  readonly texts: readonly string[];
+}
+
+export async function recoveredOf({ log }: Opened): Promise<Recovered> {
+  return {
+    damage: log.damage.length > 0 ? JSON.stringify(log.damage) : undefined,
+    baseIndex: log.base.index,
+    firstIndex: log.firstIndex,
+    lastIndex: log.lastIndex,
+    snapshotIndex: log.latestSnapshot?.index,
+    hardState: JSON.stringify(log.hardState),
+    texts: log.damage.length > 0 ? [] : describeEntries(await readAll(log)),
+  };
+}
+
+function whyNotVersion(version: Version, log: Recovered): string | undefined {
   if (log.firstIndex <= version.base) return `begins at ${log.firstIndex}, below the install at ${version.base}`;
   if (log.lastIndex < version.acknowledged) return `ends at ${log.lastIndex}, acknowledged ${version.acknowledged}`;
-  for (const [i, text] of texts.entries()) {
+  for (const [i, text] of log.texts.entries()) {
     const index = log.firstIndex + i;
     if (version.entries.get(index) !== text) return `at ${index} ${text}, not ${version.entries.get(index)}`;
   }
