@@ -62,7 +62,8 @@ const schema = group({
       1_000,
       0,
       3_600_000,
-      'An idle partition rests after this long: no heartbeats of its own until something happens. 0: never.',
+      'An idle partition rests after this long: nothing of it runs until something happens. 0: never, and all send ' +
+        'heartbeats of their own.',
     ),
     leaseReads: flag(
       false,

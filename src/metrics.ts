@@ -87,7 +87,7 @@ export const METRICS: Readonly<Record<MetricName, MetricRow>> = {
   logdrive_cpu_seconds_total: { kind: 'counter', sentence: 'Processor time of the process, user and system.', labels: [] },
   logdrive_raft_leader_changes_total: { kind: 'counter', sentence: 'Times a partition on this node saw a new leader.', labels: [] },
   logdrive_raft_elections_total: { kind: 'counter', sentence: 'Elections this node stood in, each raising the term of a partition.', labels: [] },
-  logdrive_partitions_resting: { kind: 'gauge', sentence: 'Partitions of this node that are idle and send no heartbeats of their own.', labels: [] },
+  logdrive_partitions_resting: { kind: 'gauge', sentence: "Replicas of this node that count no time: followers whose leader's node is heard, and leaders of idle partitions.", labels: [] },
   logdrive_partitions_stopped: { kind: 'gauge', sentence: 'Partitions stopped on this node: their log cannot be opened, or an entry is damaged on every replica.', labels: [] },
   logdrive_stalls_total: { kind: 'counter', sentence: 'Times the process stood still for half of the shortest election timeout or longer.', labels: [] },
   logdrive_raft_peer_up: { kind: 'gauge', sentence: '1 while the link to the peer is up, else 0.', labels: ['peer'] },

@@ -38,6 +38,11 @@ export class FlushScheduler {
     return this.#running.size;
   }
 
+  /** Flushes begun so far, of all logs: how busy the disk is between two looks, for who reads no clock. */
+  get begun(): number {
+    return this.#begun;
+  }
+
   /** The number of the flush that has been under way longest, 'files' left out: the same number later is the same
    *  flush. Undefined when there is none. */
   get oldest(): number | undefined {

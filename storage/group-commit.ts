@@ -21,6 +21,10 @@ import type { ByteCount, EntryId, LogEntry, LogIndex } from './types.ts';
 /** Free space, beyond what waits, at which it is worth trying again after the disk was full. */
 const SPACE_MARGIN_BYTES: ByteCount = 1024 * 1024;
 const SPACE_PROBE_MS = 500;
+/** As many flushes of other logs while a proof was waited for make the disk a busy one. */
+const BUSY_FLUSHES = 3;
+/** A proof of a log on a busy disk waits so many times as long: most of them are then not needed any more. */
+const BUSY_PROOF_FACTOR = 25;
 
 export interface Timers {
   after(delayMs: number, fn: () => void): { cancel(): void };
@@ -371,12 +375,25 @@ export class GroupCommit {
     }
   }
 
+  /** The empty frame is off the way of every append, and still a flush. A thousand logs that are written to ten times a
+   *  second would each flush twice for an append; so where others flush meanwhile, it is put off once. */
   #armProof(): void {
     if (this.#failure !== undefined || this.#isFull || this.#segments.active.isProven) return;
-    this.#proofTimer?.cancel();
-    this.#proofTimer = this.#options.timers.after(this.#options.idleProofMs, () => {
-      this.#isProofDue = true;
-      this.#wake();
+    const { idleProofMs } = this.#options;
+    const { flushesBegun } = this.#segments;
+    this.#proveAfter(idleProofMs, () => {
+      if (this.#segments.flushesBegun - flushesBegun < BUSY_FLUSHES) this.#proofDue();
+      else this.#proveAfter((BUSY_PROOF_FACTOR - 1) * idleProofMs, () => this.#proofDue());
     });
+  }
+
+  #proveAfter(delayMs: number, act: () => void): void {
+    this.#proofTimer?.cancel();
+    this.#proofTimer = this.#options.timers.after(delayMs, act);
+  }
+
+  #proofDue(): void {
+    this.#isProofDue = true;
+    this.#wake();
   }
 }

@@ -81,6 +81,11 @@ export class Segments {
     return this.#sealed.some((segment) => segment.last.index === index);
   }
 
+  /** Of all logs of the data directory, so far. */
+  get flushesBegun(): number {
+    return this.#context.scheduler.begun;
+  }
+
   async writeFrame(entries: readonly LogEntry[], commitHint: LogIndex): Promise<ByteCount> {
     return this.#context.scheduler.run('entries', () => this.#active.writeFrame(entries, commitHint));
   }

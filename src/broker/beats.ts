@@ -1,10 +1,12 @@
 /**
  * Whether the other nodes are alive, asked once a pair of nodes instead of once a group: idle groups rest on it
- * (src/raft/rest.ts). Every node sends every peer a *beat* each heartbeat period, and tells its partitions when a
- * peer's beats stay away. Once a second, and when it lost one, a beat lists what the sender leads: a replica that rests
- * under a leader that is none any more (its word that it stepped down was lost, or its partition was stopped) wakes.
+ * (src/raft/rest.ts). Every node sends every peer a *beat* each heartbeat period, and tells its partitions when nothing
+ * was heard of a peer. Once a second, when it lost one, and when it is asked, a beat lists what the sender leads: a
+ * replica that rests under a leader that is none any more (its word that it stepped down was lost, or its partition was
+ * stopped) wakes. Who was silent and is heard again is asked for its list: the replicas that woke rest on, a thousand of
+ * them on one message.
  *
- *   beat: u8 1   u8 hasList   when it has: u32 count, then each u32 group, u53 term
+ *   beat: u8 1   u8 flags (1: has a list, 2: asks for one)   with a list: u32 count, then each u32 group, u53 term
  *
  * Beats travel on the control lane like raft messages, under a group id no group has. Losing one is harmless.
  */
@@ -31,7 +33,7 @@ export interface BeatsParts {
   readonly listTicks: number;
   /** The groups this node leads. */
   led(): Iterable<Led>;
-  /** Said again for as long as it lasts. */
+  /** Said again for as long as it lasts, at each multiple of silentTicks. */
   onSilent(peer: string, ticks: number): void;
   /** Everything `peer` leads: group to term. */
   onList(peer: string, led: ReadonlyMap<number, number>): void;
@@ -45,12 +47,16 @@ export interface Rested {
 }
 
 const BEAT = 1;
+const HAS_LIST = 1;
+const ASKS_FOR_LIST = 2;
 const LIST_MS = 1_000;
 
 export class Beats {
   readonly #parts: BeatsParts;
-  /** Ticks since the last beat of each peer that is up. */
+  /** Ticks since anything was heard of each peer that is up. */
   readonly #silence = new Map<string, number>();
+  /** Peers that were called silent and have not said since what they lead. */
+  readonly #unsure = new Set<string>();
   #ticks = 0;
   #listDue = 0;
 
@@ -60,7 +66,7 @@ export class Beats {
       transport,
       peers: nodeIds.filter((id) => id !== nodeId),
       heartbeatTicks: timing.heartbeatTicks,
-      silentTicks: Math.ceil(timing.electionTicksMin / 2),
+      silentTicks: Math.ceil((timing.electionTicksMin * 3) / 4),
       listTicks: Math.ceil(LIST_MS / tickMs),
       led: () => rested.led(),
       onSilent: (peer, ticks) => rested.peerSilent(peer, ticks),
@@ -84,6 +90,12 @@ export class Beats {
   /** Whose link is down is not silent but gone, and the partitions know. */
   peerDown(peer: string): void {
     this.#silence.delete(peer);
+    this.#unsure.delete(peer);
+  }
+
+  /** Any message of that node is as good a sign of life as a beat. */
+  heard(peer: string): void {
+    if (this.#silence.has(peer)) this.#silence.set(peer, 0);
   }
 
   tick(): void {
@@ -93,7 +105,9 @@ export class Beats {
       const ticks = before + 1;
       this.#silence.set(peer, ticks);
       // Again and again: a group may have gone to rest in between, on a message that was already on its way.
-      if (ticks % silentTicks === 0) onSilent(peer, ticks);
+      if (ticks % silentTicks !== 0) continue;
+      this.#unsure.add(peer);
+      onSilent(peer, ticks);
     }
     if (this.#ticks % heartbeatTicks === 0) this.#send();
   }
@@ -102,30 +116,37 @@ export class Beats {
    *  frame, so it is of another version. */
   receive(from: string, bytes: Uint8Array): void {
     if (!this.#silence.has(from)) return;
-    this.#silence.set(from, 0);
-    let led: ReadonlyMap<number, number> | undefined;
+    this.heard(from);
+    let beat: Beat;
     try {
-      led = decodeBeat(bytes);
+      beat = decodeBeat(bytes);
     } catch (error) {
       if (!(error instanceof MalformedBytes)) throw error;
+      return;
     }
-    if (led !== undefined) this.#parts.onList(from, led);
+    if (beat.asksForList) this.#listDue = 0;
+    if (beat.led === undefined) return;
+    this.#unsure.delete(from);
+    this.#parts.onList(from, beat.led);
   }
 
   #send(): void {
     const { transport, peers, listTicks } = this.#parts;
     const isListDue = this.#ticks >= this.#listDue;
     if (isListDue) this.#listDue = this.#ticks + listTicks;
-    // Encoded once: all peers get the same bytes.
-    const chunks = isListDue ? [this.#encodeList()] : [Uint8Array.of(BEAT, 0)];
-    for (const peer of peers) if (transport.isUp(peer)) transport.send(peer, 'control', NODE_GROUP, chunks);
+    // Encoded once: all peers get the same list.
+    const list = isListDue ? this.#encodeList() : undefined;
+    for (const peer of peers) {
+      if (!transport.isUp(peer)) continue;
+      const flags = (list === undefined ? 0 : HAS_LIST) + (this.#unsure.has(peer) ? ASKS_FOR_LIST : 0);
+      const head = Uint8Array.of(BEAT, flags);
+      transport.send(peer, 'control', NODE_GROUP, list === undefined ? [head] : [head, list]);
+    }
   }
 
   #encodeList(): Uint8Array {
     const led = [...this.#parts.led()];
-    const writer = new ByteWriter(6 + 12 * led.length);
-    writer.u8(BEAT);
-    writer.u8(1);
+    const writer = new ByteWriter(4 + 12 * led.length);
     writer.u32(led.length);
     for (const { groupId, term } of led) {
       writer.u32(groupId);
@@ -135,10 +156,21 @@ export class Beats {
   }
 }
 
-/** What the sender leads, when the beat says it. @throws MalformedBytes */
-function decodeBeat(bytes: Uint8Array): ReadonlyMap<number, number> | undefined {
+interface Beat {
+  readonly asksForList: boolean;
+  /** What the sender leads, when it says it. */
+  readonly led: ReadonlyMap<number, number> | undefined;
+}
+
+/** @throws MalformedBytes */
+function decodeBeat(bytes: Uint8Array): Beat {
   const reader = new ByteReader(bytes);
-  if (reader.u8() !== BEAT || reader.u8() === 0) return undefined;
+  const flags = reader.u8() === BEAT ? reader.u8() : 0;
+  const asksForList = (flags & ASKS_FOR_LIST) !== 0;
+  return { asksForList, led: (flags & HAS_LIST) === 0 ? undefined : decodeList(reader) };
+}
+
+function decodeList(reader: ByteReader): ReadonlyMap<number, number> {
   const led = new Map<number, number>();
   for (let left = reader.u32(); left > 0; left -= 1) led.set(reader.u32(), reader.u53());
   reader.expectEnd();

@@ -352,7 +352,7 @@ export class Broker implements BrokerVerbs {
         leader === this.nodeId ? 'leads a partition' : 'follows a leader',
       );
     }
-    if (leader === this.nodeId) this.#gossip.hasNews();
+    if (leader === this.nodeId) this.#gossip.hasNews(groupId);
   }
 
   #fullChanged(): void {
@@ -370,8 +370,11 @@ export class Broker implements BrokerVerbs {
     const { directory } = this.#world;
     const { nodeId, clientUrl, version } = this.#options;
     return {
-      onMessage: (from, groupId, bytes) =>
-        groupId === NODE_GROUP ? this.#beats.receive(from, bytes) : this.#host.receive(from, groupId, bytes),
+      onMessage: (from, groupId, bytes) => {
+        if (groupId === NODE_GROUP) return this.#beats.receive(from, bytes);
+        this.#beats.heard(from);
+        this.#host.receive(from, groupId, bytes);
+      },
       onCall: (from, method, body) => this.#onCall(from, method, body),
       onUp: (peer) => this.#peerUp(peer),
       onDown: (peer) => this.#peerDown(peer),
@@ -462,7 +465,7 @@ export class Broker implements BrokerVerbs {
   #onStatus(from: string, call: StatusCall): Uint8Array[] {
     this.#gossip.learnFrom(from, call);
     const groups = call.groups.flatMap((groupId) => this.#topics.statusOf(groupId) ?? []);
-    const { leads, mayLead } = this.#gossip.call([]);
+    const { leads, mayLead } = call.isNews === true ? this.#gossip.news() : this.#gossip.call([]);
     return encodeCall({ leads, mayLead, groups } satisfies StatusAnswer);
   }
 }

@@ -1,7 +1,8 @@
 /**
  * What nodes tell each other of themselves, unasked: which groups they lead, so that nodes without a replica know whom
- * to ask, and whether they want leaderships at all. Said when it changes, and again every few seconds in case some was
- * lost. Nothing rests on it but speed: a wrong address answers NOT_LEADER.
+ * to ask, and whether they want leaderships at all. What changed is said at once, and everything again every few seconds
+ * in case some was lost: with the whole list at each change, a thousand groups that get their leaders one after the
+ * other would be told of a million times. Nothing rests on it but speed: a wrong address answers NOT_LEADER.
  */
 import type { Env } from '../env.ts';
 import { LogError } from '../protocol/index.ts';
@@ -27,15 +28,18 @@ export class Gossip {
   /** Peers that want no leadership for now, as they say. */
   readonly #unwilling = new Set<string>();
   #dueMs = 0;
+  /** There is something to tell, at the next tick: that, and the groups it leads since it last told. */
   #hasNews = false;
+  #newlyLed = new Set<number>();
 
   constructor(parts: GossipParts) {
     this.#parts = parts;
   }
 
-  /** There is something to tell, at the next tick. */
-  hasNews(): void {
+  /** This node leads a group, or changed its mind about leading. Told at the next tick. */
+  hasNews(groupId?: number): void {
     this.#hasNews = true;
+    if (groupId !== undefined) this.#newlyLed.add(groupId);
   }
 
   isWilling(peer: string): boolean {
@@ -48,23 +52,36 @@ export class Gossip {
 
   tick(): void {
     const nowMs = this.#parts.env.clock.monotonicMs();
-    if (!this.#hasNews && nowMs < this.#dueMs) return;
+    const isDue = nowMs >= this.#dueMs;
+    if (!isDue && !this.#hasNews) return;
+    const news = isDue ? undefined : this.news();
     this.#hasNews = false;
-    this.#dueMs = nowMs + PERIOD_MS;
-    void this.tellAll();
+    this.#newlyLed = new Set();
+    if (isDue) this.#dueMs = nowMs + PERIOD_MS;
+    void this.tellAll(news);
+  }
+
+  /** What this node leads since it last told, and whether it wants more. */
+  news(): StatusCall {
+    const { leaders, nodeId, mayLead } = this.#parts;
+    const leads = [...this.#newlyLed].flatMap((groupId) => {
+      const known = leaders.get(groupId);
+      return known?.leader === nodeId ? [{ groupId, term: known.term }] : [];
+    });
+    return { leads, mayLead: mayLead(), groups: [], isNews: true };
   }
 
   /** Resolves when every peer that is up has heard, or did not answer in time. */
-  async tellAll(): Promise<void> {
+  async tellAll(call: StatusCall = this.call([])): Promise<void> {
     const up = this.#parts.peers.list.filter(({ isUp }) => isUp);
-    await Promise.all(up.map(({ id }) => this.exchange(id)));
+    await Promise.all(up.map(({ id }) => this.exchange(id, call)));
   }
 
-  /** Tells one peer, and learns the same from it. */
-  async exchange(peer: string): Promise<void> {
+  /** Tells one peer, and learns the same from it; of news, only whether it wants leaderships. */
+  async exchange(peer: string, call: StatusCall = this.call([])): Promise<void> {
     const { peers, env } = this.#parts;
     try {
-      const answer = await peers.call(peer, 'status', encodeCall(this.call([])), { timeoutMs: CALL_TIMEOUT_MS });
+      const answer = await peers.call(peer, 'status', encodeCall(call), { timeoutMs: CALL_TIMEOUT_MS });
       this.learnFrom(peer, decodeCall<StatusAnswer>(answer).head);
     } catch (error) {
       if (!LogError.is(error)) throw error;

@@ -185,10 +185,11 @@ export class Host {
     for (const { groupId, term, role } of this.open()) if (role === 'leader') yield { groupId, term };
   }
 
-  /** Everything `peer` leads. Who rests under it without being among that has no leader. */
+  /** Everything `peer` leads. Who rests under it without being among that has no leader; who woke because it was not
+   *  heard has one. */
   peerLeads(peer: string, led: ReadonlyMap<number, number>): void {
     for (const partition of this.open()) {
-      if (partition.leader === peer && led.get(partition.groupId) !== partition.term) partition.wake();
+      if (partition.leader === peer) partition.leaderSays(led.get(partition.groupId) === partition.term);
     }
   }
 

@@ -116,6 +116,8 @@ export interface StatusCall {
   readonly mayLead: boolean;
   /** Groups whose offsets are asked for. */
   readonly groups: readonly number[];
+  /** `leads` holds what is new and not all there is; the answer need not name any. */
+  readonly isNews?: boolean;
 }
 
 export interface StatusAnswer {

@@ -326,9 +326,9 @@ export class Partition {
     this.#step((raft) => raft.peerSilent(peer, ticks));
   }
 
-  /** The group may not rest on what it rested on. */
-  wake(): void {
-    this.#step((raft) => raft.wake());
+  /** The node of the leader says whether it leads this group in this term, on which the replica rests. */
+  leaderSays(isLed: boolean): void {
+    if (isLed !== this.#raft.isResting) this.#step((raft) => (isLed ? raft.vouchedFor() : raft.wake()));
   }
 
   /** The process stood still for so many ticks, and has read since what came in meanwhile (R24). */

@@ -9,7 +9,7 @@ import { strict as assert } from 'node:assert';
 import { isVoter, peersOf } from './membership.ts';
 import { tallyVotes } from './quorum.ts';
 import { startLeading } from './replication.ts';
-import { wake } from './rest.ts';
+import { isWatched, wake } from './rest.ts';
 import { type Campaign, isHardStateDurable, type RaftState, send, sendDurably } from './state.ts';
 import type {
   EntryId,
@@ -102,6 +102,14 @@ export function heardLeader(state: RaftState, leader: NodeId): void {
   state.leader = leader;
   state.isLeaderGone = false;
   drawElectionTimeout(state);
+  // Its node is watched from here on, and whoever does that tells when it is not heard any more.
+  if (isWatched(state)) state.isResting = true;
+}
+
+/** The node of the leader says that it still leads this group in this term: as good as a heartbeat of the group. */
+export function vouchedFor(state: RaftState): void {
+  const { role, leader, isResting } = state;
+  if (role === 'follower' && leader !== undefined && !isResting && isWatched(state)) heardLeader(state, leader);
 }
 
 /** Follows in `term`, never lower than the present one. The vote goes with the old term, never within one (R1). */
@@ -300,5 +308,7 @@ export function stalled(state: RaftState, ticks: number): void {
     return;
   }
   wake(state);
-  for (const progress of state.leading?.progress.values() ?? []) progress.silentFor(progress.ticksSilent + ticks);
+  if (state.leading === undefined) return;
+  state.leading.isInDoubt = true;
+  for (const progress of state.leading.progress.values()) progress.silentFor(progress.ticksSilent + ticks);
 }

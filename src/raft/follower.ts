@@ -3,7 +3,7 @@
  * ack what is on disk. The term of each message was already checked, and its sender is the leader of this term.
  */
 import { strict as assert } from 'node:assert';
-import { onHeartbeatRest } from './rest.ts';
+import { takesRest } from './rest.ts';
 import { answerMark, commitTo, type RaftState, send, sendDurably } from './state.ts';
 import type { Append, EntryId, EntryMeta, Heartbeat, InstallSnapshot, LogIndex, SnapshotReply } from './types.ts';
 
@@ -13,7 +13,7 @@ export function onHeartbeat(state: RaftState, message: Heartbeat): void {
   commitTo(state, Math.min(message.commit, state.log.lastIndex));
   // A flush may have ended while no leader was known.
   maybeAck(state);
-  onHeartbeatRest(state, message);
+  const isResting = takesRest(state, message);
   if (message.isNotice === true) return;
   const { promiseMs, electionTicksMin } = state.options;
   // Kept from here on, before the leader can count on it.
@@ -26,7 +26,7 @@ export function onHeartbeat(state: RaftState, message: Heartbeat): void {
     round: message.round,
     // What it promised before, it may have forgotten: it promises nothing until it has rejoined.
     ...(promiseMs > 0 && !state.isRejoining ? { promiseMs } : {}),
-    ...(state.isResting ? { isResting: true } : {}),
+    ...(isResting ? { isResting: true } : {}),
     ...answerMark(state),
   });
 }

@@ -87,8 +87,12 @@ function installerDoesNotLead({ installing, role }: Readonly<RaftState>): string
   return installing === undefined || role === 'follower' ? undefined : `${role} while a snapshot is being installed`;
 }
 
-function restIsSettled({ isResting, role, leader, log, commit, flushed }: Readonly<RaftState>): string | undefined {
-  if (!isResting || (leader !== undefined && commit === log.lastIndex && flushed === log.lastIndex)) return undefined;
+/** A follower leaves the time to its leader, whatever is on its way; a leader rests only when nothing is. */
+function restIsSettled(state: Readonly<RaftState>): string | undefined {
+  const { isResting, isLeaderGone, role, leader, log, commit, flushed } = state;
+  if (!isResting) return undefined;
+  const isSettled = commit === log.lastIndex && flushed === log.lastIndex;
+  if (role === 'leader' ? isSettled : role === 'follower' && leader !== undefined && !isLeaderGone) return undefined;
   return `${role} of ${leader} rests: commit ${commit}, flushed ${flushed}, last index ${log.lastIndex}`;
 }
 

@@ -58,7 +58,7 @@ export class Progress {
   #isSuspect = false;
   /** The link broke since the last ack: the process at the other end may be another one, with less on its disk. */
   #isUnverified = false;
-  /** Ticks since the follower was last heard in this term. */
+  /** Ticks since the follower was last heard in this term, as far as it was to be heard. */
   #ticksSilent = 0;
   /** Heartbeat round of the last sign of progress; an answer to a later round makes silence suspicious. */
   #quietSinceRound = 0;
@@ -124,8 +124,9 @@ export class Progress {
     return this.standing !== 'sound';
   }
 
-  tick(): void {
-    this.#ticksSilent += 1;
+  /** @param isAwaited It is to be heard: a tick without it is silence. */
+  tick(isAwaited: boolean): void {
+    if (isAwaited) this.#ticksSilent += 1;
     if (this.#snapshotTicks !== undefined) this.#snapshotTicks += 1;
   }
 
@@ -211,6 +212,11 @@ export class Progress {
 
   commitTold(commit: LogIndex): void {
     this.#commitSent = Math.max(this.#commitSent, commit);
+  }
+
+  /** It was told of `commit`, as far as it holds it, in a message that was not lost as far as is known. */
+  knows(commit: LogIndex): boolean {
+    return this.#commitSent >= Math.min(commit, this.#match);
   }
 
   /** Nothing is on its way that could tell the follower of `commit`. */

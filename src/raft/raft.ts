@@ -374,7 +374,12 @@ export class Raft {
     progress.linkDown();
   }
 
-  /** The node of `peer` was not heard for `ticks`. Matters to a resting group alone: others hear for themselves. */
+  /** The node of the leader has said that it leads this group in this term. */
+  vouchedFor(): void {
+    election.vouchedFor(this.#state);
+  }
+
+  /** The node of `peer` was not heard for `ticks`. Matters to who relies on being told so (rest.ts). */
   peerSilent(peer: NodeId, ticks: number): void {
     rest.onPeerSilent(this.#state, peer, ticks);
   }

@@ -7,7 +7,7 @@ import { ByteWindow } from './byte-window.ts';
 import type { Progress } from './progress.ts';
 import { hasQuorum, quorumIndex } from './quorum.ts';
 import { continueChange, followMembers } from './reconfiguration.ts';
-import { heartbeatPhase, offersRest, onRestReply, stir } from './rest.ts';
+import { heartbeatPhase, isRoundDue, isWatched, offersRest, onRestReply, ROUNDS_PATIENCE_MIN, stir } from './rest.ts';
 import { commitTo, type RaftState, send } from './state.ts';
 import { maybeTimeoutNow } from './transfer.ts';
 import type {
@@ -42,6 +42,9 @@ export function startLeading(state: RaftState): void {
     round: 0,
     transfer: undefined,
     idleTicks: 0,
+    isInDoubt: false,
+    roundsLeftOut: 0,
+    roundsPatience: ROUNDS_PATIENCE_MIN,
     restOffer: undefined,
   };
   followMembers(state);
@@ -75,8 +78,10 @@ export function propose(state: RaftState, sizes: readonly ByteCount[]): ProposeR
 export function tickLeader(state: RaftState): boolean {
   const { leading, options } = state;
   assert.ok(leading !== undefined, 'only a leader ticks as one');
+  const areAllAwaited = !isWatched(state) || leading.isInDoubt;
   for (const progress of leading.progress.values()) {
-    progress.tick();
+    // Who is not asked need not answer: until the next round its node is heard in its place.
+    progress.tick(areAllAwaited || progress.answeredRound < leading.round);
     progress.snapshotOverdue(options.electionTicksMax);
   }
   if (!hasQuorum(state.membership, (voter) => isActive(state, voter))) return false;
@@ -84,7 +89,7 @@ export function tickLeader(state: RaftState): boolean {
   leading.heartbeatElapsed += 1;
   if (leading.heartbeatElapsed >= options.heartbeatTicks) {
     leading.heartbeatElapsed = 0;
-    broadcastHeartbeat(state);
+    if (isRoundDue(state)) broadcastHeartbeat(state);
   }
   return true;
 }

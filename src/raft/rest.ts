@@ -1,20 +1,64 @@
 /**
- * Rest: an idle group stops ticking. A node hosts thousands of groups and most are idle; a heartbeat each, 25 times a
- * second to every follower, would cost it more than all appends. Whether nodes are alive is asked once a pair of nodes
+ * What is left out because the nodes are watched. A node hosts thousands of groups; a heartbeat each, 25 times a second
+ * to every follower, would cost it more than all appends. Whether nodes are alive is asked once a pair of nodes
  * instead, by whoever drives this core (src/broker/beats.ts), and this file is told: peerSilent(), wake().
  *
- *   leader: idle for restTicks, everything committed and durable everywhere
- *        -- heartbeat mayRest -->  follower: holds it all, durably? stops its election timer
+ *   follower: heard its leader? counts no time from there on, until the leader's node falls silent, its link breaks,
+ *             or it says that it does not lead this group
+ *   leader:   everything acked and told? sends no rounds; something in doubt or on its way? a round now and then
+ *   leader:   idle for restTicks, everything committed and durable everywhere
+ *        -- heartbeat mayRest -->  follower: holds it all, durably?
  *        <-- reply isResting ----
- *   leader: all members rest in the round that offered it? stops its heartbeats and its quorum check
+ *   leader: all members rest in the round that offered it? counts no time either
  *
- * Rest changes when timers run, and nothing else: no term, vote, entry or commit rests on it, so it can cost time and
- * never safety. Anything but the answers of that round ends it: a proposal, a message, a link that breaks, silence of
- * the other node. A resting follower sticks to its leader (R9), because its node is heard; a resting leader that any
- * candidate speaks to wakes, and its next round says that it is there.
+ * This changes when timers run and how often somebody asks, and nothing else: no term, vote, entry or commit rests on
+ * it, so it can cost time and never safety. A proposal, a message, a link that breaks, silence of the other node end
+ * a leader's rest. A resting follower sticks to its leader (R9), because its node is heard; a leader that any candidate
+ * speaks to sends a round, which says that it is there.
+ *
+ * Leases rest on rounds and on promises that ticks count (R8): with them, a group does all this only while it is idle.
  */
 import { isHardStateDurable, type RaftState } from './state.ts';
 import type { Heartbeat, HeartbeatReply, Message, NodeId } from './types.ts';
+
+/** Rounds left out, while there is something to ask, before one leaves: few at first, since what is on its way is
+ *  mostly there in time; more later, since many groups that all wait would keep each other waiting with their rounds.
+ *  Small enough for several rounds within an election timeout. */
+export const ROUNDS_PATIENCE_MIN = 2;
+const ROUNDS_PATIENCE_MAX = 4;
+
+/** Whoever drives this core says when a node falls silent, so that groups need not find out for themselves. */
+export function isWatched({ options }: RaftState): boolean {
+  return (options.restTicks ?? 0) > 0 && options.promiseMs === 0;
+}
+
+/** Leader: a round of heartbeats may leave now. Is there anything to ask or to tell, or is it time to offer rest? */
+export function isRoundDue(state: RaftState): boolean {
+  const { leading, options } = state;
+  if (leading === undefined || !isWatched(state)) return true;
+  const isQuiet = isSettled(state) && isAnswered(state);
+  if (isQuiet) {
+    leading.roundsLeftOut = 0;
+    leading.roundsPatience = ROUNDS_PATIENCE_MIN;
+    if (!leading.isInDoubt) return leading.idleTicks >= (options.restTicks ?? 0);
+  } else if (!leading.isInDoubt) {
+    leading.roundsLeftOut += 1;
+    if (leading.roundsLeftOut < leading.roundsPatience) return false;
+    leading.roundsLeftOut = 0;
+    leading.roundsPatience = ROUNDS_PATIENCE_MAX;
+  }
+  leading.isInDoubt = false;
+  return true;
+}
+
+/** Everybody answered the last round and was told of the last commit. */
+function isAnswered({ leading, commit }: RaftState): boolean {
+  if (leading === undefined) return false;
+  for (const progress of leading.progress.values()) {
+    if (progress.answeredRound < leading.round || !progress.knows(commit)) return false;
+  }
+  return true;
+}
 
 /** Nothing is left to do in this group: what is in the log is committed, durable here, and known so everywhere. */
 function isSettled(state: RaftState): boolean {
@@ -45,9 +89,9 @@ export function onRestReply(state: RaftState, reply: HeartbeatReply): void {
 }
 
 /** Follower: takes the offer when it holds the whole log, durably, and owes no answer. */
-export function onHeartbeatRest(state: RaftState, message: Heartbeat): void {
+export function takesRest(state: RaftState, message: Heartbeat): boolean {
   const { log, commit, flushed, following, installing } = state;
-  state.isResting =
+  const isTaken =
     message.mayRest === true &&
     message.commit === log.lastIndex &&
     commit === log.lastIndex &&
@@ -55,14 +99,21 @@ export function onHeartbeatRest(state: RaftState, message: Heartbeat): void {
     installing === undefined &&
     !following.owesAck &&
     isHardStateDurable(state);
+  state.isResting = isTaken || isWatched(state);
+  return isTaken;
 }
 
 /** A message arrived, before it is judged. Candidates do not wake a follower whose leader's node is heard: the leader
  *  hears of them, or of their node's silence, by itself. */
 export function onMessageRest(state: RaftState, message: Message): void {
   if (message.kind === 'heartbeat-reply') return;
-  if (state.role === 'leader') stir(state);
-  else if (message.kind === 'append' || message.kind === 'snapshot') wake(state);
+  if (state.leading !== undefined) {
+    stir(state);
+    // Whoever seeks votes does not know that this node leads.
+    if (message.kind === 'pre-vote' || message.kind === 'vote') state.leading.isInDoubt = true;
+  } else if (message.kind === 'append' || message.kind === 'snapshot') {
+    wake(state);
+  }
 }
 
 /** Leader: something happened. The wait for rest begins anew. */
@@ -93,14 +144,16 @@ export function wake(state: RaftState, silentTicks = 0): void {
   }
 }
 
-/** The node of `peer` was not heard for `ticks`, while this group may rest on its being there (R10). */
+/** The node of `peer` was not heard for `ticks`, while this group may rely on its being there (R10). */
 export function onPeerSilent(state: RaftState, peer: NodeId, ticks: number): void {
-  const progress = state.leading?.progress.get(peer);
+  const { leading } = state;
+  const progress = leading?.progress.get(peer);
   // Of several nodes that fall silent together the first wakes the group; the others were not heard either.
-  const isJustAwake = state.leading?.idleTicks === 0;
-  if (progress !== undefined && (state.isResting || isJustAwake)) {
+  const isJustAwake = leading?.idleTicks === 0;
+  if (leading !== undefined && progress !== undefined && (state.isResting || isJustAwake || isWatched(state))) {
     wake(state);
     progress.silentFor(ticks);
+    leading.isInDoubt = true;
   } else if (peer === state.leader) {
     wake(state, ticks);
   }

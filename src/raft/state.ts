@@ -61,6 +61,11 @@ export interface Leading {
   transfer: Transfer | undefined;
   /** Ticks since anything happened but heartbeats. */
   idleTicks: number;
+  /** Somebody may not know that this node leads, or may not be there: the next round is not left out (rest.ts). */
+  isInDoubt: boolean;
+  /** Rounds left out since the last one, while there was something to ask; and after how many one leaves. */
+  roundsLeftOut: number;
+  roundsPatience: number;
   restOffer: RestOffer | undefined;
 }
 
@@ -121,7 +126,7 @@ export interface RaftState {
   /** The link to the leader broke: stickiness towards it has ended. */
   isLeaderGone: boolean;
 
-  /** No time passes for this group: see rest.ts. */
+  /** No time passes for this replica: see rest.ts. */
   isResting: boolean;
   /** Ticks for which this node still helps nobody to lead, itself included, as it promised to a leader (R8). A change of
    *  term does not end it: the leader it was given to may not have heard of that term. */

@@ -65,3 +65,15 @@ class NodeRandom implements Random {
 export function nodeEnv(logger: Logger): Env {
   return { clock: new NodeClock(), timers: new NodeTimers(), random: new NodeRandom(), logger };
 }
+
+/** Of libuv's pool, which reads its size once, before its first use. */
+const POOL_THREADS_DEFAULT = 4;
+/** More flushes at once make the disk no faster. */
+const FLUSHES_AT_ONCE_MAX = 8;
+
+/** How many flushes may be under way: each holds a thread of the pool, and a quarter of them stays free for reads (N3). */
+export function flushesAtOnce(poolSize: string | undefined = process.env.UV_THREADPOOL_SIZE): number {
+  const asked = Number(poolSize ?? POOL_THREADS_DEFAULT);
+  const threads = Number.isInteger(asked) && asked >= 1 ? asked : POOL_THREADS_DEFAULT;
+  return Math.max(1, Math.min(FLUSHES_AT_ONCE_MAX, threads - Math.ceil(threads / 4)));
+}

@@ -17,7 +17,7 @@ import { Health } from './health.ts';
 import { HttpListener } from './http-listener.ts';
 import { type InProcessSocket, openInProcess } from './in-process.ts';
 import { createLogger } from './logger.ts';
-import { nodeEnv } from './node-env.ts';
+import { flushesAtOnce, nodeEnv } from './node-env.ts';
 import type { OriginRule } from './origin.ts';
 import { PeerLinks } from './peer-links.ts';
 import { PrometheusMetrics } from './prometheus.ts';
@@ -91,6 +91,7 @@ export class NodeServer {
     this.#directory = await DataDirectory.open(disk, this.#config.dataDir, {
       nodeId,
       randomBytes: (count) => this.#env.random.bytes(count),
+      flushesInFlightMax: flushesAtOnce(),
       onFatal: (error) => this.#die(error),
     });
     this.#broker = await Broker.start(this.#brokerOptions(), {

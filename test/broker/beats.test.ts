@@ -76,6 +76,31 @@ describe('beats', () => {
     expect(here.sent.at(-1)!.bytes.length).toBeGreaterThan(2);
   });
 
+  test('any message of a node is a sign of life', () => {
+    const made = beatsOf(['b']);
+    for (let rounds = 0; rounds < 5; rounds += 1) {
+      ticks(made, 9);
+      made.beats.heard('b');
+    }
+    expect(made.silent).toEqual([]);
+  });
+
+  test('who was silent and is heard again is asked for its list, until it has sent one', () => {
+    const here = beatsOf(['a'], { led: () => [{ groupId: 3, term: 1 }] });
+    const there = beatsOf(['b']);
+    ticks(here, 4);
+    ticks(there, 12);
+    expect(there.silent).toEqual(['b 10']);
+    here.beats.receive('a', there.sent.at(-1)!.bytes);
+    ticks(here, 4);
+    there.beats.receive('b', here.sent.at(-1)!.bytes);
+    expect(there.lists).toEqual([['b', new Map([[3, 1]])]]);
+    ticks(there, 4);
+    here.beats.receive('a', there.sent.at(-1)!.bytes);
+    ticks(here, 4);
+    expect(here.sent.at(-1)!.bytes).toHaveLength(2);
+  });
+
   test('what cannot be read is a sign of life and nothing else', () => {
     const made = beatsOf(['b']);
     for (const bytes of [[], [9, 9, 9], [1, 1, 0, 0, 0, 5, 1], [1, 1, 0, 0, 0, 0, 1]]) {

@@ -189,10 +189,10 @@ describe('a follower that needs the state', () => {
   test('is sent it again when no answer came for long enough', () => {
     const progress = behind();
     progress.snapshotSent();
-    for (let i = 0; i < 39; i += 1) progress.tick();
+    for (let i = 0; i < 39; i += 1) progress.tick(true);
     progress.snapshotOverdue(40);
     expect(progress.canRequest(LAST)).toBe(false);
-    progress.tick();
+    progress.tick(true);
     progress.snapshotOverdue(40);
     expect(progress.canRequest(LAST)).toBe(true);
   });

@@ -40,15 +40,15 @@ describe('going to rest', () => {
     expect(rests(cluster)).toEqual([false, false, false]);
   });
 
-  test('nobody rests while one member has not everything durable', () => {
+  test('a leader does not rest while one member has not everything durable', () => {
     const cluster = new Cluster({ ids: ['n1', 'n2', 'n3'], raft: { restTicks: REST_TICKS } }).start();
     const leader = cluster.elect('n1');
     cluster.cut(['n1'], ['n3']);
     leader.propose(['a']);
     cluster.tick(15);
     cluster.heal();
-    // The link heals; until n3 has caught up the group is awake, then it rests.
-    expect(rests(cluster)).toEqual([false, false, false]);
+    // The link heals; until n3 has caught up the leader is awake, then it rests.
+    expect(rests(cluster)).toEqual([false, true, true]);
     cluster.tick(40);
     expect(rests(cluster)).toEqual([true, true, true]);
     expect(cluster.node('n3').raft.commit).toBe(leader.raft.lastIndex);
@@ -60,6 +60,7 @@ describe('going to rest', () => {
       solo.serve(from);
       solo.step({ kind: 'append-reply', from, term: 1, accepted: true, index: 1, hint: at(1, 1), lastIndex: 1 });
     }
+    for (const from of ['n2', 'n3']) solo.step({ kind: 'heartbeat-reply', term: 1, from, round: 1 });
     solo.flush().tick(REST_TICKS + 4);
     const offers = solo.sent('heartbeat').filter(({ mayRest }) => mayRest === true);
     const { round } = offers.at(-1)!;
@@ -73,13 +74,101 @@ describe('going to rest', () => {
   });
 });
 
+describe('what is left out while the nodes are watched', () => {
+  /** A leader and its followers, everything acked and told, all messages of before read. */
+  function settled(): Cluster {
+    const cluster = new Cluster({ ids: ['n1', 'n2', 'n3'], raft: { restTicks: 1_000 } }).start();
+    cluster.elect('n1');
+    cluster.tick(20);
+    return cluster;
+  }
+
+  /** Messages by kind that leave while `work` runs. */
+  function traffic(cluster: Cluster, work: () => void): Record<string, number> {
+    const counts: Record<string, number> = {};
+    const push = cluster.wire.push.bind(cluster.wire);
+    cluster.wire.push = (...parcels) => {
+      for (const { message } of parcels) counts[message.kind] = (counts[message.kind] ?? 0) + 1;
+      return push(...parcels);
+    };
+    work();
+    cluster.wire.push = push;
+    return counts;
+  }
+
+  test('an append now and then costs six messages and no heartbeats between', () => {
+    const cluster = settled();
+    const counts = traffic(cluster, () => {
+      for (let appends = 0; appends < 20; appends += 1) {
+        cluster.node('n1').propose(['a']);
+        cluster.tick(10);
+      }
+    });
+    // The heartbeats are the notices of the commit, which nobody answers.
+    expect(counts).toEqual({ append: 40, 'append-reply': 40, heartbeat: 40 });
+    expect(cluster.node('n3').raft.commit).toBe(cluster.node('n1').raft.lastIndex);
+  });
+
+  test('a follower counts no time while what it was sent is on its way to its disk', () => {
+    const cluster = settled();
+    cluster.node('n1').propose(['a']);
+    while (cluster.wire.length > 0) cluster.deliverAt(0);
+    for (let ticks = 0; ticks < 100; ticks += 1) cluster.node('n2').tick();
+    expect(cluster.node('n2').raft).toMatchObject({ role: 'follower', leader: 'n1' });
+  });
+
+  test('what is not answered is asked for at the second round that is due, and every fourth from then on', () => {
+    const cluster = settled();
+    cluster.cut(['n1'], ['n3']);
+    cluster.node('n1').propose(['a']);
+    cluster.settle();
+    const rounds: number[] = [];
+    for (let tick = 1; tick <= 44; tick += 1) {
+      const { heartbeat = 0 } = traffic(cluster, () => cluster.tick());
+      if (heartbeat > 0) rounds.push(tick);
+    }
+    expect(rounds.map((tick, at) => tick - (rounds[at - 1] ?? tick))).toEqual([0, 16, 16]);
+    expect(rounds[0]).toBeLessThanOrEqual(8);
+    cluster.heal();
+    cluster.tick(40);
+    expect(cluster.node('n3').raft.commit).toBe(cluster.node('n1').raft.lastIndex);
+  });
+
+  test('a leader that a majority does not answer steps down, although their nodes are heard (R10)', () => {
+    const cluster = settled();
+    cluster.cut(['n1'], ['n2', 'n3']);
+    cluster.node('n1').propose(['a']);
+    cluster.tick(60);
+    expect(cluster.node('n1').raft.role).toBe('follower');
+  });
+
+  test('a follower that woke while its leader was there rests on when the node of the leader vouches for it', () => {
+    const cluster = settled();
+    const follower = cluster.node('n2');
+    follower.turn((raft) => raft.peerSilent('n1', 15));
+    expect(follower.raft.isResting).toBe(false);
+    follower.turn((raft) => raft.vouchedFor());
+    for (let ticks = 0; ticks < 100; ticks += 1) follower.tick();
+    expect(follower.raft).toMatchObject({ role: 'follower', leader: 'n1', isResting: true });
+  });
+
+  test('with leases, which rest on rounds, a group that works sends them all', () => {
+    const cluster = new Cluster({ ids: ['n1', 'n2', 'n3'], raft: { restTicks: 1_000, promiseMs: 190 } }).start();
+    cluster.elect('n1');
+    cluster.tick(20);
+    const counts = traffic(cluster, () => cluster.tick(40));
+    expect(counts).toEqual({ heartbeat: 20, 'heartbeat-reply': 20 });
+    expect(rests(cluster)).toEqual([false, false, false]);
+  });
+});
+
 describe('what ends the rest', () => {
-  test('a proposal wakes everybody and is committed at once', () => {
+  test('a proposal wakes the leader and is committed at once', () => {
     const cluster = resting();
     const leader = cluster.node('n1');
     leader.propose(['a']);
     cluster.settle();
-    expect(rests(cluster)).toEqual([false, false, false]);
+    expect(rests(cluster)).toEqual([false, true, true]);
     expect(leader.raft.commit).toBe(leader.raft.lastIndex);
     cluster.tick(REST_TICKS + 10);
     expect(rests(cluster)).toEqual([true, true, true]);

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { flushesAtOnce } from '../../src/server/node-env.ts';
 import { realWorld } from './world.ts';
 
 describe('the real source of chance', () => {
@@ -15,5 +16,12 @@ describe('the real source of chance', () => {
 
   it('gives two nodes different numbers', () => {
     expect(realWorld().env.random.next()).not.toBe(realWorld().env.random.next());
+  });
+});
+
+describe('flushes at once', () => {
+  it('leave threads of the pool free for reads, whatever its size (N3)', () => {
+    expect(['1', '2', '4', '8', '12', '128'].map(flushesAtOnce)).toEqual([1, 1, 3, 6, 8, 8]);
+    expect(flushesAtOnce('many')).toBe(flushesAtOnce('4'));
   });
 });

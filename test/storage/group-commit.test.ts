@@ -221,6 +221,45 @@ describe('the proving frame', () => {
     expect(disk.count('writeDurable') - before).toBe(3);
   });
 
+  test('is put off once while other logs flush, and left out when the next flush comes first', async () => {
+    const disk = new ModelDisk();
+    const { directory, log, timers } = await openLog(disk);
+    const options = { timers: new ManualTimers(), clusterId: CLUSTER_ID, onFlushed: () => undefined };
+    const other = await directory.openLog(2, options);
+    const flushTo = async (to: typeof log, times: number): Promise<void> => {
+      for (let left = times; left > 0; left--) {
+        to.append(nextEntries(to, [SMALL]));
+        await to.flush();
+      }
+    };
+    const before = disk.count('writeDurable');
+    for (let appends = 0; appends < 5; appends++) {
+      await flushTo(log, 1);
+      await disk.until(() => timers.pending > 0);
+      expect(timers.delaysMs).toEqual([20]);
+      await flushTo(other, 3);
+      timers.fire();
+      expect(timers.delaysMs).toEqual([480]);
+    }
+    // One flush an append, and none for a proof, of two logs.
+    expect(disk.count('writeDurable') - before).toBe(5 + 15);
+    await flushTo(other, 3);
+    timers.fire();
+    await disk.until(() => disk.count('writeDurable') - before === 5 + 18 + 1);
+    expect(timers.pending).toBe(0);
+  });
+
+  test('is not put off by a few flushes of others', async () => {
+    const disk = new ModelDisk();
+    const { log, timers } = await openLog(disk);
+    log.append(nextEntries(log, [SMALL]));
+    await log.flush();
+    const before = disk.count('writeDurable');
+    await disk.until(() => timers.pending > 0);
+    timers.fire();
+    await disk.until(() => disk.count('writeDurable') - before === 1);
+  });
+
   test('is written at a close, and makes damage of what would else be a torn end', async () => {
     const disk = new ModelDisk();
     const { log, directory } = await openLog(disk);

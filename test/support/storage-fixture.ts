@@ -21,6 +21,10 @@ export class ManualTimers implements LogTimers {
     return this.#pending.length;
   }
 
+  get delaysMs(): number[] {
+    return this.#pending.map(({ delayMs }) => delayMs);
+  }
+
   /** Fires everything that is pending now. */
   fire(): void {
     for (const timer of this.#pending.splice(0)) timer.fn();
