@@ -3,10 +3,11 @@
  * what is on the disk; what was accepted and not yet flushed is group-commit.ts's.
  *
  * Invariants: `dataEnd` and `last` move only when a flush returned; nothing before `dataEnd` is ever rewritten (repair
- * apart); at most one write is in flight (N4).
+ * apart); at most one frame is in flight (N4), and zeros beside it only behind it (file-room.ts).
  */
 import assert from 'node:assert/strict';
 import { CHUNKS_MAX, type File, totalBytes } from './disk.ts';
+import { FileRoom } from './file-room.ts';
 import { encodeFooter, type SegmentSummary } from './footer.ts';
 import { entryBytes } from './format.ts';
 import { encodeFrameHeader, FRAME_HEADER_BYTES, frameSeed } from './frame.ts';
@@ -16,9 +17,6 @@ import { SEGMENT_HEADER_BYTES } from './segment-header.ts';
 import { TermRuns } from './term-runs.ts';
 import type { ByteCount, EntryHeader, LogEntry, LogIndex } from './types.ts';
 
-/** Files grow in steps from this size, doubling, so that a flush seldom changes the file's size. */
-const GROW_BYTES_MIN: ByteCount = 1024 * 1024;
-const GROW_BYTES_MAX: ByteCount = 64 * 1024 * 1024;
 /** Entries up to this size are copied together; larger payloads are written from where they lie. */
 const COPIED_ENTRY_BYTES_MAX: ByteCount = 4096;
 /** Frame header, and one staging chunk between two large entries of two chunks each. */
@@ -56,8 +54,7 @@ export class ActiveSegment {
   #frames: number;
   #isProven: boolean;
   #commitHint: LogIndex;
-  #fileBytes: ByteCount;
-  #growBytes: ByteCount = GROW_BYTES_MIN;
+  readonly #room: FileRoom;
 
   constructor(start: ActiveStart) {
     this.path = start.path;
@@ -73,7 +70,7 @@ export class ActiveSegment {
     this.#frames = start.frames;
     this.#isProven = start.isProven;
     this.#commitHint = start.commitHint;
-    this.#fileBytes = start.fileBytes;
+    this.#room = new FileRoom(start.file, start.fileBytes);
   }
 
   /** A segment that was just created, its header durable. */
@@ -118,7 +115,7 @@ export class ActiveSegment {
   }
 
   get fileBytes(): ByteCount {
-    return this.#fileBytes;
+    return this.#room.bytes;
   }
 
   /**
@@ -146,7 +143,7 @@ export class ActiveSegment {
       this.#seed,
     );
     const end = position + FRAME_HEADER_BYTES + bodyBytes;
-    await this.#growTo(end);
+    await this.#room.reach(end);
     await this.file.writeDurable(position, [frame, ...chunks]);
     this.#noteFlushed(entries, position + FRAME_HEADER_BYTES);
     this.#dataEnd = end;
@@ -182,6 +179,7 @@ export class ActiveSegment {
 
   /** Writes the footer and cuts the file to its size; durable when it resolves. The manifest decides whether it counts. */
   async seal(): Promise<ByteCount> {
+    await this.#room.settled();
     const footer = encodeFooter(this.summary(), this.marks.marks, this.#diskUuid);
     await this.file.write(this.#dataEnd, footer);
     const end = this.#dataEnd + totalBytes(footer);
@@ -192,26 +190,33 @@ export class ActiveSegment {
 
   /** After a write that failed for want of space: the file ends at what is flushed, durably, before anything else. */
   async cutToFlushed(): Promise<void> {
-    await this.file.setBytes(this.#dataEnd);
+    await this.cutUnused();
     await this.file.flush();
-    this.#fileBytes = this.#dataEnd;
-    this.#growBytes = GROW_BYTES_MIN;
+  }
+
+  /** Cuts the file to what it holds, at a clean end, so that the next start need not search its end. Not durable. */
+  async cutUnused(): Promise<void> {
+    await this.#room.settled();
+    await this.file.setBytes(this.#dataEnd);
+    this.#room.cutTo(this.#dataEnd);
+  }
+
+  /** Makes room for what comes behind a frame of `frameBytes`, up to `endMax` (file-room.ts); not waited for. */
+  fillAhead(
+    at: { readonly frameBytes: ByteCount; readonly endMax: ByteCount },
+    run: (fill: () => Promise<void>) => Promise<void>,
+  ): void {
+    this.#room.fillAhead({ ...at, dataEnd: this.#dataEnd }, run);
+  }
+
+  async close(): Promise<void> {
+    await this.#room.settled();
+    await this.file.close();
   }
 
   /** A damaged entry is back in its place: its term was a guess until now, and would go into the footer as one. */
   repaired({ term, index }: EntryHeader): void {
     this.#termRuns.correct(term, index);
-  }
-
-  async #growTo(end: ByteCount): Promise<void> {
-    if (end <= this.#fileBytes) return;
-    let bytes = this.#fileBytes;
-    while (bytes < end) {
-      bytes += this.#growBytes;
-      this.#growBytes = Math.min(this.#growBytes * 2, GROW_BYTES_MAX);
-    }
-    await this.file.setBytes(bytes);
-    this.#fileBytes = bytes;
   }
 
   #noteFlushed(entries: readonly LogEntry[], bodyPosition: ByteCount): void {

@@ -278,6 +278,7 @@ export class GroupCommit {
     this.#isProofDue = false;
     const bytes = await this.#segments.writeFrame(entries, this.#events.commitHint());
     this.#afterFlush(entries, bytes);
+    this.#segments.fillAhead(bytes, this.#options.segmentBytes);
   }
 
   /** `flushed` counts only what a cut during the flush left standing. */

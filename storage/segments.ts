@@ -90,6 +90,12 @@ export class Segments {
     return this.#context.scheduler.run('entries', () => this.#active.writeFrame(entries, commitHint));
   }
 
+  /** After a frame of `frameBytes`: makes room for the next ones beside their flushes; not waited for. */
+  fillAhead(frameBytes: ByteCount, segmentBytes: ByteCount): void {
+    const { scheduler } = this.#context;
+    this.#active.fillAhead({ frameBytes, endMax: segmentBytes }, (fill) => scheduler.run('files', fill));
+  }
+
   async cutToFlushed(): Promise<void> {
     await this.#active.cutToFlushed();
   }
@@ -106,7 +112,7 @@ export class Segments {
     await this.#list({ sealed: [...this.#summaries(), summary], active: next, commitHint });
     this.#sealed.push(this.#stored(summary, fileBytes));
     this.#active = next;
-    await old.file.close();
+    await old.close();
     return summary.last;
   }
 
@@ -142,7 +148,7 @@ export class Segments {
     });
     this.#sealed = [...whole, ...kept.map((one) => this.#stored(one.summary, one.fileBytes))];
     this.#active = next;
-    await old.file.close();
+    await old.close();
     for (const { summary, marks, fileBytes } of kept) await this.#endAt(this.#stored(summary, fileBytes), marks);
     await this.#removeFiles(dropped);
     return kept.length > 0;
@@ -198,13 +204,13 @@ export class Segments {
   /** Replaces all segments by an empty one that begins behind `point`. */
   async replaceBy(point: LogPoint, onListed: () => void): Promise<void> {
     const old = this.all();
-    const oldFile = this.#active.file;
+    const oldActive = this.#active;
     const next = await this.#createNext(point);
     await this.#list({ sealed: [], active: next, commitHint: point.index });
     this.#sealed = [];
     this.#active = next;
     onListed();
-    await oldFile.close();
+    await oldActive.close();
     await this.#removeFiles(old);
   }
 
@@ -218,14 +224,14 @@ export class Segments {
     return this.all().some((other) => other.segmentId === segment.segmentId && other.last.index >= segment.last.index);
   }
 
-  /** Cuts the active file to what it holds, at a clean end, so that the next start need not search its end. */
+  /** Cuts the active file to what it holds. */
   async cutUnused(): Promise<void> {
-    await this.#active.file.setBytes(this.#active.dataEnd);
+    await this.#active.cutUnused();
   }
 
   /** Ends use of the files. */
   async close(): Promise<void> {
-    await this.#active.file.close();
+    await this.#active.close();
     for (const segment of this.all()) await this.#context.handles.drop(segment.path);
   }
 

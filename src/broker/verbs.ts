@@ -43,7 +43,7 @@ export interface AppendRequest {
   /** True: when this node does not lead, fail with NOT_LEADER instead of forwarding. */
   readonly redirect: boolean;
   /** Clamped to APPEND_TIMEOUT_MS; TIMEOUT ('unknown') after that. */
-  readonly timeoutMs?: number;
+  readonly timeoutMs?: number | undefined;
 }
 
 export interface AppendResult {

@@ -226,31 +226,22 @@ function judge(append: QueuedAppend, producers: ProducerTable): Judgement {
 
 /** Encodes one append as the entry at `end.index`; patches offset and epoch into its batch. */
 function encodeAppend(append: QueuedAppend, end: LogEnd): LogEntry {
-  const common = {
+  const isBatch = append.kind === 'batch';
+  // The format keeps these 12 bytes outside its CRC, so that a broker can fill them in (design decision 3). The epoch
+  // field is 32 bits wide: a term beyond it wraps there and stays whole in our own header.
+  if (isBatch) patchBatch(append.batch, end.nextOffset, end.term % 0x8000_0000);
+  const entry: NewEntry = {
+    kind: append.kind,
     groupId: end.groupId,
     index: end.index,
     term: end.term,
     baseOffset: end.nextOffset,
+    recordCount: isBatch ? append.header.recordCount : 0,
     appendTimeMs: end.appendTimeMs,
+    producer: isBatch ? append.producer : undefined,
+    payload: isBatch ? append.batch : append.payload,
   };
-  if (append.kind === 'control') {
-    const entry: NewEntry = {
-      ...common,
-      kind: 'control',
-      recordCount: 0,
-      producer: undefined,
-      payload: append.payload,
-    };
-    return encodeEntry(entry, end.chain);
-  }
-  // The format keeps these 12 bytes outside its CRC, so that a broker can fill them in (design decision 3). The epoch
-  // field is 32 bits wide: a term beyond it wraps there and stays whole in our own header.
-  patchBatch(append.batch, end.nextOffset, end.term % 0x8000_0000);
-  const recordCount = append.header.recordCount;
-  return encodeEntry(
-    { ...common, kind: 'batch', recordCount, producer: append.producer, payload: append.batch },
-    end.chain,
-  );
+  return encodeEntry(entry, end.chain);
 }
 
 /** Answers a producer when its entry is applied, or lost. `isSame`: the entry is what was asked about, not what is

@@ -423,6 +423,7 @@ export class Partition {
 
   async #close(): Promise<void> {
     this.#drive.stop();
+    this.#replicator.reset();
     this.#queue.close();
     this.#pending.loseWaiters();
     this.#readIndex.close();

@@ -14,6 +14,7 @@ import {
 } from '../../storage/index.ts';
 import type { Timers } from '../env.ts';
 import type { InstallSnapshot, LogIndex, Membership, Message, NodeId, Raft } from '../raft/index.ts';
+import { CommitNotices } from './commit-notices.ts';
 import { encodePeerMessage } from './peer-codec.ts';
 import type { SnapshotWanted } from './snapshot-codec.ts';
 import type { SnapshotPace } from './snapshot-pace.ts';
@@ -56,10 +57,12 @@ export class Replicator {
   readonly #parts: ReplicatorParts;
 
   readonly #chunks: SnapshotSender;
+  readonly #notices: CommitNotices;
 
   constructor(parts: ReplicatorParts) {
     this.#parts = parts;
     const { raft, timers, pace, transport, groupId } = parts;
+    this.#notices = new CommitNotices(timers, (notice) => this.#sendPlain(notice));
     this.#chunks = new SnapshotSender({
       raft,
       timers,
@@ -70,6 +73,11 @@ export class Replicator {
 
   /** Messages without entries. Losing one is legal: the core sends again. */
   sendMessage(message: Message): void {
+    if (message.kind === 'heartbeat' && message.isNotice === true) this.#notices.hold(message);
+    else this.#sendPlain(message);
+  }
+
+  #sendPlain(message: Message): void {
     const previousChain = message.kind === 'append' ? this.#chainBefore(message.previous.index + 1) : undefined;
     this.#send(message.to, message, encodePeerMessage(message, previousChain === undefined ? {} : { previousChain }));
   }
@@ -107,6 +115,7 @@ export class Replicator {
     }
     let bytes = 0;
     for (const entry of entries) bytes += entryBytes(entry);
+    this.#notices.told(peer, message.commit);
     raft.sent(peer, last, bytes);
   }
 
@@ -140,6 +149,7 @@ export class Replicator {
   /** Role or term changed: what was offered is offered no more. */
   reset(): void {
     this.#chunks.reset();
+    this.#notices.drop();
   }
 
   #failed(peer: NodeId, error: unknown): void {

@@ -16,7 +16,6 @@ import type {
   ByteCount,
   EntryId,
   EntryMeta,
-  Heartbeat,
   HeartbeatReply,
   InstallSnapshot,
   LogIndex,
@@ -119,22 +118,31 @@ export function startRound(state: RaftState): number | undefined {
 }
 
 function sendHeartbeat(state: RaftState, progress: Progress, round: number, mayRest: boolean): void {
-  const message = heartbeatMessage(state, progress, round);
+  const commit = commitToTell(state, progress);
+  const message = {
+    kind: 'heartbeat',
+    from: state.options.id,
+    to: progress.peer,
+    term: state.term,
+    commit,
+    round,
+  } as const;
   send(state, mayRest ? { ...message, mayRest } : message);
 }
 
 /** A follower with nothing on its way would learn of the commit a heartbeat later; its readers wait for it. It answers
  *  the rounds: an answer to this as well would cost both sides a wake-up for each lonely append, and say nothing new. */
 function sendCommitNotice(state: RaftState, progress: Progress, round: number): void {
-  send(state, { ...heartbeatMessage(state, progress, round), isNotice: true });
+  const commit = commitToTell(state, progress);
+  const { options, term } = state;
+  send(state, { kind: 'heartbeat', from: options.id, to: progress.peer, term, commit, round, isNotice: true });
 }
 
-/** Carries no more commit than the follower is known to hold: its log may differ past that. */
-function heartbeatMessage(state: RaftState, progress: Progress, round: number): Heartbeat {
-  const { options, term } = state;
+/** No more commit than the follower is known to hold: its log may differ past that. It counts as told. */
+function commitToTell(state: RaftState, progress: Progress): LogIndex {
   const commit = Math.min(state.commit, progress.heldMatch);
   progress.commitTold(commit);
-  return { kind: 'heartbeat', from: options.id, to: progress.peer, term, commit, round };
+  return commit;
 }
 
 export function onHeartbeatReply(state: RaftState, reply: HeartbeatReply): void {

@@ -252,8 +252,8 @@ export class Session implements ClientSocketEvents, SubscriptionHost {
     const startedMs = this.#env.clock.monotonicMs();
     const batch = ownBytes(payload);
     const batchBytes = batch.byteLength;
-    const request = { client: this.#client, topic, partition, batch, producer, redirect };
-    this.broker.append(timeoutMs === undefined ? request : { ...request, timeoutMs }).then(
+    const request = { client: this.#client, topic, partition, batch, producer, redirect, timeoutMs };
+    this.broker.append(request).then(
       (result) => {
         this.#appendsInflight--;
         const { topicId, baseOffset, recordCount, term, appendTimeMs, isDuplicate: duplicate } = result;

@@ -4,6 +4,7 @@ import { Replicator, type ReplicatorParts } from '../../src/partition/replicator
 import { CacheBudget, TailCache } from '../../src/partition/tail-cache.ts';
 import type { Append, InstallSnapshot } from '../../src/raft/index.ts';
 import { EMPTY_CHAIN, type LogEntry, type Snapshot, StorageError } from '../../storage/index.ts';
+import { HandTimers } from '../server/world.ts';
 import { entries } from './support/entries.ts';
 
 const FOUR = entries({ kind: 'no-op' }, { values: ['a'] }, { values: ['b'] }, { values: ['c'] });
@@ -22,6 +23,7 @@ interface Bench {
   /** What the core was told. */
   readonly told: string[];
   readonly failures: unknown[];
+  readonly time: HandTimers;
   isLinkUp: boolean;
   /** The core wants the range no more. */
   isOvertaken: boolean;
@@ -35,7 +37,9 @@ interface Bench {
 function bench(cached: readonly LogEntry[]): Bench {
   const cache = new TailCache(new CacheBudget(1_000_000));
   cache.append(cached);
+  const time = new HandTimers();
   const made: Bench = {
+    time,
     sent: [],
     told: [],
     failures: [],
@@ -47,6 +51,7 @@ function bench(cached: readonly LogEntry[]): Bench {
     replicator: new Replicator({
       groupId: 1,
       cache,
+      timers: time,
       membershipOf: () => ({ voters: ['n1', 'n2'], votersOutgoing: [], learners: [] }),
       log: {
         lastIndex: 4,
@@ -186,6 +191,27 @@ describe('a snapshot for a follower', () => {
     made.replicator.sendSnapshot('n2');
     await settled();
     expect(made.told).toEqual(['failed n2', 'run']);
+  });
+});
+
+describe('a commit notice', () => {
+  const notice = { kind: 'heartbeat', from: 'n1', to: 'n2', term: 1, commit: 1, round: 1, isNotice: true } as const;
+
+  test.each([
+    [
+      'waits a moment, and is not sent when entries leave that tell as much',
+      (made: Bench) => made.replicator.sendEntries('n2', 3, 1),
+      ['bulk'],
+    ],
+    ['is sent when nothing else is', () => undefined, ['control']],
+    ['is not sent by one that leads no more', (made: Bench) => made.replicator.reset(), []],
+  ])('%s', (_, then, lanes) => {
+    const made = bench(FOUR);
+    made.replicator.sendMessage(notice);
+    expect(made.sent).toEqual([]);
+    then(made);
+    made.time.advance(2);
+    expect(made.sent.map(({ lane }) => lane)).toEqual(lanes);
   });
 });
 
