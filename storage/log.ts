@@ -136,7 +136,6 @@ export class Log {
   get firstOffset(): Offset {
     return this.#state.base.nextOffset;
   }
-
   /** The offset the next record gets. */
   get nextOffset(): Offset {
     return this.#state.last.nextOffset;
@@ -146,7 +145,6 @@ export class Log {
   get base(): EntryId {
     return { term: this.#state.base.term, index: this.#state.base.index };
   }
-
   /** The last durable entry. */
   get flushed(): EntryId {
     return this.#commit.flushed;
@@ -176,7 +174,6 @@ export class Log {
   get bytes(): ByteCount {
     return this.#segments.bytes;
   }
-
   /** Accepted and not flushed. */
   get waitingBytes(): ByteCount {
     return this.#commit.waitingBytes;
@@ -189,10 +186,14 @@ export class Log {
   termRuns(): TermRun[] {
     return this.#state.termRuns();
   }
-
   /** The term at `index` in [base.index, lastIndex]. */
   termAt(index: LogIndex): Term | undefined {
     return this.#state.termAt(index);
+  }
+
+  /** The chain up to `index`, where that is in memory: from the commit hint on it is. */
+  chainAt(index: LogIndex): ChainSum | undefined {
+    return this.#state.pointAt(index)?.chain;
   }
 
   /** Accepts entries at lastIndex + 1 on. Durable when onFlushed says so. */
@@ -252,7 +253,7 @@ export class Log {
 
   /** The chain just before `index`, in [firstIndex, lastIndex + 1]. */
   async chainBefore(index: LogIndex): Promise<ChainSum> {
-    return this.#state.pointAt(index - 1)?.chain ?? this.#reader.chainAt(index - 1);
+    return this.chainAt(index - 1) ?? this.#reader.chainAt(index - 1);
   }
 
   /**
@@ -281,10 +282,9 @@ export class Log {
     this.#assertNotClosed();
     if (snapshot.index > this.lastIndex)
       assert.fail(`snapshot at ${snapshot.index}, the log ends at ${this.lastIndex}`);
-    assert(
-      this.termAt(snapshot.index) === snapshot.term,
-      `snapshot of term ${snapshot.term} at ${snapshot.index}, the log has ${this.termAt(snapshot.index)}`,
-    );
+    const term = this.termAt(snapshot.index);
+    if (term !== snapshot.term)
+      assert.fail(`snapshot of term ${snapshot.term} at ${snapshot.index}, the log has ${term}`);
     await this.#commit.step(snapshot.index, async () => undefined);
     await this.#orFail(this.#snapshots.save(snapshot));
     this.setCommitHint(snapshot.index);

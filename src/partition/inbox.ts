@@ -5,7 +5,7 @@
  * Here the chain checksum of the leader is compared with this log's, the moment both know the entry before what is
  * sent: equal terms and indexes with different chains mean damage that no checksum caught (R27).
  */
-import { type Log, type Snapshot, sameChain } from '../../storage/index.ts';
+import { type ChainSum, type EntryId, type Log, type LogEntry, type Snapshot, sameChain } from '../../storage/index.ts';
 import type { Append, InstallSnapshot, NodeId, Raft } from '../raft/index.ts';
 import { decodePeerMessage, type PeerMessage } from './peer-codec.ts';
 import type { Rights } from './rights.ts';
@@ -95,20 +95,33 @@ export class Inbox {
     if (isInstalling()) return true;
     const isSmall = entries.every(({ header }) => header.kind !== 'batch');
     if (entries.length > 0 && !rights.mayTake(isSmall)) return true;
-    return previousChain !== undefined && this.#differs(message, previousChain);
+    return this.#differs(message, entries, previousChain);
   }
 
-  #differs({ from, previous }: Append, previousChain: { readonly high: number; readonly low: number }): boolean {
+  /**
+   * Whether the two logs differ where they agree in index and term, of all that the message tells of entries held here.
+   * What is appended or cut is above the commit index, from where on this log's chain is in memory: so nothing is taken
+   * that does not follow on what is here, which storage would end the process for.
+   */
+  #differs({ from, previous }: Append, entries: readonly LogEntry[], previousChain: ChainSum | undefined): boolean {
+    if (previousChain !== undefined && this.#isOther(previous, previousChain, from)) return true;
+    const { log } = this.#parts;
+    for (const { header } of entries) {
+      if (header.index > log.lastIndex) return false;
+      if (this.#isOther(header, header.chain, from)) return true;
+    }
+    return false;
+  }
+
+  #isOther({ index, term }: EntryId, chain: ChainSum, from: string): boolean {
     const { log, cache, rights, onDivergence } = this.#parts;
-    const isLast = previous.index === log.lastIndex;
-    const own = isLast ? log.lastChain : cache.get(previous.index)?.header.chain;
-    if (own === undefined || log.termAt(previous.index) !== previous.term || sameChain(own, previousChain))
-      return false;
+    const own = log.chainAt(index) ?? cache.get(index)?.header.chain;
+    if (own === undefined || log.termAt(index) !== term || sameChain(own, chain)) return false;
     // Equal (index, term) means equal logs (log matching, paper 5.3); a replica with another chain must not vote, ack or
     // lead (R19, R27).
     const isNews = !rights.isDivergent;
     rights.setDivergent(true);
-    if (isNews) onDivergence(`chain checksums differ from those of ${from} at entry ${previous.index}`);
+    if (isNews) onDivergence(`chain checksums differ from those of ${from} at entry ${index}`);
     return true;
   }
 }

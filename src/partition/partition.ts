@@ -148,7 +148,7 @@ export class Partition {
       onWanted: (from, wanted) => replicator.onWanted(from, wanted),
       isInstalling: () => this.#installing.isRunning,
       onTrouble,
-      onDivergence: (what) => this.rejoining.lose(what),
+      onDivergence: (what) => this.rejoining.giveUp(what),
     });
     this.#installing = new Installing({
       ...{ raft, log, state, timers, pending, cache, rights, snapshots: this.#snapshots, onTrouble },
@@ -156,13 +156,14 @@ export class Partition {
       isClosed: () => this.isClosed,
       onInstalled: () => {
         this.#inbox.installed();
+        this.rejoining.replaced();
         this.compactor.reset();
       },
       onApplied: () => this.#applied(),
     });
     const isClosed = (): boolean => this.isClosed;
     const propose = (payload: Uint8Array): Promise<AppendOutcome> => this.#proposeControl(payload, true);
-    const rejoiningParts = { nodeId, world, log, raft, rights, state, mender, run, propose, isClosed, events };
+    const rejoiningParts = { nodeId, world, log, raft, state, mender, run, propose, isClosed, events };
     this.rejoining = new Rejoining(rejoiningParts, marker);
     if (opened.isFull) this.#logBecameFull(true, undefined);
     opened.hearBy({

@@ -10,9 +10,10 @@
  *
  * Each step can be repeated: a stop anywhere begins again at 2, since the marker is still there.
  *
- * A log that cannot be mended any more is given up on the way: between 2 and 3 it is set aside, and begun anew empty. Not
- * before the leader says that the entry of 2 is committed: the others have it by a majority without this replica, and
- * all that was committed before. So however many replicas mean to give up theirs, a majority keeps its own.
+ * A log that cannot be mended any more, or that differs from its leader's, is given up on the way: between 2 and 3 it is
+ * set aside, and begun anew empty. Not before the leader says that the entry of 2 is committed: the others have it by a
+ * majority without this replica, and all that was committed before, as the leader has it. So however many replicas mean
+ * to give up theirs, a majority keeps its own; and the leader that alone is wrong commits nothing.
  */
 import { type Log, type Marker, StorageError } from '../../storage/index.ts';
 import type { Env } from '../env.ts';
@@ -21,7 +22,6 @@ import type { AppendOutcome } from './append-queue.ts';
 import { encodeControl } from './control.ts';
 import type { Mender } from './mender.ts';
 import type { PartitionEvents, PartitionWorld } from './options.ts';
-import type { Rights } from './rights.ts';
 import type { PartitionState } from './state.ts';
 
 /** A marker names one loss and no other: drawn at random. */
@@ -32,7 +32,6 @@ export interface RejoiningParts {
   readonly events: Pick<PartitionEvents, 'onGivenUp' | 'onRejoined' | 'onTrouble'>;
   readonly log: Log;
   readonly raft: Raft;
-  readonly rights: Rights;
   readonly state: PartitionState;
   readonly mender: Pick<Mender, 'hopeless'>;
   readonly nodeId: string;
@@ -97,10 +96,9 @@ export class Rejoining {
 
   /** The marker the leader is to put into the log; undefined while there is nothing to ask for. */
   get wanted(): string | undefined {
-    const { state, nodeId, rights } = this.#parts;
+    const { state, nodeId } = this.#parts;
     if (this.#marker === undefined || !this.#isMarkerDurable) return undefined;
     if (this.#useless !== undefined) return this.#marker.id;
-    if (rights.isDivergent) return undefined;
     return state.rejoinOf(nodeId) === this.#marker.id ? undefined : this.#marker.id;
   }
 
@@ -121,6 +119,11 @@ export class Rejoining {
     if (this.#useless !== undefined || this.#parts.isClosed()) return;
     this.#useless = reason;
     this.lose(reason);
+  }
+
+  /** The leader has replaced the log by a state of its own: whatever was wrong with it, it is another one now. */
+  replaced(): void {
+    this.#useless = undefined;
   }
 
   /** The entry that names `marker` is committed, says the leader. */
@@ -144,9 +147,8 @@ export class Rejoining {
 
   /** Something was applied: perhaps this was the last that was missing. */
   check(): void {
-    const { state, raft, rights, nodeId, isClosed } = this.#parts;
-    if (this.#marker === undefined || this.#isBusy || isClosed() || rights.isDivergent) return;
-    if (this.#useless !== undefined) return;
+    const { state, raft, nodeId, isClosed } = this.#parts;
+    if (this.#marker === undefined || this.#isBusy || isClosed() || this.#useless !== undefined) return;
     if (state.rejoinOf(nodeId) !== this.#marker.id || raft.leader === undefined) return;
     this.#isBusy = true;
     this.#work('a replica could not end its rejoining', () => this.#end());

@@ -249,6 +249,27 @@ describe('a replica whose chain differs from the leader although terms and index
     expect(made.troubles.filter((what) => what.includes('chain'))).toHaveLength(1);
   });
 
+  test('takes nothing either of entries that overlap with its own, which do not follow on what it has', async () => {
+    const made = await replica();
+    made.feed(own);
+    await made.settle(5);
+    made.take('append-reply');
+    made.feed([...theirs, ...entriesAfter(follow(theirs[1]), {})]);
+    await made.settle(5);
+    expect(made.partition.status.lastIndex).toBe(2);
+    expect(made.take('append-reply')).toEqual([]);
+    expect(made.troubles.filter((what) => what.includes('chain checksums differ'))).toHaveLength(1);
+  });
+
+  test('begins anew once the leader has committed without it, and not before', async () => {
+    const made = await divergent();
+    await made.settle(50);
+    const marker = made.partition.rejoining.poll();
+    expect(made.givenUp).toEqual([]);
+    made.partition.rejoining.committed(marker!);
+    expect(made.givenUp).toEqual(['chain checksums differ from those of n2 at entry 2']);
+  });
+
   test('stays out over a restart', async () => {
     const made = await divergent();
     await made.close();
@@ -261,7 +282,6 @@ describe('a replica whose chain differs from the leader although terms and index
 
   test('takes part again once a snapshot has replaced its log and its marker is committed behind it', async () => {
     const made = await divergent();
-    expect(made.partition.rejoining.wanted).toBeUndefined();
     const theirLog = entries(...rows(6, 2));
     install(made, snapshotOf(theirLog));
     await made.settle(20);

@@ -89,7 +89,7 @@ export const TESTED_MUTANTS: readonly TestedMutant[] = [
     edits: [
       {
         file: 'src/partition/inbox.ts',
-        from: 'return previousChain !== undefined && this.#differs(message, previousChain);',
+        from: 'return this.#differs(message, entries, previousChain);',
         to: 'return false;',
       },
     ],
