@@ -31,7 +31,7 @@ export const serve: Command = {
     ...configFlags(CONFIG_KEYS),
   },
   examples: [
-    ['$0 serve --data-dir ./data', 'a node on its own'],
+    ['$0 serve --data-dir ./data --bootstrap', 'a node on its own'],
     ['$0 serve --node-id n1 --peers n1=10.0.0.1:4438,n2=10.0.0.2:4438,n3=10.0.0.3:4438 --bootstrap', 'one of three'],
   ],
   run: runServe,

@@ -92,6 +92,9 @@ export class Broker implements BrokerVerbs {
     world.peers.attach(broker.#peerHandler());
     await broker.#spaceWatch.measure();
     if (world.directory.clusterId !== undefined) void broker.#join();
+    else if (!options.bootstrap) {
+      world.env.logger.info({}, 'belongs to no cluster: waits to be added to one; with --bootstrap it founds one');
+    }
     broker.#pulse.start();
     return broker;
   }
@@ -226,7 +229,11 @@ export class Broker implements BrokerVerbs {
     const leaderless = groups.filter(({ status }) => status.leader === undefined);
     const { clusterId } = this.#world.directory;
     return [
-      { name: 'cluster', isOk: clusterId !== undefined, detail: clusterId ?? 'not part of a cluster yet' },
+      {
+        name: 'cluster',
+        isOk: clusterId !== undefined,
+        detail: clusterId ?? 'not part of a cluster yet: not added, and not founded (--bootstrap)',
+      },
       {
         name: 'logs',
         isOk: clusterId === undefined || this.#host.opening.length === 0,

@@ -7,6 +7,9 @@
 import type { TimerHandle } from '../env.ts';
 import type { BrokerOptions, BrokerWorld } from './options.ts';
 
+/** A starved process stands still many times a second: it says so at most this often. */
+const SAID_EVERY_MS = 10_000;
+
 export interface PulseEvents {
   onTick(): void;
   /** So many ticks were missed. What came in meanwhile was read. */
@@ -20,6 +23,9 @@ export class Pulse {
   /** Ticks that may be missing before it counts as a stall: less than anybody's patience with this node. */
   readonly #budgetTicks: number;
   #lastMs = 0;
+  /** Since it was last said. */
+  #unsaid = { times: 0, longestMs: 0 };
+  #saidMs = Number.NEGATIVE_INFINITY;
   #timer: TimerHandle | undefined;
 
   constructor(
@@ -54,13 +60,22 @@ export class Pulse {
       return;
     }
     metrics.add('logdrive_stalls_total');
-    env.logger.warn(
-      { stalledMs: missed * this.#tickMs },
-      'the process stood still; sockets are read before timers fire',
-    );
+    this.#say(nowMs, missed * this.#tickMs);
     // The end of this turn of the event loop: input that was waiting has been handled by then.
     env.timers.soon(() => {
       if (this.#timer !== undefined) this.#events.onStall(missed);
     });
+  }
+  #say(nowMs: number, stalledMs: number): void {
+    this.#unsaid.times += 1;
+    this.#unsaid.longestMs = Math.max(this.#unsaid.longestMs, stalledMs);
+    if (nowMs - this.#saidMs < SAID_EVERY_MS) return;
+    const { times, longestMs } = this.#unsaid;
+    this.#world.env.logger.warn(
+      { stalledMs: longestMs, times },
+      'the process stood still; sockets are read before timers fire',
+    );
+    this.#saidMs = nowMs;
+    this.#unsaid = { times: 0, longestMs: 0 };
   }
 }

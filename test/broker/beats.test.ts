@@ -140,6 +140,28 @@ describe('a process that stands still (R24)', () => {
     expect(lines.map(({ message }) => message)).toEqual([expect.stringContaining('stood still')]);
     pulse.stop();
   });
+
+  test('is said once in ten seconds, however often it stands still', async () => {
+    const time = new SimTime();
+    const lines: LogLine[] = [];
+    const env = simEnv(time, 1, lines);
+    let skewMs = 0;
+    const clock = { nowMs: () => time.nowMs, monotonicMs: () => time.nowMs + skewMs };
+    const options = { tickMs: 10, timing: { electionTicksMin: 20, electionTicksMax: 40, heartbeatTicks: 4 } };
+    const metrics = { add: () => undefined, set: () => undefined, observe: () => undefined };
+    const events = { onTick: () => undefined, onStall: () => undefined };
+    const pulse = new Pulse(options, { env: { ...env, clock }, metrics }, events);
+    pulse.start();
+    for (const stalledMs of [300, 500, 200, 10_000]) {
+      skewMs += stalledMs;
+      await time.advance(10);
+    }
+    expect(lines.map(({ fields }) => fields)).toEqual([
+      { stalledMs: 300, times: 1 },
+      { stalledMs: 10_000, times: 3 },
+    ]);
+    pulse.stop();
+  });
 });
 
 describe('a cluster of idle groups', () => {
