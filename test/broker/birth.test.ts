@@ -175,3 +175,17 @@ describe('two of three nodes whose disks were emptied', () => {
     }
   });
 });
+
+test('three nodes whose disks were emptied are a new cluster, which nobody can take for the old one', async () => {
+  const cluster = made();
+  for (const id of THREE) await cluster.start(id);
+  await expectBorn(cluster);
+  const [before] = clusterIds(cluster);
+  for (const id of THREE) await cluster.stop(id);
+  for (const id of THREE) {
+    cluster.node(id).disk = new MemoryDisk();
+    await cluster.start(id);
+  }
+  await expectBorn(cluster);
+  expect(clusterIds(cluster)).not.toContain(before);
+});

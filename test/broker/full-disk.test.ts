@@ -106,6 +106,20 @@ describe('free space below the rung', () => {
     await expectWhole(filling);
   });
 
+  test('on a majority acknowledges nothing, whoever leads, serves reads, and ends by itself', async () => {
+    const filling = await start();
+    const [roomy, ...full] = IDS as [string, string, string];
+    for (const id of full) filling.disks.get(id)!.freeBytes = MiB;
+    await filling.cluster.time.advance(2_500);
+    // It has room and leads, but the others take no entries.
+    expect(await leaderOf(filling, roomy)).toBe(roomy);
+    for (const id of IDS) expect(await append(filling, id)).toMatch(/^(TIMEOUT unknown|STORAGE_FULL none)$/);
+    for (const id of IDS) expect(await readAll(filling, id)).toBe(5);
+    for (const id of full) filling.disks.get(id)!.freeBytes = 100 * MiB;
+    expect(await acksAgainWithin(filling, roomy, RESUME_MS)).toBeLessThan(RESUME_MS);
+    await expectWhole(filling);
+  });
+
   test('on every node refuses appends and nothing else, and ends by itself', async () => {
     const filling = await start();
     const { cluster, disks } = filling;
@@ -190,16 +204,20 @@ describe('a disk that runs out of room although it told of free space, as with a
     ).toBe(true);
   });
 
-  test('on every node: STORAGE_FULL, reads go on, and appends do by themselves when there is room', async () => {
+  test.each([
+    ['a majority', IDS.slice(0, 2)],
+    ['every node', IDS],
+  ])('on %s: appends are refused, reads go on, and appends do by themselves when there is room', async (_, full) => {
     const filling = await start();
     const { cluster, disks } = filling;
-    for (const disk of disks.values()) {
-      disk.isOutOfRoom = (call, path) => path.includes('/logs/0000000001') && call !== 'create';
+    for (const id of full) {
+      disks.get(id)!.isOutOfRoom = (call, path) => path.includes('/logs/0000000001') && call !== 'create';
     }
     const first = await append(filling, 'n1');
     await cluster.time.advance(3_000);
     expect(first === 'acked').toBe(false);
-    expect(await append(filling, 'n1')).toBe('STORAGE_FULL none');
+    // With one that has room it is that one's turn to lead, and it finds no majority for it.
+    expect(await append(filling, 'n1')).toBe(full.length < IDS.length ? 'NO_LEADER none' : 'STORAGE_FULL none');
     for (const id of IDS) expect(await readAll(filling, id)).toBe(5);
     for (const disk of disks.values()) disk.isOutOfRoom = () => false;
     expect(await acksAgainWithin(filling, 'n1', RESUME_MS)).toBeLessThan(RESUME_MS);
@@ -229,10 +247,13 @@ describe('a file system that becomes read-only', () => {
     await expectWhole(filling);
   });
 
-  test('on every node: appends are refused, reads go on, and all of it ends by itself', async () => {
+  test.each([
+    ['a majority', IDS.slice(0, 2)],
+    ['every node', IDS],
+  ])('on %s: appends are refused, reads go on, and all of it ends by itself', async (_, struck) => {
     const filling = await start();
     const { cluster, disks } = filling;
-    for (const disk of disks.values()) disk.isReadOnly = true;
+    for (const id of struck) disks.get(id)!.isReadOnly = true;
     expect(await append(filling, 'n1')).not.toBe('acked');
     await cluster.time.advance(10_000);
     expect(await append(filling, 'n1')).toMatch(/STORAGE_FULL none|NO_LEADER none/);

@@ -199,6 +199,29 @@ describe('while it rejoins, a replica', () => {
   });
 });
 
+test.each([{ lostBy: ['n1', 'n2'] }, { lostBy: ['n1', 'n2', 'n3'] }])(
+  'lost by $lostBy the group waits, invents nothing, and what was lost lies untouched',
+  async ({ lostBy }) => {
+    const cluster = await filled();
+    for (const id of THREE) await cluster.crash(id);
+    for (const id of lostBy) await removeFiles(cluster, id, TOPIC_LOG, /^hard-state$/);
+    const segments = new Map<string, string[]>();
+    for (const id of lostBy) segments.set(id, await files(cluster, id, TOPIC_LOG));
+    await cluster.startAll();
+    const failed = append(cluster, 'n1', 'on no majority').catch((error: unknown) => error);
+    await cluster.time.advance(30_000);
+    expect(await failed).toBeInstanceOf(Error);
+    const { partitions } = await cluster.wait(cluster.broker('n3').describeTopic('t'));
+    expect(partitions[0]?.leader).toBeUndefined();
+    for (const id of lostBy) {
+      expect(cluster.damageOn(id)).toContain('rejoining groups: 1 (');
+      expect(await files(cluster, id, `${TOPIC_LOG}.lost`)).toEqual(expect.arrayContaining(segments.get(id)!));
+    }
+    // The other groups of these nodes go on.
+    await cluster.createTopic('other');
+  },
+);
+
 test('a replica that is alone in its group is never started empty: it is stopped, by name', async () => {
   const cluster = new SimCluster(['n1']);
   clusters.push(cluster);

@@ -95,7 +95,17 @@ describe('a disk that takes long', () => {
     expect(await leaderAsSeenBy(cluster, leader)).toBe(leader);
   });
 
-  test('a slow majority costs time: nothing is acked early, and nobody leads in vain', async () => {
+  test('two of three that take longer than an election timeout: nothing is acked early, and appends go on after it', async () => {
+    const { cluster, flushMs } = await slowCluster();
+    for (const id of IDS.slice(0, 2)) flushMs.set(id, 1_000);
+    // The fast one is to lead, and the votes of the others may come too late for it: no leader is elected then.
+    const took = await appendFor(cluster, 'n3', 10_000);
+    expect(took.filter((ms) => ms !== undefined && ms < 1_000)).toEqual([]);
+    flushMs.clear();
+    expect(await appendFor(cluster, 'n3', 5_000)).toContainEqual(expect.toSatisfy((ms) => ms <= 20));
+  });
+
+  test('on every node costs time: nothing is acked early, and nobody leads in vain', async () => {
     const { cluster, flushMs } = await slowCluster();
     for (const id of IDS) flushMs.set(id, 1_000);
     const took = await appendFor(cluster, 'n1', 20_000);
@@ -125,6 +135,17 @@ describe('a flush that never returns', () => {
     // A majority of the others had it before: acked, and rightly so.
     expect(await stuck).toMatchObject({ baseOffset: 0 });
     expect(await cluster.wait(append(cluster, others[0]!, 'after'))).toMatchObject({ baseOffset: 1 });
+  });
+
+  test.each([
+    ['a majority', IDS.slice(0, 2)],
+    ['every node', IDS],
+  ])('on %s: nothing is acknowledged', async (_, stuck) => {
+    const { cluster, flushMs } = await slowCluster();
+    for (const id of stuck) flushMs.set(id, NEVER);
+    const took = await appendFor(cluster, 'n3', 5_000);
+    expect(took.length).toBeGreaterThan(0);
+    expect(took.filter((ms) => ms !== undefined)).toEqual([]);
   });
 
   test('leaves appends that no majority had in time with an unknown outcome', async () => {

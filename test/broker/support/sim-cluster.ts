@@ -27,6 +27,8 @@ export interface SimClusterOptions {
   readonly seed?: number;
   /** Of one message on its way; at least its order within a lane is kept. */
   latencyMs?(): number;
+  /** Of a process that its disk brings to an end; standard: an error of the test. */
+  onFatal?(id: string, error: Error): void;
 }
 
 export class SimCluster {
@@ -34,11 +36,17 @@ export class SimCluster {
   readonly nodes: Map<string, SimNode> = new Map();
   readonly network: SimNetwork;
   readonly #overrides: Partial<BrokerOptions>;
+  readonly #onFatal: (id: string, error: Error) => void;
   #seed: number;
 
   constructor(ids: readonly string[], overrides: Partial<BrokerOptions> = {}, options: SimClusterOptions = {}) {
     this.#overrides = overrides;
     this.#seed = options.seed ?? 1;
+    this.#onFatal =
+      options.onFatal?.bind(options) ??
+      ((_, error) => {
+        throw error;
+      });
     this.network = new SimNetwork(this.time, ids, options.latencyMs?.bind(options) ?? (() => LATENCY_MS));
     for (const id of ids) {
       const life = { isOver: true, skewMs: 0 };
@@ -84,9 +92,7 @@ export class SimCluster {
     const directory = await DataDirectory.open(node.disk, '/data', {
       nodeId: id,
       randomBytes: (count) => env.random.bytes(count),
-      onFatal: (error) => {
-        throw error;
-      },
+      onFatal: (error) => this.#onFatal(id, error),
     });
     node.directory = directory;
     const peers = this.network.join(id);
@@ -155,6 +161,13 @@ export class SimCluster {
     this.network.leave(id);
     node.broker = undefined;
     node.directory = undefined;
+  }
+
+  /** As SIGSTOP for a while: its timers do not run, and what the others send it arrives afterwards. */
+  pause(id: string, forMs: number): void {
+    const untilMs = this.time.nowMs + forMs;
+    this.node(id).life.heldUntilMs = untilMs;
+    for (const other of this.nodes.keys()) this.network.stalledUntilMs.set(`${other}>${id}`, untilMs);
   }
 
   /** Cuts a node off from all others and closes its logs; what the memory disk has stays. */

@@ -106,6 +106,8 @@ export interface Life {
   isOver: boolean;
   /** How far its wall clock is from the true time; may jump. */
   skewMs: number;
+  /** It stands still until then, as under SIGSTOP: timers that are due meanwhile come afterwards, repeated ones once. */
+  heldUntilMs?: number;
 }
 
 export function simEnv(time: SimTime, seed: number, lines: LogLine[], life: Life = { isOver: false, skewMs: 0 }): Env {
@@ -122,11 +124,14 @@ export function simEnv(time: SimTime, seed: number, lines: LogLine[], life: Life
     child: () => logger,
   };
   const add = (delayMs: number, periodMs: number | undefined, fn: () => void): TimerHandle => {
-    const timer = time.add(delayMs, periodMs, () => {
+    const run = (): void => {
+      const heldMs = (life.heldUntilMs ?? 0) - time.nowMs;
       if (life.isOver) timer.cancel();
-      else fn();
-    });
-    return timer;
+      else if (heldMs <= 0) fn();
+      else if (periodMs === undefined) timer = time.add(heldMs, undefined, run);
+    };
+    let timer = time.add(delayMs, periodMs, run);
+    return { cancel: () => timer.cancel() };
   };
   return {
     clock: { nowMs: () => time.nowMs + life.skewMs, monotonicMs: () => time.nowMs },
