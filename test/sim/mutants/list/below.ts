@@ -6,6 +6,7 @@ import type { TestedMutant } from '../mutant.ts';
 
 const FOLLOWER = 'src/raft/follower.ts';
 const LEASE = 'src/partition/lease.ts';
+const REJOINING = 'src/partition/rejoining.ts';
 const NODE_DISK = 'storage/node-disk.ts';
 
 export const TESTED_MUTANTS: readonly TestedMutant[] = [
@@ -91,6 +92,58 @@ export const TESTED_MUTANTS: readonly TestedMutant[] = [
         file: 'src/partition/inbox.ts',
         from: 'return this.#differs(message, entries, previousChain);',
         to: 'return false;',
+      },
+    ],
+  },
+  {
+    id: 'overlap-not-compared',
+    sentence: 'Of entries that overlap with its log a follower compares no chain.',
+    rule: 'R27',
+    test: 'test/partition/partition.test.ts',
+    edits: [
+      {
+        file: 'src/partition/inbox.ts',
+        from: 'if (this.#isOther(header, header.chain, from)) return true;',
+        to: '',
+      },
+    ],
+  },
+  {
+    id: 'given-up-unasked',
+    sentence: 'A log that cannot be mended is set aside before the others have committed without it.',
+    rule: 'R19',
+    test: 'test/partition/given-up.test.ts',
+    edits: [
+      {
+        file: REJOINING,
+        from: 'this.#useless = reason;',
+        to: "this.#useless = reason; this.#parts.events.onGivenUp(new StorageError('CORRUPT', reason));",
+      },
+    ],
+  },
+  {
+    id: 'given-up-in-a-pair',
+    sentence: 'A log that cannot be mended is given up where nobody could take its replica back.',
+    rule: 'R19',
+    test: 'test/partition/given-up.test.ts',
+    edits: [
+      {
+        file: REJOINING,
+        from: 'if (hopeless !== undefined && canDoWithout(raft.membership, nodeId))',
+        to: 'if (hopeless !== undefined)',
+      },
+    ],
+  },
+  {
+    id: 'lost-catalog-believed',
+    sentence: 'A node goes by a catalog that was begun anew and knows less than the one before.',
+    rule: 'W21',
+    test: 'test/broker/given-up.test.ts',
+    edits: [
+      {
+        file: 'src/broker/host.ts',
+        from: 'if (groupId === CATALOG_GROUP) this.#seat.lost(partition.appliedIndex);',
+        to: '',
       },
     ],
   },
