@@ -15,7 +15,14 @@ class NodeClock implements Clock {
   }
 }
 
+/** What is asked for at the end of a turn, and what that asks for: an append is proposed, then its messages are sent. */
+const ROUNDS_MAX = 2;
+
 class NodeTimers implements Timers {
+  /** What the next round calls. */
+  #soon: (() => void)[] = [];
+  #isSet = false;
+
   after(delayMs: number, fn: () => void): TimerHandle {
     const timer = setTimeout(fn, delayMs);
     timer.unref();
@@ -32,7 +39,36 @@ class NodeTimers implements Timers {
   soon(fn: () => void): void {
     // Not a microtask: those run after each single callback. setImmediate runs once all sockets that had input in this
     // turn of the event loop were read, which is what makes one write, and one flush, out of many requests.
-    setImmediate(fn);
+    this.#soon.push(fn);
+    if (this.#isSet) return;
+    this.#isSet = true;
+    setImmediate(() => this.#endTurn());
+  }
+
+  /** A setImmediate for each would call what is asked for here only after another look at all sockets, and behind
+   *  whatever that brings. */
+  #endTurn(): void {
+    try {
+      for (let round = 0; round < ROUNDS_MAX && this.#soon.length > 0; round++) this.#callRound();
+    } finally {
+      this.#isSet = this.#soon.length > 0;
+      if (this.#isSet) setImmediate(() => this.#endTurn());
+    }
+  }
+
+  #callRound(): void {
+    const round = this.#soon;
+    this.#soon = [];
+    let called = 0;
+    try {
+      for (const fn of round) {
+        called++;
+        fn();
+      }
+    } finally {
+      // One that throws does not take the others with it.
+      if (called < round.length) this.#soon.unshift(...round.slice(called));
+    }
   }
 }
 

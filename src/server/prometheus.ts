@@ -7,11 +7,20 @@ import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import { METRICS, type MetricLabels, type MetricName, type Metrics } from '../metrics.ts';
 
+/** What was added since the last scrape, with one set of labels. */
+interface Sum {
+  readonly labels: MetricLabels;
+  added: number;
+}
+
 export class PrometheusMetrics implements Metrics {
   readonly #registry = new Registry();
   readonly #counters = new Map<MetricName, Counter>();
   readonly #gauges = new Map<MetricName, Gauge>();
   readonly #histograms = new Map<MetricName, Histogram>();
+  /** By name, then by the values of the labels. A dozen counters move with each append, and prom-client checks and joins
+   *  the labels of each: that is left for the scrape. */
+  readonly #sums = new Map<MetricName, Map<string, Sum>>();
   readonly #loopDelay = monitorEventLoopDelay({ resolution: 10 });
   readonly #beforeScrape: (() => void)[] = [];
 
@@ -33,7 +42,15 @@ export class PrometheusMetrics implements Metrics {
   }
 
   add(name: MetricName, amount = 1, labels: MetricLabels = {}): void {
-    this.#counters.get(name)?.inc(labels, amount);
+    let sums = this.#sums.get(name);
+    if (sums === undefined) {
+      sums = new Map();
+      this.#sums.set(name, sums);
+    }
+    const key = keyOf(METRICS[name].labels, labels);
+    const sum = sums.get(key);
+    if (sum === undefined) sums.set(key, { labels, added: amount });
+    else sum.added += amount;
   }
 
   set(name: MetricName, value: number, labels: MetricLabels = {}): void {
@@ -53,11 +70,22 @@ export class PrometheusMetrics implements Metrics {
   async scrape(): Promise<string> {
     this.#readProcess();
     for (const read of this.#beforeScrape) read();
+    this.#handOver();
     return await this.#registry.metrics();
   }
 
   close(): void {
     this.#loopDelay.disable();
+  }
+
+  #handOver(): void {
+    for (const [name, sums] of this.#sums) {
+      const counter = this.#counters.get(name);
+      for (const sum of sums.values()) {
+        counter?.inc(sum.labels, sum.added);
+        sum.added = 0;
+      }
+    }
   }
 
   #readProcess(): void {
@@ -71,4 +99,10 @@ export class PrometheusMetrics implements Metrics {
     cpu?.reset();
     cpu?.inc((user + system) / 1e6);
   }
+}
+
+function keyOf(names: readonly string[], labels: MetricLabels): string {
+  if (names.length === 0) return '';
+  const first = String(labels[names[0]!]);
+  return names.length === 1 ? first : names.slice(1).reduce((key, name) => `${key}\0${labels[name]}`, first);
 }

@@ -19,6 +19,53 @@ describe('the real source of chance', () => {
   });
 });
 
+describe('the end of a turn', () => {
+  const { timers } = realWorld().env;
+
+  it('comes once for all that was asked for, in order, and again at once for what that asks for', async () => {
+    const calls: string[] = [];
+    timers.soon(() => {
+      calls.push('append 1');
+      setImmediate(() => calls.push('the next turn'));
+      timers.soon(() => calls.push('send both'));
+    });
+    timers.soon(() => calls.push('append 2'));
+    await new Promise((resolve) => setTimeout(resolve, 1));
+    expect(calls.slice(0, 3)).toEqual(['append 1', 'append 2', 'send both']);
+  });
+
+  it('lets others have a turn when it is asked for over and over', async () => {
+    let isOver = false;
+    let calls = 0;
+    const again = (): void => {
+      calls++;
+      if (!isOver) timers.soon(again);
+    };
+    timers.soon(again);
+    await new Promise<void>((resolve) => setTimeout(resolve, 1));
+    isOver = true;
+    expect(calls).toBeGreaterThan(0);
+  });
+
+  it('is cut short by nobody: a call that throws leaves the others theirs', async () => {
+    const errors: unknown[] = [];
+    const listeners = process.listeners('uncaughtException');
+    process.removeAllListeners('uncaughtException');
+    process.once('uncaughtException', (error) => errors.push(error));
+    const calls: string[] = [];
+    timers.soon(() => calls.push('first'));
+    timers.soon(() => {
+      throw new Error('broken');
+    });
+    timers.soon(() => calls.push('last'));
+    await new Promise(setImmediate);
+    await new Promise(setImmediate);
+    for (const listener of listeners) process.on('uncaughtException', listener);
+    expect(calls).toEqual(['first', 'last']);
+    expect(errors).toMatchObject([{ message: 'broken' }]);
+  });
+});
+
 describe('flushes at once', () => {
   it('leave threads of the pool free for reads, whatever its size (N3)', () => {
     expect(['1', '2', '4', '8', '12', '128'].map(flushesAtOnce)).toEqual([1, 1, 3, 6, 8, 8]);

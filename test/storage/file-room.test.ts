@@ -7,8 +7,8 @@ import type { File } from '../../storage/disk.ts';
 import { StorageError } from '../../storage/errors.ts';
 import { FileRoom } from '../../storage/file-room.ts';
 import { NodeDisk } from '../../storage/index.ts';
-import { seededRandom } from '../broker/support/sim-env.ts';
 import { ModelDisk } from '../support/model-disk.ts';
+import { seededRandom } from '../support/model-tree.ts';
 import { nextEntries, openLog, readAll } from '../support/storage-fixture.ts';
 
 const KIB = 1024;
