@@ -1,18 +1,17 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
+import { expectPart } from '../support/document-part.ts';
 import { readLedger } from './ledger.ts';
 import { readSeeds, SEEDS } from './regression-seeds.ts';
-import { withTotals } from './track-record.ts';
+import { totalsText } from './track-record.ts';
 
 const DOCUMENT = 'docs/track-record.md';
 const LEDGER = 'test/sim/ledger.jsonl';
 
 describe('the track record', () => {
   test('shows the totals of the ledger', () => {
-    const shown = readFileSync(DOCUMENT, 'utf8');
-    const due = withTotals(shown, readLedger(LEDGER));
-    if (process.env.UPDATE_DOCS === '1') writeFileSync(DOCUMENT, due);
-    else expect(shown, `npm run sim has added to the ledger; UPDATE_DOCS=1 brings ${DOCUMENT} up to date`).toBe(due);
+    const part = { document: DOCUMENT, name: 'totals', writer: 'test/sim/track-record.ts' };
+    expectPart(part, totalsText(readLedger(LEDGER)));
   });
 
   test('names every seed that broke something', () => {
