@@ -161,11 +161,13 @@ export class Rejoining {
     // Everything up to the entry that names the marker, and the vote, are on disk before the marker goes.
     await log.flush();
     await log.saveHardState(log.hardState);
+    // Found meanwhile to be of no use: the marker stays, and the log goes by it.
+    if (this.#useless !== undefined) return;
     await world.directory.unmark(log.groupId);
     this.#marker = undefined;
     this.#isMarkerDurable = false;
     if (isClosed()) return;
-    // Found meanwhile: it rejoins once more, by a marker of its own.
+    // Found at the last moment: it rejoins once more, by a marker of its own.
     if (this.#useless !== undefined) {
       this.lose(this.#useless);
       return;

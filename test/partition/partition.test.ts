@@ -270,6 +270,22 @@ describe('a replica whose chain differs from the leader although terms and index
     expect(made.givenUp).toEqual(['chain checksums differ from those of n2 at entry 2']);
   });
 
+  test('stays marked when that is found while it ends its rejoining', async () => {
+    const made = await replica();
+    made.partition.rejoining.lose('its disk lost what it had acked');
+    await made.settle(50);
+    const marker = made.partition.rejoining.poll()!;
+    const payload = encodeControl({ kind: 'rejoin', node: 'n1', marker });
+    const list = entries({ values: ['mine'] }, { kind: 'control', payload });
+    const others = entries({ values: ['theirs'] }, { kind: 'control', payload });
+    made.feed(list, { commit: 2 });
+    made.feed([], { previous: others[1]! });
+    await made.settle(50);
+    expect([made.rejoined, made.partition.rejoining.poll()]).toEqual([0, marker]);
+    made.partition.rejoining.committed(marker);
+    expect(made.givenUp).toEqual(['chain checksums differ from those of n2 at entry 2']);
+  });
+
   test('stays out over a restart', async () => {
     const made = await divergent();
     await made.close();
