@@ -10,13 +10,13 @@ import { PartitionState } from '../../src/partition/state.ts';
 import { type Log, type LogEntry, StorageError } from '../../storage/index.ts';
 import { Prng } from '../raft/support/prng.ts';
 import { ModelDisk, type ModelDiskOptions } from '../support/model-disk.ts';
+import { spoil } from '../support/spoil.ts';
 import { describeEntries, readAll } from '../support/storage-fixture.ts';
 import { type EntryFields, entriesAfter, follow } from './support/entries.ts';
 import { openLog } from './support/open-log.ts';
 
 const SEEDS = Number(process.env.ROT_SEEDS ?? 60);
 const FROM = Number(process.env.ROT_FROM ?? 1);
-const PAGE = 4096;
 /** A start that asks more often for an entry that a peer has would ask for ever. */
 const WAITS_MAX = 20;
 
@@ -40,17 +40,6 @@ async function write(log: Log, random: Prng): Promise<void> {
     last = made.at(-1)!;
     if (random.chance(0.7)) log.setCommitHint(last.header.index - random.below(3));
   }
-}
-
-/** A page with one bit changed, or gone, or as another one is. */
-function spoil(bytes: Uint8Array, random: Prng): Uint8Array {
-  const pages = Math.ceil(bytes.length / PAGE);
-  const from = random.below(pages) * PAGE;
-  const how = random.below(3);
-  if (how === 0) bytes[random.below(bytes.length)]! ^= 1 << random.below(8);
-  else if (how === 1) bytes.fill(0, from, from + PAGE);
-  else bytes.copyWithin(from, random.below(pages) * PAGE, random.below(pages) * PAGE + PAGE);
-  return bytes;
 }
 
 /** In one or two files of the log; which. */

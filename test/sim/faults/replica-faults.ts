@@ -3,11 +3,10 @@
  * wound back (reliability F43-F51). They strike at the unlucky machine, while it is down, and only while all that it
  * acknowledged is on the others too (harm.ts).
  */
-import type { Prng } from '../../raft/support/prng.ts';
+import { spoil } from '../../support/spoil.ts';
 import type { SimNode } from '../world/cluster.ts';
 import { awhile, type Fault, type FaultWorld } from './fault.ts';
 
-const PAGE = 4096;
 /** Longer, and votes and groups have nearly always changed meanwhile. */
 const COPY_AGE_MS_MAX = 600;
 
@@ -16,16 +15,6 @@ const LOOK_AGAIN_MS = 10;
 /** What of a machine must be the same for an old copy of its disk to have forgotten no vote. */
 function promises({ harm }: FaultWorld, node: SimNode): string {
   return JSON.stringify([node.process?.number, ...harm.hardStates(node.id)]);
-}
-
-/** A page of `bytes` with one bit changed, or gone, or as another one is. */
-function spoil(bytes: Uint8Array, random: Prng): void {
-  const pages = Math.ceil(bytes.length / PAGE);
-  const from = random.below(pages) * PAGE;
-  const how = random.below(3);
-  if (how === 0) bytes[random.below(bytes.length)]! ^= 1 << random.below(8);
-  else if (how === 1) bytes.fill(0, from, from + PAGE);
-  else bytes.copyWithin(from, random.below(pages) * PAGE, random.below(pages) * PAGE + PAGE);
 }
 
 export const REPLICA_FAULTS: readonly Fault[] = [
@@ -45,10 +34,7 @@ export const REPLICA_FAULTS: readonly Fault[] = [
       // Its last flush may be unproven: what rots there passes for a torn end.
       node.weather.lostByLying = true;
       for (let count = 1 + random.below(2); count > 0; count -= 1) {
-        node.disk.damage(random.pick(kept), (bytes) => {
-          spoil(bytes, random);
-          return bytes;
-        });
+        node.disk.damage(random.pick(kept), (bytes) => spoil(bytes, random));
       }
       return true;
     },
