@@ -26,8 +26,8 @@ export interface BeatsParts {
   /** All configured peers. */
   readonly peers: readonly string[];
   readonly heartbeatTicks: number;
-  /** Ticks without a beat after which a peer is called silent; below the shortest election timeout, so that a group
-   *  that wakes still waits for the rest of it. */
+  /** Ticks without a message after which a peer is called silent; at most the shortest election timeout, since a group
+   *  that wakes has them counted already and waits for the rest of its own. */
   readonly silentTicks: number;
   /** Ticks between two lists. */
   readonly listTicks: number;
@@ -35,6 +35,8 @@ export interface BeatsParts {
   led(): Iterable<Led>;
   /** Said again for as long as it lasts, at each multiple of silentTicks. */
   onSilent(peer: string, ticks: number): void;
+  /** One that was called silent is heard again. */
+  onHeard(peer: string): void;
   /** Everything `peer` leads: group to term. */
   onList(peer: string, led: ReadonlyMap<number, number>): void;
 }
@@ -43,7 +45,7 @@ export interface BeatsParts {
 export interface Rested {
   led(): Iterable<Led>;
   peerSilent(peer: string, ticks: number): void;
-  peerLeads(peer: string, led: ReadonlyMap<number, number>): void;
+  peerLeads(peer: string, led?: ReadonlyMap<number, number>): void;
 }
 
 const BEAT = 1;
@@ -66,10 +68,11 @@ export class Beats {
       transport,
       peers: nodeIds.filter((id) => id !== nodeId),
       heartbeatTicks: timing.heartbeatTicks,
-      silentTicks: Math.ceil((timing.electionTicksMin * 3) / 4),
+      silentTicks: timing.electionTicksMin,
       listTicks: Math.ceil(LIST_MS / tickMs),
       led: () => rested.led(),
       onSilent: (peer, ticks) => rested.peerSilent(peer, ticks),
+      onHeard: (peer) => rested.peerLeads(peer),
       onList: (peer, led) => rested.peerLeads(peer, led),
     });
   }
@@ -95,7 +98,10 @@ export class Beats {
 
   /** Any message of that node is as good a sign of life as a beat. */
   heard(peer: string): void {
-    if (this.#silence.has(peer)) this.#silence.set(peer, 0);
+    const ticks = this.#silence.get(peer);
+    if (ticks === undefined) return;
+    this.#silence.set(peer, 0);
+    if (ticks >= this.#parts.silentTicks) this.#parts.onHeard(peer);
   }
 
   tick(): void {

@@ -18,6 +18,7 @@ import {
   type WantedEntry,
 } from '../partition/index.ts';
 import { LogError } from '../protocol/index.ts';
+import { CampaignTurns } from './campaign-turns.ts';
 import { CATALOG_GROUP, Catalog } from './catalog.ts';
 import { CatalogSeat } from './catalog-seat.ts';
 import { EarlyMessages } from './early-messages.ts';
@@ -67,6 +68,7 @@ export class Host {
   /** Of groups with an entry that is damaged here and that no peer supplied yet: the gravest. */
   readonly #lostEntries = new Map<number, LostEntry>();
   #ticks = 0;
+  readonly #campaignTurns = new CampaignTurns();
   readonly #strays: Strays;
   #isFull = false;
   /** Groups whose log found no room for a write. */
@@ -170,6 +172,7 @@ export class Host {
 
   tick(): void {
     this.#ticks += 1;
+    this.#campaignTurns.tick();
     for (const partition of this.#awake) partition.tick();
   }
 
@@ -185,12 +188,11 @@ export class Host {
     for (const { groupId, term, role } of this.open()) if (role === 'leader') yield { groupId, term };
   }
 
-  /** Everything `peer` leads. Who rests under it without being among that has no leader; who woke because it was not
-   *  heard has one. */
-  peerLeads(peer: string, led: ReadonlyMap<number, number>): void {
-    for (const partition of this.open()) {
-      if (partition.leader === peer) partition.leaderSays(led.get(partition.groupId) === partition.term);
-    }
+  /** Everything `peer` leads: who rests under it without being among that has no leader. Undefined: it was silent and is
+   *  heard again, its list is on its way, and what it led before it most likely still leads. */
+  peerLeads(peer: string, led?: ReadonlyMap<number, number>): void {
+    for (const one of this.open())
+      if (one.leader === peer) one.leaderSays(led === undefined || led.get(one.groupId) === one.term);
   }
 
   peerSilent(peer: string, ticks: number): void {
@@ -385,6 +387,7 @@ export class Host {
       clusterId,
       voters: this.#votersOf(voters),
       heartbeatPhase: () => this.#ticks % this.#options.timing.heartbeatTicks,
+      mayCampaignNow: () => this.#campaignTurns.take(),
       ...(firstOffset !== undefined && { firstOffset }),
       createMachine: machine === undefined ? undefined : takeMachine,
     });

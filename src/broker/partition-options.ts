@@ -4,7 +4,7 @@ import type { BrokerOptions } from './options.ts';
 
 export type OwnOptions = Pick<
   PartitionOptions,
-  'groupId' | 'clusterId' | 'firstOffset' | 'createMachine' | 'heartbeatPhase'
+  'groupId' | 'clusterId' | 'firstOffset' | 'createMachine' | 'heartbeatPhase' | 'mayCampaignNow'
 > & {
   /** At its birth. */
   readonly voters: readonly string[];

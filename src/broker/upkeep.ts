@@ -25,6 +25,8 @@ const RETENTION_PERIOD_MS = 1_000;
 /** Partitions looked at in one tick. */
 const RETENTION_TURN_PARTITIONS = 100;
 const BALANCE_PERIOD_MS = 2_000;
+/** Each is an election: a node that comes back gets hundreds of leaderships one after the other. */
+const BALANCE_TURN_TRANSFERS = 50;
 const MEND_PERIOD_MS = 1_000;
 /** After a transfer that did not come about, doubled each time: while one is tried, nothing can be appended. */
 const BALANCE_RETRY_MS_MIN = 4_000;
@@ -119,21 +121,23 @@ export class Upkeep {
     const led = [...this.#led()];
     const groups = new Set(led.map(({ partition }) => partition.groupId));
     for (const groupId of this.#transfers.keys()) if (!groups.has(groupId)) this.#transfers.delete(groupId);
+    let left = BALANCE_TURN_TRANSFERS;
     for (const { placed, partition } of led) {
+      if (left === 0) return;
       const preferred = placed.replicas[0]!;
       const upSinceMs = this.#upSinceMs.get(preferred);
       if (preferred === nodeId || upSinceMs === undefined || nowMs - upSinceMs < SETTLED_MS) continue;
-      if (mayLead(preferred) && partition.isInStep(preferred)) this.#transfer(partition, preferred, nowMs);
+      if (mayLead(preferred) && partition.isInStep(preferred) && this.#transfer(partition, preferred, nowMs)) left -= 1;
     }
   }
 
   /** A replica that is damaged does not take over, and does not say so: each time it is asked more seldom. */
-  #transfer(partition: Partition, to: string, nowMs: number): void {
+  #transfer(partition: Partition, to: string, nowMs: number): boolean {
     const before = this.#transfers.get(partition.groupId);
-    if (before !== undefined && nowMs < before.dueMs) return;
+    if (before !== undefined && nowMs < before.dueMs) return false;
     const retryMs = before === undefined ? BALANCE_RETRY_MS_MIN : Math.min(before.retryMs * 2, BALANCE_RETRY_MS_MAX);
     this.#transfers.set(partition.groupId, { retryMs, dueMs: nowMs + retryMs });
-    partition.transferTo(to);
+    return partition.transferTo(to);
   }
 
   *#led(): Generator<{

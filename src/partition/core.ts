@@ -29,6 +29,7 @@ export function createRaft(
       membership: state.membership ?? options.membership,
       ...options.timing,
       ...(options.heartbeatPhase === undefined ? {} : { heartbeatPhase: options.heartbeatPhase }),
+      ...(options.mayCampaignNow === undefined ? {} : { mayCampaignNow: options.mayCampaignNow }),
       appendBytesMax: options.appendBytesMax,
       inflightBytesMax: options.inflightBytesMax,
       inflightMessagesMax: INFLIGHT_MESSAGES_MAX,

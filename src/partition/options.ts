@@ -30,6 +30,8 @@ export interface PartitionOptions {
   readonly timing: RaftTiming;
   /** Ticks since the node's last common heartbeat. Absent: this partition keeps its own time. */
   heartbeatPhase?(): number;
+  /** Whether one more partition of the node may begin to campaign in this tick. Absent: always. */
+  mayCampaignNow?(): boolean;
   /** undefined: this node takes no leases. */
   readonly lease: LeaseOptions | undefined;
   /** What this node promises the leaders it follows, for their leases (R8), ms; 0: nothing. */

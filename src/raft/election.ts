@@ -35,6 +35,9 @@ export function tickElection(state: RaftState): boolean {
   // A promise outlasts even a link that broke: the leader may live on, and hold a lease that rests on it (R8).
   if (state.electionElapsed < state.electionTimeout || isBound(state)) return false;
   if (mayLead(state)) {
+    // An election costs as much as many appends: hundreds at once would make each other time out, and those who hear
+    // of their leader meanwhile need none.
+    if (state.options.mayCampaignNow?.() === false) return false;
     becomePreCandidate(state);
     return true;
   }
@@ -108,8 +111,10 @@ export function heardLeader(state: RaftState, leader: NodeId): void {
 
 /** The node of the leader says that it still leads this group in this term: as good as a heartbeat of the group. */
 export function vouchedFor(state: RaftState): void {
-  const { role, leader, isResting } = state;
-  if (role === 'follower' && leader !== undefined && !isResting && isWatched(state)) heardLeader(state, leader);
+  const { role, leader, isResting, isLeaderGone } = state;
+  // Behind a link that broke there may be another process by now: the group hears from its leader itself, or elects.
+  if (role !== 'follower' || leader === undefined || isResting || isLeaderGone || !isWatched(state)) return;
+  heardLeader(state, leader);
 }
 
 /** Follows in `term`, never lower than the present one. The vote goes with the old term, never within one (R1). */

@@ -24,6 +24,8 @@ export interface RaftOptions {
   /** Ticks since the node's last common heartbeat: a new leader's rounds then fall in the same ticks as those of all
    *  other groups of its node, and share their frames. Absent: 0. */
   heartbeatPhase?(): number;
+  /** Whether one more group of this node may begin to campaign now; asked again at the next tick. Absent: always. */
+  mayCampaignNow?(): boolean;
   /** Most bytes of one append message. One larger entry still travels, alone. */
   readonly appendBytesMax: ByteCount;
   /** Sent and unanswered, per follower (R23). A single append may pass the cap when nothing else is in flight. */

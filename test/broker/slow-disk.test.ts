@@ -178,7 +178,11 @@ describe('a flush that never returns', () => {
 });
 
 describe('the watch over flushes', () => {
-  async function watched(step: (flushing: { oldestFlush: number | undefined }, ms: number) => void, forMs: number) {
+  async function watched(
+    step: (flushing: { oldestFlush: number | undefined }, ms: number) => void,
+    forMs: number,
+    everyMs = 10,
+  ) {
     const time = new SimTime();
     const lines: LogLine[] = [];
     const metrics = { add: () => undefined, set: () => undefined, observe: () => undefined };
@@ -189,10 +193,10 @@ describe('the watch over flushes', () => {
       told.push(`${isSlow ? 'slow' : 'well'} ${time.nowMs - startMs}`),
     );
     const startMs = time.nowMs;
-    for (let ms = 0; ms < forMs; ms += 10) {
+    for (let ms = 0; ms < forMs; ms += everyMs) {
       step(flushing, ms);
       watch.tick();
-      await time.advance(10);
+      await time.advance(everyMs);
     }
     return told;
   }
@@ -213,6 +217,25 @@ describe('the watch over flushes', () => {
       flushing.oldestFlush = ms < 900 ? Math.floor(ms / 300) : undefined;
     }, 50_000);
     expect(third).toEqual(['slow 900', expect.stringMatching(/^well/)]);
+  });
+
+  test('does not take for the disk what passes while the process does not come to look', async () => {
+    const seldom = await watched(
+      (flushing, ms) => {
+        flushing.oldestFlush = Math.floor(ms / 600);
+      },
+      5_000,
+      150,
+    );
+    expect(seldom).toEqual([]);
+    const never = await watched(
+      (flushing) => {
+        flushing.oldestFlush = 1;
+      },
+      6_000,
+      150,
+    );
+    expect(never).toEqual(['slow 3000']);
   });
 
   test('speaks up about one that does not return after an election timeout', async () => {
