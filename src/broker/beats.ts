@@ -12,6 +12,7 @@
  */
 import { ByteReader, ByteWriter, MalformedBytes, type Transport } from '../partition/index.ts';
 import type { BrokerOptions } from './options.ts';
+import { Silences } from './silences.ts';
 
 /** Not a group: what nodes tell each other about themselves. Group ids count up from 0 and never get here. */
 export const NODE_GROUP = 0xffff_ffff;
@@ -26,14 +27,14 @@ export interface BeatsParts {
   /** All configured peers. */
   readonly peers: readonly string[];
   readonly heartbeatTicks: number;
-  /** Ticks without a message after which a peer is called silent; at most the shortest election timeout, since a group
+  /** Ticks without a message after which a peer is called silent, unless it was called so for nothing; at most the shortest election timeout, since a group
    *  that wakes has them counted already and waits for the rest of its own. */
   readonly silentTicks: number;
   /** Ticks between two lists. */
   readonly listTicks: number;
   /** The groups this node leads. */
   led(): Iterable<Led>;
-  /** Said again for as long as it lasts, at each multiple of silentTicks. */
+  /** Said again for as long as it lasts. */
   onSilent(peer: string, ticks: number): void;
   /** One that was called silent is heard again. */
   onHeard(peer: string): void;
@@ -55,8 +56,7 @@ const LIST_MS = 1_000;
 
 export class Beats {
   readonly #parts: BeatsParts;
-  /** Ticks since anything was heard of each peer that is up. */
-  readonly #silence = new Map<string, number>();
+  readonly #silences: Silences;
   /** Peers that were called silent and have not said since what they lead. */
   readonly #unsure = new Set<string>();
   #ticks = 0;
@@ -79,6 +79,7 @@ export class Beats {
 
   constructor(parts: BeatsParts) {
     this.#parts = parts;
+    this.#silences = new Silences(parts.silentTicks);
   }
 
   /** This node leads something no more: those who rest under it are told with the next beat. */
@@ -87,41 +88,34 @@ export class Beats {
   }
 
   peerUp(peer: string): void {
-    this.#silence.set(peer, 0);
+    this.#silences.up(peer);
   }
 
   /** Whose link is down is not silent but gone, and the partitions know. */
   peerDown(peer: string): void {
-    this.#silence.delete(peer);
+    this.#silences.down(peer);
     this.#unsure.delete(peer);
   }
 
   /** Any message of that node is as good a sign of life as a beat. */
   heard(peer: string): void {
-    const ticks = this.#silence.get(peer);
-    if (ticks === undefined) return;
-    this.#silence.set(peer, 0);
-    if (ticks >= this.#parts.silentTicks) this.#parts.onHeard(peer);
+    if (this.#silences.heard(peer)) this.#parts.onHeard(peer);
   }
 
   tick(): void {
-    const { heartbeatTicks, silentTicks, onSilent } = this.#parts;
+    const { heartbeatTicks, onSilent } = this.#parts;
     this.#ticks += 1;
-    for (const [peer, before] of this.#silence) {
-      const ticks = before + 1;
-      this.#silence.set(peer, ticks);
-      // Again and again: a group may have gone to rest in between, on a message that was already on its way.
-      if (ticks % silentTicks !== 0) continue;
+    this.#silences.tick((peer, ticks) => {
       this.#unsure.add(peer);
       onSilent(peer, ticks);
-    }
+    });
     if (this.#ticks % heartbeatTicks === 0) this.#send();
   }
 
   /** Bytes that came under NODE_GROUP. What cannot be read is a sign of life and nothing else: the link has checked the
    *  frame, so it is of another version. */
   receive(from: string, bytes: Uint8Array): void {
-    if (!this.#silence.has(from)) return;
+    if (!this.#silences.isUp(from)) return;
     this.heard(from);
     let beat: Beat;
     try {
