@@ -34,10 +34,10 @@ export function tickElection(state: RaftState): boolean {
   state.electionElapsed += 1;
   // A promise outlasts even a link that broke: the leader may live on, and hold a lease that rests on it (R8).
   if (state.electionElapsed < state.electionTimeout || isBound(state)) return false;
+  // An election costs as much as many appends: hundreds at once would make each other time out, and those who hear of
+  // their leader meanwhile need none.
+  if (mayLead(state) && state.options.mayCampaignNow?.() === false) return false;
   if (mayLead(state)) {
-    // An election costs as much as many appends: hundreds at once would make each other time out, and those who hear
-    // of their leader meanwhile need none.
-    if (state.options.mayCampaignNow?.() === false) return false;
     becomePreCandidate(state);
     return true;
   }
