@@ -106,7 +106,9 @@ async function start(disk: ModelDisk, peer: Log): Promise<'lost' | readonly stri
 }
 
 describe('a replica whose files rotted while it was down', () => {
-  test(`starts with its log or without one, and never waits in vain: ${SEEDS} seeds`, async () => {
+  test(`starts with its log or without one, and never waits in vain: ${SEEDS} seeds`, {
+    timeout: 120_000,
+  }, async () => {
     let whole = 0;
     for (let seed = FROM; seed < FROM + SEEDS; seed += 1) {
       const random = new Prng(seed);
