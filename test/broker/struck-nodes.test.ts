@@ -158,13 +158,18 @@ const cutOff: Harm = ({ cluster }, ids) => {
 
 const onBreakingLinks: Harm = ({ cluster }, ids) => {
   const pairs = ids.flatMap((id) => THREE.filter((other) => other !== id).map((other) => [id, other] as const));
+  let broken = 0;
   const breaking = cluster.time.add(130, 130, () => {
     for (const [id, other] of pairs) {
+      if (cluster.network.node(id)!.isUp(other)) broken += 1;
       cluster.disconnect(id, other);
       cluster.time.add(10, undefined, () => cluster.connect(id, other));
     }
   });
-  return async () => breaking.cancel();
+  return async () => {
+    breaking.cancel();
+    expect(broken).toBeGreaterThanOrEqual(10 * ids.length);
+  };
 };
 
 const withFailingFlushes: Harm = (struck, ids) => {
