@@ -14,6 +14,11 @@ import assert from 'node:assert/strict';
 /** 'files': whole files such as snapshots. They may take long without anything being wrong with the disk. */
 export type FlushKind = 'hard-state' | 'entries' | 'files';
 
+interface Running {
+  readonly number: number;
+  readonly kind: FlushKind;
+}
+
 interface Waiting {
   readonly kind: FlushKind;
   readonly start: () => void;
@@ -21,8 +26,9 @@ interface Waiting {
 
 export class FlushScheduler {
   readonly #inFlightMax: number;
-  /** Under way, by the order they began in. */
-  readonly #running = new Map<number, FlushKind>();
+  /** Under way, by the order they began in. A list, not a Map: V8 makes the tables of a Map that lives long in its old
+   *  space, and one that changes with each flush fills that with garbage. */
+  readonly #running: Running[] = [];
   #begun = 0;
   #hardStates = 0;
   /** Hard states before all others; each list in the order they came. */
@@ -35,7 +41,7 @@ export class FlushScheduler {
   }
 
   get inFlight(): number {
-    return this.#running.size;
+    return this.#running.length;
   }
 
   /** Flushes begun so far, of all logs: how busy the disk is between two looks, for who reads no clock. */
@@ -46,23 +52,22 @@ export class FlushScheduler {
   /** The number of the flush that has been under way longest, 'files' left out: the same number later is the same
    *  flush. Undefined when there is none. */
   get oldest(): number | undefined {
-    for (const [number, kind] of this.#running) if (kind !== 'files') return number;
-    return undefined;
+    return this.#running.find(({ kind }) => kind !== 'files')?.number;
   }
 
   /** Runs `flush` when its turn comes; resolves or rejects as it does. */
   async run<T>(kind: FlushKind, flush: () => Promise<T>): Promise<T> {
-    const number = await this.#turn(kind);
+    const running = await this.#turn(kind);
     try {
       return await flush();
     } finally {
-      this.#running.delete(number);
+      this.#running.splice(this.#running.indexOf(running), 1);
       if (kind === 'hard-state') this.#hardStates -= 1;
       this.#startNext();
     }
   }
 
-  #turn(kind: FlushKind): Promise<number> {
+  #turn(kind: FlushKind): Promise<Running> {
     return new Promise((resolve) => {
       const start = (): void => resolve(this.#begin(kind));
       if (this.#mayStart(kind)) start();
@@ -70,15 +75,16 @@ export class FlushScheduler {
     });
   }
 
-  #begin(kind: FlushKind): number {
+  #begin(kind: FlushKind): Running {
     this.#begun += 1;
-    this.#running.set(this.#begun, kind);
+    const running: Running = { number: this.#begun, kind };
+    this.#running.push(running);
     if (kind === 'hard-state') this.#hardStates += 1;
-    return this.#begun;
+    return running;
   }
 
   #mayStart(kind: FlushKind): boolean {
-    return this.#running.size < this.#inFlightMax || (kind === 'hard-state' && this.#hardStates === 0);
+    return this.#running.length < this.#inFlightMax || (kind === 'hard-state' && this.#hardStates === 0);
   }
 
   /** Places are given on before anybody new can ask for one: starting counts at once. */

@@ -16,10 +16,12 @@ interface Waiting {
   /** Woken when the cursor is above this. */
   readonly position: number;
   readonly wake: (reason: WakeReason) => void;
+  isCancelled: boolean;
 }
 
 export class CommitFeed {
-  readonly #waiting = new Set<Waiting>();
+  /** A new one at each advance: the tables of a set that lives long are garbage in V8's old space when it changes. */
+  #waiting = new Set<Waiting>();
   #isClosed = false;
 
   get waiters(): number {
@@ -32,17 +34,26 @@ export class CommitFeed {
       wake('closed');
       return { cancel: () => undefined };
     }
-    const waiting: Waiting = { position, wake };
+    const waiting: Waiting = { position, wake, isCancelled: false };
     this.#waiting.add(waiting);
-    return { cancel: () => this.#waiting.delete(waiting) };
+    const cancel = (): void => {
+      waiting.isCancelled = true;
+      this.#waiting.delete(waiting);
+    };
+    return { cancel };
   }
 
   advanced(cursor: number): void {
-    for (const waiting of this.#waiting) {
-      if (cursor <= waiting.position) continue;
-      this.#waiting.delete(waiting);
-      waiting.wake('advanced');
+    const due: Waiting[] = [];
+    const waiting = new Set<Waiting>();
+    for (const each of this.#waiting) {
+      if (cursor > each.position) due.push(each);
+      else waiting.add(each);
     }
+    if (due.length === 0) return;
+    this.#waiting = waiting;
+    // One that is woken may cancel for another.
+    for (const each of due) if (!each.isCancelled) each.wake('advanced');
   }
 
   /** Wakes everybody, for good: the partition stops, or is deleted. */

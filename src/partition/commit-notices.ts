@@ -12,13 +12,17 @@ import type { Heartbeat, LogIndex, NodeId } from '../raft/index.ts';
 /** A notice leaves when it waited for one to two of these. */
 const HELD_MS = 1;
 
+interface Held {
+  readonly notice: Heartbeat;
+  /** Held since before the timer was set: it leaves when that fires. */
+  isRipe: boolean;
+}
+
 export class CommitNotices {
   readonly #timers: Timers;
   readonly #send: (notice: Heartbeat) => void;
-  /** Since the timer was set; keyed by receiver, as #ripe is. A receiver is in one of the two at most. */
-  #fresh = new Map<NodeId, Heartbeat>();
-  /** Since before the timer was set: these leave when it fires. */
-  #ripe = new Map<NodeId, Heartbeat>();
+  /** At most one for each receiver. A list: the tables of a Map that changes with each append fill V8's old space. */
+  #held: Held[] = [];
   #isTimerSet = false;
 
   constructor(timers: Timers, send: (notice: Heartbeat) => void) {
@@ -28,23 +32,20 @@ export class CommitNotices {
 
   /** Sends it later, unless told() says that something else did. It takes the place of an older one. */
   hold(notice: Heartbeat): void {
-    this.#ripe.delete(notice.to);
-    this.#fresh.set(notice.to, notice);
+    this.#held = this.#held.filter((held) => held.notice.to !== notice.to);
+    this.#held.push({ notice, isRipe: false });
     this.#setTimer();
   }
 
   /** Another message on its way to `peer` carries this commit index, of this or a later term. */
   told(peer: NodeId, commit: LogIndex): void {
-    for (const held of [this.#fresh, this.#ripe]) {
-      const notice = held.get(peer);
-      if (notice !== undefined && notice.commit <= commit) held.delete(peer);
-    }
+    if (this.#held.length === 0) return;
+    this.#held = this.#held.filter(({ notice }) => notice.to !== peer || notice.commit > commit);
   }
 
   /** Role or term changed, or the partition closes: what is held is not sent. */
   drop(): void {
-    this.#fresh.clear();
-    this.#ripe.clear();
+    this.#held = [];
   }
 
   #setTimer(): void {
@@ -52,12 +53,11 @@ export class CommitNotices {
     this.#isTimerSet = true;
     this.#timers.after(HELD_MS, () => {
       this.#isTimerSet = false;
-      const due = this.#ripe;
-      this.#ripe = this.#fresh;
-      this.#fresh = due;
-      for (const notice of due.values()) this.#send(notice);
-      due.clear();
-      if (this.#ripe.size > 0) this.#setTimer();
+      const due = this.#held.filter(({ isRipe }) => isRipe);
+      this.#held = this.#held.filter(({ isRipe }) => !isRipe);
+      for (const held of this.#held) held.isRipe = true;
+      for (const { notice } of due) this.#send(notice);
+      if (this.#held.length > 0) this.#setTimer();
     });
   }
 }

@@ -56,7 +56,7 @@ export const ROWS_PER_PIECE: number = 1_000;
 export class ProducerTable {
   /** Least recently appended first; the order is part of the replicated state, because eviction follows it. */
   #committed = new ProducerRows();
-  readonly #overlay = new Map<string, Overlay>();
+  #overlay = new Map<string, Overlay>();
 
   get size(): number {
     return this.#committed.size;
@@ -108,10 +108,17 @@ export class ProducerTable {
       const overlay = this.#overlay.get(producer.id);
       if (overlay !== undefined) {
         overlay.pending -= 1;
-        if (overlay.pending === 0) this.#overlay.delete(producer.id);
+        if (overlay.pending === 0) this.#noneIsPending(producer.id);
       }
     }
     this.#expire(header.appendTimeMs);
+  }
+
+  /** The last one out leaves a new map: one that lives long gets its tables from V8's old space, at every few appends
+   *  that fill and empty it. */
+  #noneIsPending(id: string): void {
+    if (this.#overlay.size === 1) this.#overlay = new Map();
+    else this.#overlay.delete(id);
   }
 
   #expire(nowMs: number): void {

@@ -21,6 +21,8 @@ export class CacheBudget {
   #bytes = 0;
   /** Least recently appended first. */
   readonly #caches = new Set<TailCache>();
+  /** The last of them. */
+  #newest: TailCache | undefined;
 
   constructor(bytesMax: number) {
     this.#bytesMax = bytesMax;
@@ -33,18 +35,23 @@ export class CacheBudget {
   /** `cache` grew by `bytes`. */
   grew(cache: TailCache, bytes: number): void {
     this.#bytes += bytes;
-    this.#caches.delete(cache);
-    this.#caches.add(cache);
+    // A set that is changed with each append leaves its tables as garbage in V8's old space.
+    if (this.#newest !== cache) {
+      this.#caches.delete(cache);
+      this.#caches.add(cache);
+      this.#newest = cache;
+    }
     while (this.#bytes > this.#bytesMax) {
       const [coldest] = this.#caches;
       if (coldest === undefined) return;
-      if (!coldest.dropOldest()) this.#caches.delete(coldest);
+      if (!coldest.dropOldest()) this.forget(coldest);
     }
   }
 
   /** `cache` is empty and may stay so. */
   forget(cache: TailCache): void {
     this.#caches.delete(cache);
+    if (this.#newest === cache) this.#newest = undefined;
   }
 
   shrank(bytes: number): void {

@@ -35,6 +35,19 @@ describe('waiting for the high watermark', () => {
     expect([isWoken, feed.waiters]).toEqual([false, 0]);
   });
 
+  test('who is cancelled by one that is woken before it is not woken', () => {
+    const feed = new CommitFeed();
+    const woken: string[] = [];
+    feed.watch(0, () => {
+      woken.push('first');
+      second.cancel();
+    });
+    const second = feed.watch(0, () => woken.push('second'));
+    feed.watch(0, () => woken.push('third'));
+    feed.advanced(1);
+    expect([woken, feed.waiters]).toEqual([['first', 'third'], 0]);
+  });
+
   test('who waits again while being woken waits for the next offset', () => {
     const feed = new CommitFeed();
     const woken: number[] = [];
