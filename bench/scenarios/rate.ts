@@ -2,8 +2,10 @@
  * Records at a fixed rate, whether or not the ones before were answered: what users of a busy service feel. Every time is
  * counted from the moment the record was due, not from when it could be sent, so that a stall is charged to all records
  * that waited behind it (no coordinated omission). A consumer in the same process sees every record, so that append to
- * consumer needs one clock only.
+ * consumer needs one clock only. That process collects garbage too: its longest pause stands beside the times, which hold
+ * it.
  */
+import { PerformanceObserver } from 'node:perf_hooks';
 import type { Client } from '../../src/client/index.ts';
 import { BenchCluster, durabilityOf } from '../bench-cluster.ts';
 import { connectTo } from '../load.ts';
@@ -27,7 +29,7 @@ export const rate: Scenario = defineScenario({
     rate: { default: 0, least: 0, sentence: `records a second; 0: ${RATES.join(', ')} one after the other` },
     seconds: { default: 5, least: 1, sentence: 'seconds of a repeat' },
     nodes: { default: 3, least: 1, sentence: 'nodes of the cluster' },
-    repeats: { default: 3, least: 1, sentence: 'repeats of each rate' },
+    repeats: { default: 3, least: 1, sentence: 'repeats of each rate, after one that is not counted' },
   },
   async run(context, { size, rate: only, seconds, nodes, repeats }) {
     const cluster = await BenchCluster.start(context, { nodes });
@@ -37,17 +39,20 @@ export const rate: Scenario = defineScenario({
     for (const perSecond of only > 0 ? [only] : RATES) {
       const acks: Float64Array[] = [];
       const deliveries: Float64Array[] = [];
-      for (let repeat = 1; repeat <= repeats; repeat++) {
+      const pauses: number[] = [];
+      for (let repeat = 0; repeat <= repeats; repeat++) {
         const topic = `rate-${perSecond}-${repeat}`;
         await cluster.createTopic(topic);
         const run = await openLoop(client, topic, { size, perSecond, seconds });
-        acks.push(run.ackedMs);
-        deliveries.push(run.consumedMs);
         const [ack, delivery] = [distributionOf(run.ackedMs), distributionOf(run.consumedMs)];
         context.say(
-          `${perSecond}/s, repeat ${repeat}: acknowledged p50 ${ack.p50.toFixed(2)} p99 ${ack.p99.toFixed(2)} ms, ` +
+          `${perSecond}/s, ${repeat === 0 ? 'warm-up' : `repeat ${repeat}`}: acknowledged p50 ${ack.p50.toFixed(2)} p99 ${ack.p99.toFixed(2)} ms, ` +
             `consumed p50 ${delivery.p50.toFixed(2)} p99 ${delivery.p99.toFixed(2)} ms`,
         );
+        if (repeat === 0) continue;
+        acks.push(run.ackedMs);
+        deliveries.push(run.consumedMs);
+        pauses.push(run.clientPauseMs);
       }
       const isTarget = perSecond === TARGET_RATE && nodes === 3;
       for (const [what, runs] of [['acknowledged', acks] as const, ['consumed', deliveries] as const]) {
@@ -68,6 +73,8 @@ export const rate: Scenario = defineScenario({
         );
         distributions.push({ name, unit: 'ms', ...distributionOf(runs.flatMap((run) => [...run])) });
       }
+      const name = `${perSecond.toLocaleString('en')} records/s, longest garbage collection of the client`;
+      figures.push(figureOf({ name, unit: 'ms', better: 'lower' }, pauses));
     }
     return {
       durability: durabilityOf(nodes, context.machine.fileSystem),
@@ -85,6 +92,8 @@ interface OpenLoopRun {
   /** From due to acknowledged, ms, one a counted record. */
   readonly ackedMs: Float64Array;
   readonly consumedMs: Float64Array;
+  /** The longest time the client, which is producer and consumer, stood still to collect garbage. */
+  readonly clientPauseMs: number;
 }
 
 async function openLoop(
@@ -106,12 +115,18 @@ async function openLoop(
     }
   })();
   await subscription.caughtUp();
+  let clientPauseMs = 0;
+  const collections = new PerformanceObserver((list) => {
+    for (const { duration } of list.getEntries()) clientPauseMs = Math.max(clientPauseMs, duration);
+  });
+  collections.observe({ entryTypes: ['gc'] });
   const ackedMs = await schedule.run(count, (n) => {
     const value = new Uint8Array(size);
     new DataView(value.buffer).setUint32(0, n);
     return producer.send({ value });
   });
   await consuming;
+  collections.disconnect();
   await producer.close();
-  return { ackedMs: ackedMs.subarray(skipped), consumedMs: consumedMs.subarray(skipped) };
+  return { ackedMs: ackedMs.subarray(skipped), consumedMs: consumedMs.subarray(skipped), clientPauseMs };
 }
