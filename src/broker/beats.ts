@@ -24,8 +24,6 @@ export interface Led {
 
 export interface BeatsParts {
   readonly transport: Pick<Transport, 'send' | 'isUp'>;
-  /** All configured peers. */
-  readonly peers: readonly string[];
   readonly heartbeatTicks: number;
   /** Ticks without a message after which a peer is called silent, unless it was called so for nothing; at most the shortest election timeout, since a group
    *  that wakes has them counted already and waits for the rest of its own. */
@@ -63,10 +61,9 @@ export class Beats {
   #listDue = 0;
 
   /** Beats for the partitions of a broker, at the pace of its heartbeats. */
-  static of({ nodeId, nodeIds, tickMs, timing }: BrokerOptions, transport: Transport, rested: Rested): Beats {
+  static of({ tickMs, timing }: BrokerOptions, transport: Transport, rested: Rested): Beats {
     return new Beats({
       transport,
-      peers: nodeIds.filter((id) => id !== nodeId),
       heartbeatTicks: timing.heartbeatTicks,
       silentTicks: timing.electionTicksMin,
       listTicks: Math.ceil(LIST_MS / tickMs),
@@ -131,12 +128,13 @@ export class Beats {
   }
 
   #send(): void {
-    const { transport, peers, listTicks } = this.#parts;
+    const { transport, listTicks } = this.#parts;
     const isListDue = this.#ticks >= this.#listDue;
     if (isListDue) this.#listDue = this.#ticks + listTicks;
     // Encoded once: all peers get the same list.
     const list = isListDue ? this.#encodeList() : undefined;
-    for (const peer of peers) {
+    // Whoever has a link, also who joined later: their replicas rest on this node as those of all others do.
+    for (const peer of this.#silences.peers) {
       if (!transport.isUp(peer)) continue;
       const flags = (list === undefined ? 0 : HAS_LIST) + (this.#unsure.has(peer) ? ASKS_FOR_LIST : 0);
       const head = Uint8Array.of(BEAT, flags);

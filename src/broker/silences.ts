@@ -36,6 +36,10 @@ export class Silences {
     this.#peers.delete(peer);
   }
 
+  get peers(): Iterable<string> {
+    return this.#peers.keys();
+  }
+
   isUp(peer: string): boolean {
     return this.#peers.has(peer);
   }

@@ -104,15 +104,20 @@ export function takesRest(state: RaftState, message: Heartbeat): boolean {
 }
 
 /** A message arrived, before it is judged. Candidates do not wake a follower whose leader's node is heard: the leader
- *  hears of them, or of their node's silence, by itself. */
+ *  hears of them, or of their node's silence, by itself. Unless the leader is one of them. */
 export function onMessageRest(state: RaftState, message: Message): void {
   if (message.kind === 'heartbeat-reply') return;
+  const seeksVotes = message.kind === 'pre-vote' || message.kind === 'vote';
   if (state.leading !== undefined) {
     stir(state);
     // Whoever seeks votes does not know that this node leads.
-    if (message.kind === 'pre-vote' || message.kind === 'vote') state.leading.isInDoubt = true;
+    if (seeksVotes) state.leading.isInDoubt = true;
   } else if (message.kind === 'append' || message.kind === 'snapshot') {
     wake(state);
+  } else if (seeksVotes && message.from === state.leader && message.term > state.term) {
+    // Whoever led this term says that it does not any more.
+    wake(state);
+    state.isLeaderGone = true;
   }
 }
 

@@ -24,7 +24,6 @@ function beatsOf(peers: readonly string[], changes: Partial<BeatsParts> = {}): M
         return true;
       },
     },
-    peers,
     heartbeatTicks: 4,
     silentTicks: 10,
     listTicks: 100,
@@ -75,6 +74,16 @@ describe('beats', () => {
     here.beats.lostLeadership();
     ticks(here, 4);
     expect(here.sent.at(-1)!.bytes.length).toBeGreaterThan(2);
+  });
+
+  test('a node that joined later gets beats and lists as all others do', () => {
+    const made = beatsOf(['b']);
+    ticks(made, 4);
+    made.beats.peerUp('c');
+    ticks(made, 400);
+    const { length } = made.sent.filter(({ to }) => to === 'c');
+    expect(length).toBe(100);
+    expect(made.sent.filter(({ to, bytes }) => to === 'c' && bytes.length > 2)).toHaveLength(4);
   });
 
   test('any message of a node is a sign of life', () => {

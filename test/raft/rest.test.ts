@@ -152,6 +152,16 @@ describe('what is left out while the nodes are watched', () => {
     expect(follower.raft).toMatchObject({ role: 'follower', leader: 'n1', isResting: true });
   });
 
+  test('a leader that leads no more and seeks votes gets that of a follower which rests under it', () => {
+    const cluster = settled();
+    const leader = cluster.node('n1');
+    cluster.node('n3').crash();
+    leader.turn((raft) => raft.stepDown());
+    expect(cluster.node('n2').raft).toMatchObject({ leader: 'n1', isResting: true });
+    cluster.elect('n1');
+    expect(cluster.node('n2').raft).toMatchObject({ leader: 'n1', term: 2 });
+  });
+
   test('with leases, which rest on rounds, a group that works sends them all', () => {
     const cluster = new Cluster({ ids: ['n1', 'n2', 'n3'], raft: { restTicks: 1_000, promiseMs: 190 } }).start();
     cluster.elect('n1');
