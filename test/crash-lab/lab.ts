@@ -184,12 +184,21 @@ export class Lab implements AsyncDisposable {
     await eventually(() => this.load.acked >= target, { what: `${count} more acknowledgements`, timeoutMs });
   }
 
-  /** Everything is undone: all nodes come back by themselves and appends go on. @returns how long it took, ms. */
+  /** Everything is undone: all nodes come back by themselves, with every replica, and appends go on. @returns how long
+   *  it took, ms. */
   async recovered(): Promise<number> {
     const begunMs = performance.now();
     await this.startAll();
     await this.moreAcks(ACKS_OF_HEALTH);
+    // A replica that rejoins counts for nobody yet: the next fault strikes three that do.
+    await eventually(() => this.#isWhole(), { what: 'no damage on any node', timeoutMs: RECOVERED_WITHIN_MS });
     return performance.now() - begunMs;
+  }
+
+  /** Asked of every node: a leader may know of a follower's loss before the follower does. */
+  async #isWhole(): Promise<boolean> {
+    const answers = this.nodes.map(async ({ node }) => (await fetch(`http://${node.address}/readyz?verbose`)).text());
+    return (await Promise.all(answers)).every((answer) => answer.includes('no damage known'));
   }
 
   /** Every node serves all it holds: what was damaged has been put back. Damage is found, and mended, by who reads. */
