@@ -25,6 +25,9 @@ import type {
 /** A broken link to the leader makes a follower campaign within this many heartbeats: at random, so that the
  *  survivors do not all campaign at once. */
 const HASTE_HEARTBEATS = 2;
+/** A vote is durable before it is given, so on a slow disk it takes longer than an election timeout: it is waited for
+ *  that many of them. */
+const VOTE_TIMEOUTS = 16;
 
 /** Time passes for anybody but a leader. True: the wait is over. */
 export function tickElection(state: RaftState): boolean {
@@ -38,7 +41,9 @@ export function tickElection(state: RaftState): boolean {
   // their leader meanwhile need none.
   if (mayLead(state) && state.options.mayCampaignNow?.() === false) return false;
   if (mayLead(state)) {
-    becomePreCandidate(state);
+    const { campaign } = state;
+    if (state.role === 'candidate' && campaign !== undefined && isAwaited(campaign)) askForVotes(state, campaign);
+    else becomePreCandidate(state);
     return true;
   }
   drawElectionTimeout(state);
@@ -48,6 +53,16 @@ export function tickElection(state: RaftState): boolean {
 
 function isVoteInFlight(state: RaftState): boolean {
   return state.votedFor !== undefined && !isHardStateDurable(state);
+}
+
+/**
+ * A candidate that nobody refused: its votes may still be on their way to slow disks. Beginning anew, it would give up
+ * each of them for one of the next term, and with most disks slow nobody would ever lead. A refusal tells of a split
+ * vote, which only a new term can mend (paper 5.2).
+ */
+function isAwaited(campaign: Campaign): boolean {
+  campaign.timeouts += 1;
+  return campaign.timeouts < VOTE_TIMEOUTS && ![...campaign.votes.values()].includes(false);
 }
 
 /** A candidate votes for itself, so it needs the right to vote as well. A snapshot on its way to disk will replace the
@@ -140,7 +155,7 @@ function becomePreCandidate(state: RaftState): void {
   state.role = 'pre-candidate';
   state.isResting = false;
   state.leader = undefined;
-  state.campaign = { votes: new Map([[options.id, true]]), isTransfer: false };
+  state.campaign = { votes: new Map([[options.id, true]]), isTransfer: false, timeouts: 0 };
   drawElectionTimeout(state);
   if (isCampaign(state, 'won')) {
     becomeCandidate(state, false);
@@ -160,10 +175,16 @@ function becomeCandidate(state: RaftState, isTransfer: boolean): void {
   state.votedFor = options.id;
   state.following = { matched: 0, acked: 0, owesAck: false };
   // Its own vote counts when it is on disk, like any other (R1): see ownVotePersisted.
-  state.campaign = { votes: new Map(), isTransfer };
+  state.campaign = { votes: new Map(), isTransfer, timeouts: 0 };
+  askForVotes(state, state.campaign);
+}
+
+/** Those who have not answered. */
+function askForVotes(state: RaftState, { votes, isTransfer }: Campaign): void {
+  const { term, log, options } = state;
   drawElectionTimeout(state);
   for (const to of otherVoters(state)) {
-    const { term, log } = state;
+    if (votes.has(to)) continue;
     sendDurably(state, { kind: 'vote', from: options.id, to, term, last: log.last, isTransfer });
   }
 }

@@ -33,6 +33,8 @@ export interface Campaign {
   readonly votes: Map<NodeId, boolean>;
   /** Asked for by the leader itself (thesis 3.10): voters do not stick to it. */
   readonly isTransfer: boolean;
+  /** Election timeouts that the answers have been waited for. */
+  timeouts: number;
 }
 
 export interface Transfer {

@@ -226,8 +226,12 @@ describe('a vote on its way to a slow disk', () => {
     expect(solo.waiting('vote')).toMatchObject([{ to: 'n2' }, { to: 'n3' }]);
     solo.saved();
     // The answers get their time from here on.
-    expect(solo.tick(19).raft).toMatchObject({ role: 'candidate', term: 2 });
-    expect(solo.tick(21).raft.role).toBe('pre-candidate');
+    solo.take();
+    expect(solo.tick(19).sent('vote')).toEqual([]);
+    expect(solo.tick(21).sent('vote')).toMatchObject([
+      { to: 'n2', term: 2 },
+      { to: 'n3', term: 2 },
+    ]);
   });
 
   test('is waited for by its voter, which would else compete with its candidate', () => {

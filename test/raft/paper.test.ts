@@ -141,8 +141,32 @@ describe('leader election (5.2)', () => {
 
   test('a candidate that neither wins nor loses starts over when it times out', () => {
     // Mutant, election.ts: `{ kind: 'pre-vote', from: options.id, to, term: term + 1, last: state.log.last }` -> `{ kind: 'pre-vote', from: options.id, to, term: 1, last: state.log.last }`
+    const solo = new Solo({ ids: ['n1', 'n2', 'n3', 'n4', 'n5'] }).tick(30);
+    for (const from of ['n2', 'n3']) solo.step({ kind: 'pre-vote-reply', from, term: 1, granted: true });
+    solo.saved().step({ kind: 'vote-reply', from: 'n2', term: 1, granted: false });
+    solo.take();
+    solo.tick(30);
+    expect(solo.sent('pre-vote')).toMatchObject([{ term: 2 }, { term: 2 }, { term: 2 }, { term: 2 }]);
+  });
+
+  test('a candidate that nobody refused asks the silent ones again: their votes may be on their way to slow disks', () => {
+    // Mutant, election.ts: `![...campaign.votes.values()].includes(false)` -> `false`
+    const solo = new Solo({ ids: ['n1', 'n2', 'n3', 'n4', 'n5'] }).tick(30);
+    for (const from of ['n2', 'n3']) solo.step({ kind: 'pre-vote-reply', from, term: 1, granted: true });
+    solo.saved().step({ kind: 'vote-reply', from: 'n2', term: 1, granted: true });
+    solo.take();
+    solo.tick(30);
+    expect(solo.sent('vote').map(({ to, term }) => [to, term])).toEqual([3, 4, 5].map((n) => [`n${n}`, 1]));
+    solo.step({ kind: 'vote-reply', from: 'n5', term: 1, granted: true });
+    expect(solo.raft).toMatchObject({ role: 'leader', term: 1 });
+  });
+
+  test('it does not ask for ever', () => {
+    // Mutant, election.ts: `campaign.timeouts < VOTE_TIMEOUTS && ` -> ``
     const solo = new Solo().tick(30).step({ kind: 'pre-vote-reply', term: 1, granted: true }).saved();
     solo.take();
+    for (let timeouts = 1; timeouts < 16; timeouts += 1) solo.tick(30);
+    expect(solo.sent('pre-vote')).toEqual([]);
     solo.tick(30);
     expect(solo.sent('pre-vote')).toMatchObject([{ term: 2 }, { term: 2 }]);
   });
@@ -345,7 +369,7 @@ describe('crashes and repeated messages (5.5, Figure 2)', () => {
   });
 
   test("a candidate's own vote counts when it is on disk, like any other (R1)", () => {
-    // Mutant, election.ts: `state.campaign = { votes: new Map(), isTransfer };` -> `state.campaign = { votes: new Map([[options.id, true]]), isTransfer };`
+    // Mutant, election.ts: `state.campaign = { votes: new Map(), isTransfer, timeouts: 0 };` -> `state.campaign = { votes: new Map([[options.id, true]]), isTransfer, timeouts: 0 };`
     const solo = new Solo().tick(30).step({ kind: 'pre-vote-reply', term: 1, granted: true });
     solo.step({ kind: 'vote-reply', term: 1, granted: true });
     expect(solo.raft.role).toBe('candidate');

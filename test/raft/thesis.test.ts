@@ -6,7 +6,7 @@ import { at, Solo } from './support/solo.ts';
 
 describe('disruptive servers (section 6, thesis 4.2.3 and 9.6)', () => {
   test('a pre-vote round changes neither term nor disk', () => {
-    // Mutant, election.ts: `if (mayLead(state)) {\n    becomePreCandidate(state);` -> `if (mayLead(state)) {\n    becomeCandidate(state, false);`
+    // Mutant, election.ts: `else becomePreCandidate(state);` -> `else becomeCandidate(state, false);`
     const solo = new Solo({ terms: [2] }).tick(30).tick(30);
     expect(solo.raft.term).toBe(2);
     expect(solo.take().every((ready) => ready.hardState === undefined)).toBe(true);

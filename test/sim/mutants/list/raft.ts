@@ -74,8 +74,8 @@ export const RAFT_MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: ELECTION,
-        from: 'state.campaign = { votes: new Map(), isTransfer };',
-        to: 'state.campaign = { votes: new Map([[options.id, true]]), isTransfer };',
+        from: 'state.campaign = { votes: new Map(), isTransfer, timeouts: 0 };',
+        to: 'state.campaign = { votes: new Map([[options.id, true]]), isTransfer, timeouts: 0 };',
       },
       {
         file: ELECTION,
