@@ -30,6 +30,8 @@ export interface ReplicatorParts {
   readonly transport: Transport;
   readonly timers: Timers;
   readonly pace: SnapshotPace | undefined;
+  /** Whether followers may learn of a commit a moment later (commit-notices.ts). */
+  readonly mayHoldNotices: boolean;
   /** The last one committed at the index of that snapshot (R14). */
   membershipOf(snapshot: Snapshot): Membership;
   /** After the core was told something. */
@@ -73,7 +75,8 @@ export class Replicator {
 
   /** Messages without entries. Losing one is legal: the core sends again. */
   sendMessage(message: Message): void {
-    if (message.kind === 'heartbeat' && message.isNotice === true) this.#notices.hold(message);
+    const isNotice = message.kind === 'heartbeat' && message.isNotice === true;
+    if (isNotice && this.#parts.mayHoldNotices) this.#notices.hold(message);
     else this.#sendPlain(message);
   }
 
