@@ -4,10 +4,13 @@
  * 'cluster': real processes, killed and paused on purpose; by themselves after the rest and one file after the other,
  * since they need the whole machine for their deadlines to mean anything.
  */
+import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
 
 export default defineConfig({
   test: {
+    // By default one processor is left idle, of two as well.
+    maxWorkers: Math.max(2, availableParallelism() - 1),
     reporters: ['default', './test/support/count-reporter.ts'],
     projects: [
       {

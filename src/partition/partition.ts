@@ -100,22 +100,8 @@ export class Partition {
       PartitionState.membershipIn(snapshot.state) ?? options.membership;
     const { snapshotPace: pace } = world;
     const onTrouble = (what: string, error: unknown): void => events.onTrouble(what, error);
-    // A machine is asked on every node, and whoever changed something asks at once.
-    const mayHoldNotices = options.createMachine === undefined;
-    const parts = {
-      groupId,
-      raft,
-      log,
-      cache,
-      transport,
-      membershipOf,
-      timers,
-      pace,
-      mayHoldNotices,
-      run,
-      onReadFailure,
-    };
-    const replicator = new Replicator(parts);
+    const parts = { groupId, raft, log, cache, transport, membershipOf, timers, pace, run, onReadFailure };
+    const replicator = new Replicator({ ...parts, mayHoldNotices: options.createMachine === undefined });
     this.#replicator = replicator;
     this.#drive = new Drive({
       raft,

@@ -30,7 +30,8 @@ export interface ReplicatorParts {
   readonly transport: Transport;
   readonly timers: Timers;
   readonly pace: SnapshotPace | undefined;
-  /** Whether followers may learn of a commit a moment later (commit-notices.ts). */
+  /** Whether followers may learn of a commit a moment later (commit-notices.ts). Not of a machine's: it is asked on every
+   *  node, and whoever changed something asks at once. */
   readonly mayHoldNotices: boolean;
   /** The last one committed at the index of that snapshot (R14). */
   membershipOf(snapshot: Snapshot): Membership;

@@ -20,6 +20,7 @@ import {
   StorageError,
 } from '../../storage/index.ts';
 import type { Timers } from '../env.ts';
+import { isFatal } from './disk-trouble.ts';
 import { overTurns } from './pieces.ts';
 import { type FrozenState, PartitionState, type StateMachine } from './state.ts';
 
@@ -46,7 +47,7 @@ const READ_BYTES = 1024 * 1024;
 export type SnapshotOutcome =
   /** undefined: the log holds nothing to take one of. */
   | { readonly kind: 'taken'; readonly snapshot: Snapshot | undefined }
-  /** The partition was closed meanwhile: it may be open again, or led elsewhere. */
+  /** The partition was closed meanwhile, or its node ends by a failed write: it may be open again, or led elsewhere. */
   | { readonly kind: 'closed' }
   | { readonly kind: 'full' }
   /** The end of the log is damaged: it is not sealed before that is mended. */
@@ -105,7 +106,7 @@ export class Snapshots {
       return this.#isStopped ? { kind: 'closed' } : { kind: 'taken', snapshot: log.latestSnapshot };
     } catch (error) {
       if (!(error instanceof StorageError)) throw error;
-      if (error.code === 'CLOSED') return { kind: 'closed' };
+      if (error.code === 'CLOSED' || isFatal(error)) return { kind: 'closed' };
       if (error.code === 'FULL') return { kind: 'full' };
       if (error.code !== 'CORRUPT') throw error;
       return { kind: 'damaged', what: error.message };

@@ -1,4 +1,3 @@
 import { seedRange } from './seed-range.ts';
 
-seedRange(208, 40);
-seedRange(335, 40);
+seedRange(231, 270);
