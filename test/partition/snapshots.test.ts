@@ -264,6 +264,17 @@ describe('trimming', () => {
 });
 
 describe('a snapshot that is asked for', () => {
+  test.each([
+    ['FLUSH_FAILED', 'closed'],
+    ['CLOSED', 'closed'],
+    ['FULL', 'full'],
+    ['CORRUPT', 'damaged'],
+  ] as const)('of a log that is %s ends as %s: its node ends, or goes on without', async (code, kind) => {
+    const { log, snapshots } = await bench();
+    log.roll = () => Promise.reject(new StorageError(code, 'no roll'));
+    expect(await snapshots.take()).toMatchObject({ kind });
+  });
+
   test('waits for the commit of what it covers', async () => {
     const replica = await Replica.open();
     closers.push(() => replica.close());
