@@ -54,8 +54,7 @@ export class BenchCluster {
         }),
     );
     const cluster = new BenchCluster(nodes);
-    // Profiles are only written by a process that ends in order.
-    context.cleanup.defer('the nodes', () => (context.profileDir === undefined ? cluster.kill() : cluster.stop()));
+    context.cleanup.defer('the nodes', () => cluster.#end());
     for (const node of nodes) node.start();
     context.say(`nodes run as ${nodes.map((node) => node.pid).join(', ')}`);
     await Promise.all(nodes.map((node) => node.ready()));
@@ -146,12 +145,8 @@ export class BenchCluster {
     return [...nodes, useOf('client', before.client, after.client)];
   }
 
-  async kill(): Promise<void> {
-    await Promise.all(this.nodes.map((node) => node.kill()));
-  }
-
-  async stop(): Promise<void> {
-    await Promise.all(this.nodes.map((node) => node.stop()));
+  async #end(): Promise<void> {
+    await Promise.all(this.nodes.map((node) => node.end()));
   }
 }
 

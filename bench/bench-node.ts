@@ -42,6 +42,8 @@ export class BenchNode {
   /** It said over its channel that it serves and sees a majority. */
   #saidReady: Promise<void> = Promise.resolve();
   #lives = 0;
+  /** The bench cleans up: nothing may be started any more. */
+  #isOver = false;
   /** The end of what it wrote, for the error when it does not start. */
   #log = '';
 
@@ -58,6 +60,7 @@ export class BenchNode {
   }
 
   start(): void {
+    if (this.#isOver) throw new Error(`too late to start ${this.id}: the bench is cleaning up`);
     const { id, dataDir, peerPort, peers, flags = [], profileDir } = this.#options;
     this.#lives++;
     const profileFlags =
@@ -129,8 +132,15 @@ export class BenchNode {
     await this.#ended;
   }
 
+  /** For good: whoever has just killed it for a measurement cannot start it again. */
+  async end(): Promise<void> {
+    this.#isOver = true;
+    // A profile is only written by a process that ends in order.
+    await (this.#options.profileDir === undefined ? this.kill() : this.#stop());
+  }
+
   /** SIGTERM, and SIGKILL when the drain takes too long. */
-  async stop(): Promise<void> {
+  async #stop(): Promise<void> {
     this.#child?.kill('SIGTERM');
     const timer = setTimeout(() => this.#child?.kill('SIGKILL'), DRAIN_MS_MAX);
     await this.#ended;

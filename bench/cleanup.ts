@@ -3,6 +3,10 @@
  * defers its end here at once; the last deferred goes first. Run once by the runner: after the scenario, after its
  * failure, or when a signal came.
  */
+import { rmSync } from 'node:fs';
+
+const REMOVALS_MAX = 10;
+
 export class Cleanup {
   readonly #steps: { readonly what: string; readonly undo: () => Promise<void> | void }[] = [];
   #run: Promise<void> | undefined;
@@ -34,5 +38,21 @@ export class Cleanup {
       }
     }
     if (failures.length > 0) throw new AggregateError(failures, failures.map(String).join('; '));
+  }
+}
+
+/**
+ * Removes a directory with all that is in it. Synchronously, for what was interrupted may still be running in this process
+ * and would go on making files between the turns of an asynchronous removal, and after it. What the thread pool was just
+ * doing can come in between even so: hence more than one attempt.
+ */
+export function removeDir(dir: string): void {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      rmSync(dir, { recursive: true, force: true });
+      return;
+    } catch (error) {
+      if (attempt === REMOVALS_MAX) throw error;
+    }
   }
 }

@@ -33,7 +33,7 @@ export interface FlushLoopResult {
 
 export async function runFlushLoop(loop: FlushLoop): Promise<FlushLoopResult> {
   const dir = join(loop.dir, 'disk-limit');
-  await mkdir(dir, { recursive: true });
+  await mkdir(dir);
   const files: File[] = [];
   try {
     for (let at = 0; at < loop.writers; at++) files.push(await prepare(join(dir, `writer-${at}`), loop));

@@ -7,12 +7,13 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtempSync } from 'node:fs';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { Session } from 'node:inspector/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
-import { Cleanup } from './cleanup.ts';
+import { Cleanup, removeDir } from './cleanup.ts';
 import { loadResults, renderComparison } from './compare.ts';
 import { measureDiskLimit } from './disk-limit.ts';
 import { describeMachine, repositoryRoot } from './machine.ts';
@@ -155,17 +156,26 @@ async function runOne(scenario: Scenario, words: readonly string[]): Promise<num
   const options = readOptions(scenario, given);
   const texts = readTexts(textSpecs, given);
   const cleanup = new Cleanup();
-  const onSignal = (signal: NodeJS.Signals): void => {
-    say(`${scenario.name}: interrupted by ${signal}; cleaning up`);
+  let isEnding = false;
+  const endEarly = (reason: string, code: number): void => {
+    // More of them change nothing: `timeout` signals the process and then its group, an impatient hand presses Ctrl-C
+    // twice, and a default that struck in the middle of the clean-up would leave the rest behind.
+    if (isEnding) return;
+    isEnding = true;
+    say(`${scenario.name}: ${reason}; cleaning up`);
     void cleanup.run().then(
-      () => process.exit(EXIT_INTERRUPTED),
+      () => process.exit(code),
       (error) => {
         say(String(error));
-        process.exit(EXIT_INTERRUPTED);
+        process.exit(code);
       },
     );
   };
-  for (const signal of SIGNALS) process.once(signal, onSignal);
+  const onSignal = (signal: NodeJS.Signals): void => endEarly(`interrupted by ${signal}`, EXIT_INTERRUPTED);
+  // Of work whose nodes were just killed, or that nobody waited for: without a listener it ends the process on the spot.
+  const onUncaught = (error: unknown): void => endEarly(describeFailure(error), EXIT_FAILED);
+  for (const signal of SIGNALS) process.on(signal, onSignal);
+  process.on('uncaughtException', onUncaught);
   try {
     const result = await measure(scenario, { options, texts }, flags, cleanup);
     await mkdir(flags.out, { recursive: true });
@@ -175,6 +185,7 @@ async function runOne(scenario: Scenario, words: readonly string[]): Promise<num
   } finally {
     await cleanup.run();
     for (const signal of SIGNALS) process.off(signal, onSignal);
+    process.off('uncaughtException', onUncaught);
   }
 }
 
@@ -209,8 +220,9 @@ async function measure(
   flags: Flags,
   cleanup: Cleanup,
 ): Promise<Result> {
-  const dir = await mkdtemp(join(flags.dir, 'logdrive-bench-'));
-  cleanup.defer(dir, () => rm(dir, { recursive: true, force: true }));
+  // Both in one turn: a signal between them would find a directory that nobody removes.
+  const dir = mkdtempSync(join(flags.dir, 'logdrive-bench-'));
+  cleanup.defer(dir, () => removeDir(dir));
   const profileDir = flags.profile ? join(flags.out, 'profiles', scenario.name) : undefined;
   const machine = await describeMachine(dir);
   const startedAt = new Date().toISOString();
@@ -251,6 +263,10 @@ async function profiled<T>(profileDir: string, work: () => Promise<T>): Promise<
   }
 }
 
+function describeFailure(error: unknown): string {
+  return error instanceof Error ? (error.stack ?? error.message) : String(error);
+}
+
 function say(line: string): void {
   process.stderr.write(`${line}\n`);
 }
@@ -262,7 +278,7 @@ try {
     say(error.message === '' ? usage() : `${error.message}\n\n${usage()}`);
     process.exitCode = EXIT_USAGE;
   } else {
-    say(error instanceof Error ? (error.stack ?? error.message) : String(error));
+    say(describeFailure(error));
     process.exitCode = EXIT_FAILED;
   }
 }

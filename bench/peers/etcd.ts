@@ -6,9 +6,9 @@ import { once } from 'node:events';
 import { Agent, type IncomingMessage, request } from 'node:http';
 import { join } from 'node:path';
 import { freePorts } from '../bench-cluster.ts';
+import { ProcessGroup } from '../process-group.ts';
 import type { BenchContext } from '../scenario.ts';
 import type { Driver, Peer, RunningPeer } from './peer.ts';
-import { PeerProcess } from './peer-process.ts';
 import type { PeersDir } from './peers-dir.ts';
 import { startServers, versionOf } from './servers.ts';
 
@@ -34,7 +34,7 @@ async function start(context: BenchContext, tools: PeersDir, dir: string): Promi
   const cluster = peerUrls.map((url, at) => `m${at + 1}=${url}`).join(',');
   const processes = urls.map(
     (url, at) =>
-      new PeerProcess(context.cleanup, {
+      new ProcessGroup(context.cleanup, {
         name: `etcd m${at + 1}`,
         program: tools.program('etcd'),
         words: [

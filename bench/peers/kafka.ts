@@ -7,9 +7,9 @@ import { randomBytes } from 'node:crypto';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { freePorts } from '../bench-cluster.ts';
+import { listens, ProcessGroup } from '../process-group.ts';
 import type { BenchContext } from '../scenario.ts';
 import type { Peer, RunningPeer } from './peer.ts';
-import { listens, PeerProcess } from './peer-process.ts';
 import { missingOnPath, type PeersDir } from './peers-dir.ts';
 import { startServers } from './servers.ts';
 
@@ -55,8 +55,8 @@ async function start(context: BenchContext, tools: PeersDir, dir: string): Promi
   const [brokerPorts, controllerPorts] = [ports.slice(0, NODES), ports.slice(NODES)];
   const classPath = join(tools.jarsDir, '*');
   const clusterId = randomBytes(16).toString('base64url');
-  const java = (name: string, words: readonly string[]): PeerProcess =>
-    new PeerProcess(context.cleanup, {
+  const java = (name: string, words: readonly string[]): ProcessGroup =>
+    new ProcessGroup(context.cleanup, {
       ...{ name, program: 'java', cwd: dir },
       words: ['-cp', classPath, ...words],
     });
@@ -64,7 +64,7 @@ async function start(context: BenchContext, tools: PeersDir, dir: string): Promi
     brokerPorts.map(async (_, at) => {
       const config = join(dir, `k${at + 1}.properties`);
       const dataDir = join(dir, `k${at + 1}`);
-      await mkdir(dataDir, { recursive: true });
+      await mkdir(dataDir);
       await writeFile(config, properties(at, { brokerPorts, controllerPorts, dataDir }));
       const format = ['kafka.tools.StorageTool', 'format', '-t', clusterId, '-c', config];
       await java(`kafka format ${at + 1}`, format).output();

@@ -7,9 +7,9 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { freePorts } from '../bench-cluster.ts';
+import { ProcessGroup } from '../process-group.ts';
 import type { BenchContext } from '../scenario.ts';
 import type { Peer, RunningPeer } from './peer.ts';
-import { PeerProcess } from './peer-process.ts';
 import type { PeersDir } from './peers-dir.ts';
 import { startServers, versionOf } from './servers.ts';
 
@@ -49,12 +49,12 @@ async function start(
   const processes = await Promise.all(
     names.map(async (server, at) => {
       const storeDir = join(dir, server);
-      await mkdir(storeDir, { recursive: true });
+      await mkdir(storeDir);
       const config = join(dir, `${server}.conf`);
       const ownPorts = { client: clientPorts![at]!, route: routePorts![at]!, monitor: monitorPorts![at]! };
       await writeFile(config, configuration({ server, storeDir, ports: ownPorts, routes: routePorts!, sync }));
       const words = ['-c', config];
-      return new PeerProcess(context.cleanup, {
+      return new ProcessGroup(context.cleanup, {
         name: `nats ${server}`,
         program: tools.program('nats-server'),
         words,

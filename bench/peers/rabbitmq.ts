@@ -7,9 +7,9 @@ import { existsSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { freePorts } from '../bench-cluster.ts';
+import { listens, ProcessGroup } from '../process-group.ts';
 import type { BenchContext } from '../scenario.ts';
 import type { Peer, RunningPeer } from './peer.ts';
-import { listens, PeerProcess } from './peer-process.ts';
 import { missingOnPath, onPath, type PeersDir } from './peers-dir.ts';
 import { startServers, versionOf } from './servers.ts';
 
@@ -46,7 +46,7 @@ async function start(context: BenchContext, tools: PeersDir, dir: string): Promi
   const names = Array.from({ length: NODES }, (_, at) => `r${at + 1}@localhost`);
   await writeFile(join(dir, '.erlang.cookie'), randomBytes(16).toString('hex'), { mode: 0o400 });
   const shared = { HOME: dir, ERL_EPMD_PORT: String(epmdPort), ERL_EPMD_ADDRESS: '127.0.0.1' };
-  const epmd = new PeerProcess(context.cleanup, {
+  const epmd = new ProcessGroup(context.cleanup, {
     ...{ name: 'epmd', program: onPath('epmd')!, words: [], cwd: dir, env: shared },
   });
   epmd.start();
@@ -54,7 +54,7 @@ async function start(context: BenchContext, tools: PeersDir, dir: string): Promi
   const processes = await Promise.all(
     names.map(async (name, at) => {
       const own = join(dir, `r${at + 1}`);
-      await mkdir(own, { recursive: true });
+      await mkdir(own);
       const config = join(own, 'rabbitmq.conf');
       await writeFile(config, configuration(ports[at]!, names));
       await writeFile(join(own, 'plugins'), '[].\n');
@@ -72,14 +72,14 @@ async function start(context: BenchContext, tools: PeersDir, dir: string): Promi
         RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS: '-kernel inet_dist_use_interface {127,0,0,1}',
       };
       const program = script('rabbitmq-server');
-      return new PeerProcess(context.cleanup, { name: `rabbitmq ${name}`, program, words: [], cwd: own, env });
+      return new ProcessGroup(context.cleanup, { name: `rabbitmq ${name}`, program, words: [], cwd: own, env });
     }),
   );
   const isReady = (at: number) => (): Promise<boolean> => listens(ports[at]!);
   const { look, failover } = await startServers(context, processes, { isReady, timeoutMs: READY_MS_MAX });
   const ctl = { program: script('rabbitmqctl'), env: shared };
   // A queue gets replicas on the nodes that are there when it is made.
-  await new PeerProcess(context.cleanup, {
+  await new ProcessGroup(context.cleanup, {
     ...{ name: 'rabbitmqctl await_online_nodes', cwd: dir, ...ctl },
     words: ['-n', names[0]!, 'await_online_nodes', String(NODES), '--timeout', '60'],
   }).output();

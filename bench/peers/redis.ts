@@ -3,10 +3,10 @@
  * replicated, so it promises less than the others; it is here as the quickest thing on one disk.
  */
 import { freePorts } from '../bench-cluster.ts';
+import { listens, ProcessGroup } from '../process-group.ts';
 import type { BenchContext } from '../scenario.ts';
 import { inLanes, timed } from './pace.ts';
 import type { Driver, Peer, RunningPeer } from './peer.ts';
-import { listens, PeerProcess } from './peer-process.ts';
 import { missingOnPath, onPath, type PeersDir } from './peers-dir.ts';
 import { startServers, versionOf } from './servers.ts';
 
@@ -31,7 +31,7 @@ export const redis: Peer = {
 async function start(context: BenchContext, tools: PeersDir, dir: string): Promise<RunningPeer> {
   const [port] = await freePorts(1);
   const program = onPath('redis-server')!;
-  const server = new PeerProcess(context.cleanup, {
+  const server = new ProcessGroup(context.cleanup, {
     ...{ name: 'redis', program, cwd: dir },
     words: [
       ...['--port', String(port), '--bind', '127.0.0.1', '--dir', dir, '--save', '', '--daemonize', 'no'],

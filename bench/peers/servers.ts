@@ -1,7 +1,8 @@
 /** The server processes of one peer as a whole: started together, ready together, killed and restarted one by one. */
+
+import { ProcessGroup } from '../process-group.ts';
 import type { BenchContext } from '../scenario.ts';
 import type { RunningPeer } from './peer.ts';
-import { PeerProcess } from './peer-process.ts';
 
 export interface Readiness {
   /** Whether the server of that number serves. */
@@ -18,7 +19,7 @@ export interface Servers {
 /** Resolves when all of them are ready. @throws with the last words of one that is not. */
 export async function startServers(
   context: BenchContext,
-  processes: readonly PeerProcess[],
+  processes: readonly ProcessGroup[],
   readiness: Readiness,
 ): Promise<Servers> {
   for (const each of processes) each.start();
@@ -43,7 +44,7 @@ export async function versionOf(
   program: string,
   { words = ['--version'], env = {} }: { words?: readonly string[]; env?: Readonly<Record<string, string>> } = {},
 ): Promise<string> {
-  const asked = new PeerProcess(context.cleanup, {
+  const asked = new ProcessGroup(context.cleanup, {
     name: `${program} ${words}`,
     program,
     words,

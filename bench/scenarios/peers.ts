@@ -3,9 +3,9 @@
  * peer stand side by side, and each work goes to the one and to the other in turn. Ratios are those of such pairs. A
  * peer that is not installed is skipped with a notice; one that fails is told of, and the others go on.
  */
-import { mkdir, rm } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { Cleanup } from '../cleanup.ts';
+import { Cleanup, removeDir } from '../cleanup.ts';
 import { chosenPeers, PEER_TEXTS } from '../peers/index.ts';
 import { startLogdrive } from '../peers/logdrive.ts';
 import { Pairing, type PairingOptions } from '../peers/pairing.ts';
@@ -78,9 +78,9 @@ async function compareWith(
   const cleanup = new Cleanup();
   context.cleanup.defer(peer.name, () => cleanup.run());
   const dir = join(context.dir, peer.name);
-  cleanup.defer(dir, () => rm(dir, { recursive: true, force: true }));
+  cleanup.defer(dir, () => removeDir(dir));
   const [ourDir, theirDir] = [join(dir, 'logdrive'), join(dir, 'peer')];
-  for (const each of [ourDir, theirDir]) await mkdir(each, { recursive: true });
+  for (const each of [dir, ourDir, theirDir]) await mkdir(each);
   try {
     const own = { ...context, cleanup };
     const ours = await startLogdrive(own, ourDir);

@@ -31,7 +31,7 @@ export const start: Scenario = defineScenario({
     const samples = { npmEmpty: [] as number[], npmAgain: [] as number[], devAgain: [] as number[] };
     for (let repeat = 1; repeat <= repeats; repeat++) {
       const dataDir = join(context.dir, `start-${repeat}`);
-      await mkdir(dataDir);
+      for (const dir of [dataDir, npmDirOf(dataDir)]) await mkdir(dir);
       samples.npmEmpty.push(await firstAck(context, dataDir, { isNew: true, command: npmStart }));
       samples.npmAgain.push(await firstAck(context, dataDir, { isNew: false, command: npmStart }));
       samples.devAgain.push(await firstAck(context, dataDir, { isNew: false, command: devAlone }));
@@ -80,11 +80,15 @@ const npmStart: Command = async (dataDir, port) => {
   const usual = '--data-dir ./data';
   if (!scripts.start.includes(usual)) throw new Error(`npm start no longer says ${usual}: ${scripts.start}`);
   const script = scripts.start.replace(usual, `--data-dir ${dataDir} --port ${port}`);
-  const cwd = join(dataDir, 'npm');
-  await mkdir(cwd, { recursive: true });
+  const cwd = npmDirOf(dataDir);
   await writeFile(join(cwd, 'package.json'), JSON.stringify({ scripts: { start: `cd ${root} && ${script}` } }));
   return { words: ['npm', 'start', '--silent'], cwd };
 };
+
+/** Where npm finds its package.json. */
+function npmDirOf(dataDir: string): string {
+  return join(dataDir, 'npm');
+}
 
 interface Trial {
   readonly command: Command;
@@ -96,6 +100,9 @@ async function firstAck(context: BenchContext, dataDir: string, trial: Trial): P
   const port = await freePortRange();
   const { words, cwd } = await trial.command(dataDir, port);
   const [program, ...rest] = words as [string, ...string[]];
+  let end = (): Promise<void> => Promise.resolve();
+  // Before the start: when the bench is cleaning up already, this throws.
+  context.cleanup.defer('logdrive dev', () => end());
   const begunMs = performance.now();
   const child = spawn(program, rest, { stdio: ['ignore', 'ignore', 'pipe'], cwd, detached: true });
   let talk = '';
@@ -103,7 +110,7 @@ async function firstAck(context: BenchContext, dataDir: string, trial: Trial): P
     talk = (talk + chunk.toString()).slice(-4_000);
   });
   const closed = once(child, 'close');
-  context.cleanup.defer('logdrive dev', () => stop(child, closed));
+  end = () => stop(child, closed);
   const servers = Array.from({ length: NODES }, (_, at) => `ws://127.0.0.1:${port + PORT_STEP * at}`);
   try {
     await appendOne(servers, trial.isNew, begunMs + FIRST_ACK_MS_MAX, () => child.exitCode === null);
@@ -113,7 +120,7 @@ async function firstAck(context: BenchContext, dataDir: string, trial: Trial): P
     });
   }
   const elapsedMs = performance.now() - begunMs;
-  await stop(child, closed);
+  await end();
   return elapsedMs;
 }
 

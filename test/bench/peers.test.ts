@@ -10,12 +10,12 @@ import { install } from '../../bench/peers/install.ts';
 import { parseConsumerPerformance, parseProducerPerformance } from '../../bench/peers/kafka-java.ts';
 import { inLanes, untilTimeIsUp } from '../../bench/peers/pace.ts';
 import type { Peer } from '../../bench/peers/peer.ts';
-import { PeerProcess } from '../../bench/peers/peer-process.ts';
 import { onPath, PeersDir } from '../../bench/peers/peers-dir.ts';
 import { ratioOf } from '../../bench/peers/ratios.ts';
 import { startServers } from '../../bench/peers/servers.ts';
 import { longestGap } from '../../bench/peers/works.ts';
 import { ratioTable, renderResult, table } from '../../bench/print.ts';
+import { ProcessGroup } from '../../bench/process-group.ts';
 import { sampleProcess } from '../../bench/process-use.ts';
 import { type Ratio, RESULT_VERSION } from '../../bench/result.ts';
 import type { BenchContext } from '../../bench/scenario.ts';
@@ -156,8 +156,8 @@ describe('servers of a peer', () => {
     console.log('pids ' + process.pid + ' ' + child.pid);
     setInterval(() => {}, 1e6);
   `;
-  const server = (cleanup: Cleanup, program: string): PeerProcess =>
-    new PeerProcess(cleanup, { name: 'a server', program: process.execPath, words: ['-e', program], cwd: dir });
+  const server = (cleanup: Cleanup, program: string): ProcessGroup =>
+    new ProcessGroup(cleanup, { name: 'a server', program: process.execPath, words: ['-e', program], cwd: dir });
 
   test('that are interrupted while they are set up are ended by pid, with what they started, and none starts after', async () => {
     const cleanup = new Cleanup();
@@ -205,7 +205,7 @@ describe('servers of a peer', () => {
 
   test('that cannot be found at all are told of by name', async () => {
     const cleanup = new Cleanup();
-    const child = new PeerProcess(cleanup, { name: 'a server', program: join(dir, 'none'), words: [], cwd: dir });
+    const child = new ProcessGroup(cleanup, { name: 'a server', program: join(dir, 'none'), words: [], cwd: dir });
     child.start();
     await expect(child.ready(async () => false)).rejects.toThrow(/a server ended before it was ready.*ENOENT/s);
     await cleanup.run();

@@ -1,5 +1,4 @@
 /** The runner as one starts it: real processes, so it needs the build that `npm test` makes first. */
-import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { type AddressInfo, createServer } from 'node:net';
@@ -7,12 +6,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { BenchCluster, freePorts } from '../../bench/bench-cluster.ts';
+import { BenchNode } from '../../bench/bench-node.ts';
 import { Cleanup } from '../../bench/cleanup.ts';
-import { describeMachine, repositoryRoot } from '../../bench/machine.ts';
+import { describeMachine } from '../../bench/machine.ts';
 import { PEERS } from '../../bench/peers/index.ts';
 import { checkResult } from '../../bench/result.ts';
-
-const RUNNER = join(repositoryRoot(), 'dist/bench/run.js');
+import { bench, inDir } from './runner.ts';
 
 let dir = '';
 beforeEach(async () => {
@@ -22,32 +21,9 @@ afterEach(async () => {
   await rm(dir, { recursive: true });
 });
 
-interface Ended {
-  readonly code: number | null;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-/** Runs the runner; `onTalk` sees everything it said so far, whenever it says more. */
-async function bench(words: readonly string[], onTalk?: (talk: string, kill: () => void) => void): Promise<Ended> {
-  const child = spawn(process.execPath, [RUNNER, ...words], { stdio: ['ignore', 'pipe', 'pipe'] });
-  let [stdout, stderr] = ['', ''];
-  child.stdout.on('data', (chunk: Buffer) => {
-    stdout += chunk.toString();
-  });
-  child.stderr.on('data', (chunk: Buffer) => {
-    stderr += chunk.toString();
-    onTalk?.(stderr, () => child.kill('SIGTERM'));
-  });
-  const [code] = (await once(child, 'close')) as [number | null];
-  return { code, stdout, stderr };
-}
-
-const inDir = (): string[] => ['--dir', dir, '--out', join(dir, 'results')];
-
 describe('the runner', () => {
   test('prints and keeps a result with machine, disk, options and durability', async () => {
-    const words = ['raft-core', '--json', '--entries', '100', '--repeats', '1', ...inDir()];
+    const words = ['raft-core', '--json', '--entries', '100', '--repeats', '1', ...inDir(dir)];
     const { code, stdout, stderr } = await bench(words);
     expect({ code, stderr }).toMatchObject({ code: 0 });
     const result = checkResult(JSON.parse(stdout), 'stdout');
@@ -74,7 +50,7 @@ describe('the runner', () => {
 
   test('that finds no peer installed names each with what it lacks, measures nothing and fails nothing', async () => {
     const none = join(dir, 'no-peers');
-    const { code, stdout, stderr } = await bench(['peers', '--json', '--peers-dir', none, ...inDir()]);
+    const { code, stdout, stderr } = await bench(['peers', '--json', '--peers-dir', none, ...inDir(dir)]);
     expect({ code, stderr }).toMatchObject({ code: 0 });
     const { figures, ratios, notes } = checkResult(JSON.parse(stdout), 'stdout');
     expect({ figures, ratios }).toEqual({ figures: [], ratios: [] });
@@ -84,22 +60,6 @@ describe('the runner', () => {
       expect(stderr).toContain(`peers: ${name} is skipped`);
     }
     expect(await readdir(dir)).toEqual(['results']);
-  });
-
-  test('that is interrupted ends its nodes, removes their data and says why', async () => {
-    let pids: string[] = [];
-    const { code, stderr } = await bench(['latency', '--seconds', '600', ...inDir()], (talk, kill) => {
-      const line = /nodes run as (.*)/.exec(talk)?.[1];
-      if (line === undefined || pids.length > 0) return;
-      pids = line.split(', ');
-      kill();
-    });
-    expect(code).toBe(130);
-    expect(stderr).toContain('interrupted by SIGTERM');
-    expect(pids).toHaveLength(3);
-    // Signal 0 only asks whether the process is there.
-    for (const pid of pids) expect(() => process.kill(Number(pid), 0)).toThrow(/ESRCH/);
-    expect(await readdir(dir)).toEqual([]);
   });
 });
 
@@ -120,5 +80,11 @@ describe('a cluster for benches', () => {
       await cleanup.run();
       taken.close();
     }
+  });
+
+  test('whose bench is over starts no node again that was killed for a measurement', async () => {
+    const node = new BenchNode({ id: 'n1', dataDir: join(dir, 'n1'), clientPort: 1, peerPort: 2, peers: '' });
+    await node.end();
+    expect(() => node.start()).toThrow('too late to start n1: the bench is cleaning up');
   });
 });

@@ -1,19 +1,19 @@
 /**
- * One server process of a peer: started in a group of its own, ended by its pid with all it started, its last words
- * kept for the error when it does not come up. Unlike our nodes it has no lifeline, so its end is deferred before it is
- * started: an interruption in the middle of a set-up finds every process that is there.
+ * A program that is not ours, such as the server of a peer: started in a group of its own, ended by its pid with all it
+ * started, its last words kept for the error when it does not come up. Unlike our nodes it has no lifeline, so its end is
+ * deferred before it is started: an interruption in the middle of a set-up finds every process that is there.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Cleanup } from '../cleanup.ts';
-import { type ProcessSample, sampleGroup } from '../process-use.ts';
+import type { Cleanup } from './cleanup.ts';
+import { type ProcessSample, sampleGroup } from './process-use.ts';
 
 const LOG_CHARS_KEPT = 4_000;
 const POLL_MS = 20;
 
-export interface PeerProcessOptions {
+export interface ProcessGroupOptions {
   /** For messages, such as 'nats 2'. */
   readonly name: string;
   readonly program: string;
@@ -22,17 +22,19 @@ export interface PeerProcessOptions {
   readonly env?: Readonly<Record<string, string>>;
 }
 
-export class PeerProcess {
+export class ProcessGroup {
   readonly name: string;
-  readonly #options: PeerProcessOptions;
+  readonly #options: ProcessGroupOptions;
   #child: ChildProcess | undefined;
   #closed: Promise<void> = Promise.resolve();
   #log = '';
   #exitCode: number | null = null;
+  /** Why it could not be started. */
+  #failure: Error | undefined;
   /** The bench cleans up: nothing may be started any more. */
   #isOver = false;
 
-  constructor(cleanup: Cleanup, options: PeerProcessOptions) {
+  constructor(cleanup: Cleanup, options: ProcessGroupOptions) {
     this.name = options.name;
     this.#options = options;
     cleanup.defer(options.name, async () => {
@@ -82,7 +84,10 @@ export class PeerProcess {
       };
       // Of a process group that was killed, all ends of its pipes are closed.
       child.on('close', (code, signal) => end(code, signal ?? `code ${code}`));
-      child.on('error', (error) => end(null, error.message));
+      child.on('error', (error) => {
+        this.#failure = error;
+        end(null, error.message);
+      });
     });
   }
 
@@ -105,7 +110,7 @@ export class PeerProcess {
     const timer = setTimeout(() => void this.kill(), timeoutMs);
     await this.#closed;
     clearTimeout(timer);
-    if (this.#exitCode !== 0) throw new Error(`${this.name} failed. It wrote: ${this.log}`);
+    if (this.#exitCode !== 0) throw new Error(`${this.name} failed. It wrote: ${this.log}`, { cause: this.#failure });
     return this.log;
   }
 
