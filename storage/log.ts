@@ -14,8 +14,8 @@ import { isStorageError, StorageError } from './errors.ts';
 import { GroupCommit } from './group-commit.ts';
 import { HardStateSaver } from './hard-state-saver.ts';
 import { IncomingSnapshot } from './incoming-snapshot.ts';
+import { LogBase } from './log-base.ts';
 import type { LogContext } from './log-context.ts';
-import type { LogPoint } from './log-point.ts';
 import { LogReader } from './log-reader.ts';
 import { LogState } from './log-state.ts';
 import { type LogOptions, limitsOf } from './options.ts';
@@ -27,7 +27,6 @@ import { infoOf, type SegmentInfo } from './segment-info.ts';
 import { SegmentReader } from './segment-reader.ts';
 import type { Fault } from './segment-scan.ts';
 import type { Segments } from './segments.ts';
-import { pointOfSnapshot } from './snapshot.ts';
 import { SnapshotFiles } from './snapshot-files.ts';
 import type { StoredSegment } from './stored-segment.ts';
 import type {
@@ -61,6 +60,7 @@ export class Log {
   readonly #commit: GroupCommit;
   readonly #reader: LogReader;
   readonly #snapshots: SnapshotFiles;
+  readonly #base: LogBase;
   readonly #incoming: IncomingSnapshot;
   readonly #rewriter: Rewriter;
   /** One pass over the sealed segments; resolves with the damaged regions that nobody knew of. See scrub.ts. */
@@ -70,7 +70,6 @@ export class Log {
   /** What cannot be written for now. */
   readonly #full = new Set<'entries' | 'hard-state'>();
   #closing: Promise<void> | undefined;
-  #isInstalling = false;
 
   constructor(context: LogContext, recovered: Recovered, options: LogOptions, owner: LogOwner) {
     this.#context = context;
@@ -104,11 +103,10 @@ export class Log {
     const { segments, damage } = recovered;
     const parts = { context, segments, commit: this.#commit, reader: this.#reader, damage };
     const assertOpen = (): void => this.#assertNotClosed();
-    this.#rewriter = new Rewriter(parts, {
-      commitHint: () => this.commitHint,
-      assertOpen,
-      writing: (work) => this.#orFail(work),
-    });
+    const writing = <T>(work: Promise<T>): Promise<T> => this.#orFail(work);
+    const { reserve } = context;
+    this.#base = new LogBase({ ...parts, state: this.#state, snapshots: this.#snapshots, reserve, writing });
+    this.#rewriter = new Rewriter(parts, { commitHint: () => this.commitHint, assertOpen, writing });
     this.scrub = (pace) => scrub(parts, { assertOpen, observe: (event) => options.observe?.(event) }, pace);
     for (const event of eventsOf(recovered)) options.observe?.(event);
   }
@@ -121,21 +119,27 @@ export class Log {
   get firstIndex(): LogIndex {
     return this.#state.base.index + 1;
   }
+
   get lastIndex(): LogIndex {
     return this.#state.last.index;
   }
+
   get lastTerm(): Term {
     return this.#state.last.term;
   }
+
   get lastChain(): ChainSum {
     return this.#state.last.chain;
   }
+
   get lastAppendTimeMs(): Ms {
     return this.#state.last.appendTimeMs;
   }
+
   get firstOffset(): Offset {
     return this.#state.base.nextOffset;
   }
+
   /** The offset the next record gets. */
   get nextOffset(): Offset {
     return this.#state.last.nextOffset;
@@ -145,6 +149,7 @@ export class Log {
   get base(): EntryId {
     return { term: this.#state.base.term, index: this.#state.base.index };
   }
+
   /** The last durable entry. */
   get flushed(): EntryId {
     return this.#commit.flushed;
@@ -174,6 +179,7 @@ export class Log {
   get bytes(): ByteCount {
     return this.#segments.bytes;
   }
+
   /** Accepted and not flushed. */
   get waitingBytes(): ByteCount {
     return this.#commit.waitingBytes;
@@ -186,6 +192,7 @@ export class Log {
   termRuns(): TermRun[] {
     return this.#state.termRuns();
   }
+
   /** The term at `index` in [base.index, lastIndex]. */
   termAt(index: LogIndex): Term | undefined {
     return this.#state.termAt(index);
@@ -199,7 +206,7 @@ export class Log {
   /** Accepts entries at lastIndex + 1 on. Durable when onFlushed says so. */
   append(entries: readonly LogEntry[]): void {
     this.#assertNotClosed();
-    assert(!this.#isInstalling, 'no entries are taken while the log is replaced by a snapshot');
+    assert(!this.#base.isInstalling, 'no entries are taken while the log is replaced by a snapshot');
     this.#commit.assertOpen();
     this.#state.accept(entries);
     if (entries.length > 0) this.#commit.accept(entries);
@@ -280,66 +287,19 @@ export class Log {
   /** Durable and verified when it resolves (W19). Waits until the entries it covers are flushed. */
   async saveSnapshot(snapshot: Snapshot): Promise<void> {
     this.#assertNotClosed();
-    if (snapshot.index > this.lastIndex)
-      assert.fail(`snapshot at ${snapshot.index}, the log ends at ${this.lastIndex}`);
-    const term = this.termAt(snapshot.index);
-    if (term !== snapshot.term)
-      assert.fail(`snapshot of term ${snapshot.term} at ${snapshot.index}, the log has ${term}`);
-    await this.#commit.step(snapshot.index, async () => undefined);
-    await this.#orFail(this.#snapshots.save(snapshot));
-    this.setCommitHint(snapshot.index);
+    await this.#base.saveSnapshot(snapshot);
   }
 
   /** Replaces the whole log by the state: afterwards it is empty and begins at snapshot.index + 1. */
   async installSnapshot(snapshot: Snapshot): Promise<void> {
     this.#assertNotClosed();
-    this.#isInstalling = true;
-    try {
-      await this.#commit.step(0, async () => {
-        // First the state, then the manifest that makes it the log's base; the old log stands until then.
-        await this.#snapshots.store(snapshot);
-        const point = pointOfSnapshot(snapshot);
-        await this.#segments.replaceBy(point, () => this.#replaced(point));
-        await this.#snapshots.keepOnly(snapshot);
-      });
-    } finally {
-      this.#isInstalling = false;
-    }
+    await this.#base.install(snapshot);
   }
 
-  #replaced(point: LogPoint): void {
-    const { term, index } = point;
-    this.#state.restartAt(point);
-    this.#damage.keepUpTo(0);
-    this.#reader.layoutChanged();
-    this.#commit.restartAt({ term, index });
-  }
-
-  /**
-   * Removes whole segments below `firstIndexToKeep`: never the active one, and only up to a point whose state is stored
-   * and verified (W19, W20). Resolves with the new first index.
-   */
+  /** See LogBase. Resolves with the new first index, which may be lower than asked for. */
   trimPrefix(firstIndexToKeep: LogIndex): Promise<LogIndex> {
     this.#assertNotClosed();
-    return this.#commit.stepThatFrees(async () => {
-      const start = this.#trimmableTo(firstIndexToKeep);
-      if (start <= this.firstIndex) return this.firstIndex;
-      await this.#withReserve(() => this.#segments.trim(start, this.#state.commitHint, () => this.#trimmed()));
-      await this.#snapshots.keepFrom(this.#state.base.index);
-      return this.firstIndex;
-    });
-  }
-
-  #trimmed(): void {
-    this.#state.trimTo(this.#segments.base);
-    this.#damage.keepFrom(this.firstIndex);
-    this.#reader.layoutChanged();
-  }
-
-  /** The highest start at or below `firstIndex` that lies between two segments and has the state below it stored. */
-  #trimmableTo(firstIndex: LogIndex): LogIndex {
-    const boundary = this.#snapshots.indexes.findLast((index) => index < firstIndex && this.#segments.endsAt(index));
-    return (boundary ?? 0) + 1;
+    return this.#base.trimPrefix(firstIndexToKeep);
   }
 
   /** The snapshot at exactly `index`; undefined when there is none. */
@@ -348,9 +308,8 @@ export class Log {
   }
 
   /** The snapshot with the highest index at or below `index`; undefined when there is none. */
-  async snapshotUpTo(index: LogIndex): Promise<Snapshot | undefined> {
-    const found = this.#snapshots.indexes.findLast((other) => other <= index);
-    return found === undefined ? undefined : this.#snapshots.at(found);
+  snapshotUpTo(index: LogIndex): Promise<Snapshot | undefined> {
+    return this.#snapshots.upTo(index);
   }
 
   /** All segments, oldest first; the last one is active. */
@@ -471,16 +430,6 @@ export class Log {
     this.#options.onSpace?.();
     // A reserve that cannot be made now is made at the next open.
     void this.#context.reserve.ensure().catch(() => undefined);
-  }
-
-  /** Tries again, once, in the space that was kept for this. */
-  async #withReserve(change: () => Promise<void>): Promise<void> {
-    try {
-      await change();
-    } catch (error) {
-      if (!isStorageError(error, 'FULL') || !(await this.#context.reserve.release())) throw error;
-      await change();
-    }
   }
 
   /** A full disk fails the call alone; anything else that fails to reach the disk ends the log (W4). */

@@ -43,6 +43,12 @@ export class SnapshotFiles {
     });
   }
 
+  /** The snapshot with the highest index at or below `index`; undefined when there is none. */
+  async upTo(index: LogIndex): Promise<Snapshot | undefined> {
+    const found = this.#indexes.findLast((other) => other <= index);
+    return found === undefined ? undefined : this.at(found);
+  }
+
   /** Stores and verifies `snapshot` (W19). One that is stored already stays as it is. */
   save(snapshot: Snapshot): Promise<void> {
     return this.#change(async () => {

@@ -37,6 +37,16 @@ export class SpaceReserve {
     });
   }
 
+  /** Runs a change that will free space. When there is no room for it, once more in the space that is kept for this. */
+  async lendTo(change: () => Promise<void>): Promise<void> {
+    try {
+      await change();
+    } catch (error) {
+      if (!isStorageError(error, 'FULL') || !(await this.release())) throw error;
+      await change();
+    }
+  }
+
   async #fill(): Promise<void> {
     const found = await this.#disk.stat(this.#path);
     if (found?.bytes === RESERVE_BYTES) return;

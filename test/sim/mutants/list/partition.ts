@@ -215,8 +215,8 @@ export const PARTITION_MUTANTS: readonly Mutant[] = [
         to: '',
       },
       {
-        file: 'storage/log.ts',
-        from: 'this.#snapshots.indexes.findLast((index) => index < firstIndex && this.#segments.endsAt(index));',
+        file: 'storage/log-base.ts',
+        from: 'snapshots.indexes.findLast((index) => index < firstIndex && segments.endsAt(index));',
         to: 'firstIndex - 1;',
       },
     ],
