@@ -4,14 +4,7 @@
  * awaited between the first and the last write of one change.
  * Expected outcomes are values. Only a broken invariant throws, and then the process ends.
  */
-import {
-  type Log,
-  type LogIndex,
-  type Offset,
-  type ProducerTuple,
-  type Snapshot,
-  StorageError,
-} from '../../storage/index.ts';
+import type { Log, LogIndex, Offset, ProducerTuple, Snapshot } from '../../storage/index.ts';
 import type { Clock } from '../env.ts';
 import type { BatchHeader } from '../protocol/index.ts';
 import type { InstallSnapshot, Membership, MembershipTarget, Raft, RaftStatus } from '../raft/index.ts';
@@ -21,11 +14,11 @@ import { Compactor } from './compactor.ts';
 import { encodeControl } from './control.ts';
 import { createRaft } from './core.ts';
 import { Drive } from './drive.ts';
-import { type OneSupply, supplyEntry, type WantedEntry } from './entry-supply.ts';
+import type { OneSupply, WantedEntry } from './entry-supply.ts';
 import { Inbox } from './inbox.ts';
 import { Installing } from './installing.ts';
 import { beginChange, type MembershipChange } from './membership-change.ts';
-import type { Mender } from './mender.ts';
+import { Mending } from './mending.ts';
 import { type Opened, openReplayed } from './opening.ts';
 import type { PartitionEvents, PartitionOptions, PartitionWorld } from './options.ts';
 import type { PeerMessage } from './peer-codec.ts';
@@ -55,7 +48,7 @@ export class Partition {
   readonly #queue: AppendQueue;
   readonly #reads: Reads;
   readonly #snapshots: Snapshots;
-  readonly #mender: Mender;
+  readonly #mending: Mending;
   readonly #rights: Rights;
   readonly #readIndex: ReadIndex;
   /** Whether it is wanted is for the catalog to say. */
@@ -85,7 +78,6 @@ export class Partition {
     this.#events = events;
     this.#log = log;
     this.#state = state;
-    this.#mender = mender;
     this.#pending = pending;
     const cache = new TailCache(world.cacheBudget);
     this.#cache = cache;
@@ -95,13 +87,17 @@ export class Partition {
     this.#rights = rights;
     const run = (): void => this.#drive.run();
     this.#readIndex = new ReadIndex({ raft, clock, lease: options.lease, run });
-    const onReadFailure = (error: unknown): void => this.#readFailed(error);
+    const onReadFailure = (error: unknown): void => this.#mending.readFailed(error);
     const membershipOf = (snapshot: Snapshot): Membership =>
       PartitionState.membershipIn(snapshot.state) ?? options.membership;
     const { snapshotPace: pace } = world;
     const onTrouble = (what: string, error: unknown): void => events.onTrouble(what, error);
+    const isClosed = (): boolean => this.isClosed;
+    this.#mending = new Mending({ log, raft, mender, rights, isClosed, run, onTrouble });
     const parts = { groupId, raft, log, cache, transport, membershipOf, timers, pace, run, onReadFailure };
-    const replicator = new Replicator({ ...parts, mayHoldNotices: options.createMachine === undefined });
+    // A machine is asked on every node, and whoever changed something asks at once.
+    const mayHoldNotices = options.createMachine === undefined;
+    const replicator = new Replicator({ ...parts, mayHoldNotices });
     this.#replicator = replicator;
     this.#drive = new Drive({
       raft,
@@ -129,7 +125,7 @@ export class Partition {
     });
     const mayTake = (isFreeing: boolean): boolean => rights.mayTake(isFreeing);
     this.#queue = new AppendQueue({ raft, log, state, pending, drive: this.#drive, clock, timers, mayTake });
-    this.#reads = new Reads({ log, state, cache, repair: (index) => this.#mend(index) });
+    this.#reads = new Reads({ log, state, cache, repair: (index) => this.#mending.mend(index) });
     this.compactor = new Compactor(log, state, options.segmentBytes);
     this.#snapshots = new Snapshots({
       log,
@@ -153,7 +149,7 @@ export class Partition {
     this.#installing = new Installing({
       ...{ raft, log, state, timers, pending, cache, rights, snapshots: this.#snapshots, onTrouble },
       drive: this.#drive,
-      isClosed: () => this.isClosed,
+      isClosed,
       onInstalled: () => {
         this.#inbox.installed();
         this.rejoining.replaced();
@@ -161,7 +157,6 @@ export class Partition {
       },
       onApplied: () => this.#applied(),
     });
-    const isClosed = (): boolean => this.isClosed;
     const propose = (payload: Uint8Array): Promise<AppendOutcome> => this.#proposeControl(payload, true);
     const rejoiningParts = { nodeId, world, log, raft, state, mender, run, propose, isClosed, events };
     this.rejoining = new Rejoining(rejoiningParts, marker);
@@ -170,26 +165,31 @@ export class Partition {
       onFlushed: (at) => this.#step((raft) => raft.persisted(at)),
       onSealed: (last) => this.#snapshots.sealed(last),
       onFull: (isFull, cause) => this.#logBecameFull(isFull, cause),
-      onDamage: () => this.#rightsChanged(),
+      onDamage: () => this.#mending.changed(),
     });
   }
 
   get isClosed(): boolean {
     return this.#closing !== undefined;
   }
+
   get groupId(): number {
     return this.#options.groupId;
   }
+
   get role(): RaftStatus['role'] {
     return this.#raft.role;
   }
+
   get term(): number {
     return this.#raft.term;
   }
+
   /** First offset that can be read. */
   get earliest(): Offset {
     return this.#state.logStart;
   }
+
   /** High watermark. */
   get tail(): Offset {
     return this.#state.highWatermark;
@@ -199,14 +199,17 @@ export class Partition {
   get status(): PartitionStatus {
     return statusOf({ raft: this.#raft, state: this.#state, log: this.#log, rejoining: this.rejoining });
   }
+
   /** Leads, and its no-op is applied: everything committed in earlier terms is known here (R4). */
   get isReadyLeader(): boolean {
     const first = this.#raft.firstIndexOfTerm;
     return this.#raft.role === 'leader' && first !== undefined && this.#state.appliedIndex >= first;
   }
+
   get leader(): string | undefined {
     return this.#raft.leader;
   }
+
   /** Last entry whose effect is visible here, inclusive. */
   get appliedIndex(): LogIndex {
     return this.#state.appliedIndex;
@@ -221,10 +224,12 @@ export class Partition {
   get voters(): readonly string[] {
     return this.#raft.membership.voters;
   }
+
   /** In force here, committed or not. */
   get membership(): Membership {
     return this.#raft.membership;
   }
+
   /** The last one that is committed and applied here. */
   get committedMembership(): Membership {
     return this.#state.membership ?? this.#options.membership;
@@ -382,19 +387,13 @@ export class Partition {
   }
 
   /** One entry, for a peer whose copy is damaged. */
-  async readEntry(wanted: WantedEntry): Promise<OneSupply> {
-    const supplied = await supplyEntry(this.#log, wanted, this.#state.appliedIndex);
-    // Looking for it may have found the same damage here.
-    if (supplied === undefined && this.#log.damage.length > 0) this.#rightsChanged();
-    return supplied;
+  readEntry(wanted: WantedEntry): Promise<OneSupply> {
+    return this.#mending.supply(wanted, this.#state.appliedIndex);
   }
 
-  /** Mends what is known to be damaged, as far as peers can supply it. */
-  async mendAll(): Promise<void> {
-    if (this.isClosed || (this.#log.damage.length === 0 && !this.#mender.isWaiting)) return;
-    this.#rightsChanged();
-    await this.#mender.mendAll();
-    this.#rightsChanged();
+  /** See Mending. */
+  mendAll(): Promise<void> {
+    return this.#mending.mendAll();
   }
 
   /** See Log. */
@@ -472,27 +471,5 @@ export class Partition {
     const snapshot = this.#received;
     if (snapshot === undefined) return;
     this.#installing.begin(message, snapshot);
-  }
-
-  #readFailed(error: unknown): void {
-    const index = error instanceof StorageError && error.code === 'CORRUPT' ? error.index : undefined;
-    if (index === undefined) this.#events.onTrouble('reading entries for a follower failed', error);
-    // Peers that cannot help are an answer; a rejection is a broken invariant, and the process ends by it (N9).
-    // A leader that cannot read on steps down: perhaps nobody else ever had the entry, and a majority does without it.
-    else void this.#mend(index).then((isMended) => isMended || this.#step((raft) => raft.stepDown()));
-  }
-
-  async #mend(index: LogIndex): Promise<boolean> {
-    const isMended = await this.#mender.mend(index);
-    this.#rightsChanged();
-    return isMended;
-  }
-
-  #rightsChanged(): void {
-    if (this.isClosed) return;
-    this.#rights.refresh();
-    // Nobody leads what every replica has lost a part of: nothing is appended behind it until that is back.
-    if (this.#mender.isStopped) this.#raft.stepDown();
-    this.#drive.run();
   }
 }
