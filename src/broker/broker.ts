@@ -18,6 +18,7 @@ import { HandOver } from './hand-over.ts';
 import { Host } from './host.ts';
 import { Leaders } from './leaders.ts';
 import { reportLogEvent } from './log-events.ts';
+import { LogMaking } from './log-making.ts';
 import { Members } from './members.ts';
 import { Mover } from './mover.ts';
 import type { BrokerOptions, BrokerWorld } from './options.ts';
@@ -57,6 +58,7 @@ export class Broker implements BrokerVerbs {
   readonly #world: BrokerWorld;
   readonly #leaders = new Leaders();
   readonly #host: Host;
+  readonly #logMaking: LogMaking;
   readonly #entryCalls: EntryCalls;
   readonly #routes: Routes;
   readonly #produce: Produce;
@@ -80,6 +82,7 @@ export class Broker implements BrokerVerbs {
   readonly #handOver: HandOver;
   #isDraining = false;
   #isFounding = false;
+  #isStopping = false;
   /** Opening the catalog and what follows from it; once in a broker's life. */
   #joining: Promise<void> | undefined;
   /** What was reconciled with last. */
@@ -91,6 +94,7 @@ export class Broker implements BrokerVerbs {
     const broker = new Broker(options, world);
     world.peers.attach(broker.#peerHandler());
     await broker.#spaceWatch.measure();
+    await broker.#logMaking.look();
     if (world.directory.clusterId !== undefined) void broker.#join();
     else if (!options.bootstrap) {
       world.env.logger.info({}, 'belongs to no cluster: waits to be added to one; with --bootstrap it founds one');
@@ -121,6 +125,7 @@ export class Broker implements BrokerVerbs {
     this.#produce = new Produce({ nodeId, batchBytesMax, env, metrics, peers, host, routes, admission });
     const levels = new ReadLevels({ nodeId, env, peers, host, routes, hasLeases: options.lease !== undefined });
     this.#fetch = new Fetch({ nodeId, env, peers, host, routes, levels });
+    this.#logMaking = new LogMaking({ env, directory, host, levels, isStopping: () => this.#isStopping });
     this.#gossip = new Gossip({
       nodeId,
       env,
@@ -236,8 +241,8 @@ export class Broker implements BrokerVerbs {
       },
       {
         name: 'logs',
-        isOk: clusterId === undefined || this.#host.opening.length === 0,
-        detail: `${this.#host.opening.length} partitions are being opened`,
+        isOk: clusterId === undefined || (this.#host.opening.length === 0 && this.#logMaking.isCurrent),
+        detail: `${this.#host.opening.length} partitions are being opened; ${this.#logMaking.detail}`,
       },
       {
         name: 'leaders',
@@ -260,6 +265,7 @@ export class Broker implements BrokerVerbs {
   /** Stops ticking, flushes and closes every log. The data directory stays open: it belongs to whoever opened it. */
   async stop(): Promise<void> {
     this.#isDraining = true;
+    this.#isStopping = true;
     this.#pulse.stop();
     this.#compaction.stop();
     const closing = this.#host.close();
@@ -278,6 +284,11 @@ export class Broker implements BrokerVerbs {
     await this.#host.openCatalog();
     if (this.#host.get(CATALOG_GROUP) === undefined) return;
     this.#applied(CATALOG_GROUP);
+    void this.#logMaking.untilCurrent().then(() => this.#reconcile());
+  }
+
+  #reconcile(): void {
+    this.#host.reconcile((groupId) => this.#logMaking.mayOpen(groupId));
   }
 
   #tick(): void {
@@ -340,7 +351,7 @@ export class Broker implements BrokerVerbs {
     if (catalog === this.#seenCatalog?.catalog && catalog.version === this.#seenCatalog.version) return;
     this.#seenCatalog = { catalog, version: catalog.version };
     this.#leaders.forgetIf((id) => this.#host.catalog.isDeleted(id));
-    this.#host.reconcile();
+    this.#reconcile();
     this.#members.reconcile();
     for (const { id, isUp, clusterId } of this.#world.peers.list) {
       if (isUp && clusterId === undefined && !this.#told.has(id)) this.#untold.add(id);

@@ -22,6 +22,7 @@ import { CampaignTurns } from './campaign-turns.ts';
 import { CATALOG_GROUP, Catalog } from './catalog.ts';
 import { CatalogSeat } from './catalog-seat.ts';
 import { EarlyMessages } from './early-messages.ts';
+import { FullLogs } from './full-logs.ts';
 import type { BrokerOptions, BrokerWorld } from './options.ts';
 import { partitionOptions } from './partition-options.ts';
 import { RoomWaits } from './room-waits.ts';
@@ -71,8 +72,7 @@ export class Host {
   readonly #campaignTurns = new CampaignTurns();
   readonly #strays: Strays;
   #isFull = false;
-  /** Groups whose log found no room for a write. */
-  readonly #fullLogs = new Set<number>();
+  readonly #fullLogs: FullLogs;
   /** Groups that nobody led at the last look at a full disk. */
   #leaderless: ReadonlySet<number> = new Set();
   #isResigned = false;
@@ -93,6 +93,7 @@ export class Host {
     const snapshotPace = new SnapshotPace(bytesPerSecond, env.clock, chunkBytes);
     this.#partitionWorld = { env, metrics, directory, transport, cacheBudget, fetchEntry, snapshotPace };
     const { logger } = env;
+    this.#fullLogs = new FullLogs(logger);
     this.#roomWaits = new RoomWaits(env.timers, {
       onWaiting: (group, err) => logger.warn({ group, err }, 'a log waits for room to be made, opened or removed'),
       onGoneOn: (group) => logger.info({ group }, 'a log waits for room no more'),
@@ -214,7 +215,7 @@ export class Host {
 
   /** Whether a log of this node found no room for a write, and has found none since. */
   get hasFullLog(): boolean {
-    return this.#fullLogs.size > 0 || this.#roomWaits.isAny;
+    return this.#fullLogs.isAny || this.#roomWaits.isAny;
   }
 
   /**
@@ -245,8 +246,9 @@ export class Host {
     return this.#open(CATALOG_GROUP, []);
   }
 
-  /** Makes the hosted groups those the catalog names for this node. Returns when that is under way. */
-  reconcile(): void {
+  /** Makes the hosted groups those that the catalog names for this node, of which only some may be opened yet. Returns
+   *  when that is under way. */
+  reconcile(mayOpen: (groupId: number) => boolean): void {
     if (this.#isClosed) return;
     const wanted = new Set<number>([CATALOG_GROUP]);
     for (const topic of this.catalog.topics()) {
@@ -255,7 +257,7 @@ export class Host {
         const { groupId, replicas, founders = replicas } = placed;
         wanted.add(groupId);
         // The log begins with the replicas it was founded with, and tells of all that came after them.
-        if (!this.#hosted.has(groupId)) void this.#open(groupId, founders);
+        if (!this.#hosted.has(groupId) && mayOpen(groupId)) void this.#open(groupId, founders);
       }
     }
     for (const groupId of this.#hosted.keys()) if (!wanted.has(groupId)) void this.#remove(groupId);
@@ -346,7 +348,7 @@ export class Host {
     if (partition === undefined || this.#isClosed) return;
     if (groupId === CATALOG_GROUP) this.#seat.lost(partition.appliedIndex);
     this.#awake.delete(partition);
-    this.#fullLogs.delete(groupId);
+    this.#fullLogs.closed(groupId);
     void this.#enqueue(groupId, () => partition.close());
     void this.#open(groupId, voters, error);
   }
@@ -416,19 +418,11 @@ export class Host {
       onGivenUp: (error) => this.#beginAnew(groupId, voters, error),
       onRejoined: () => this.#events.onRejoining(groupId, false),
       onFull: (isFull, cause) => {
-        if (isCurrent()) this.#logFilled(groupId, isFull, cause);
+        if (isCurrent()) this.#fullLogs.changed(groupId, isFull, cause);
       },
       onTrouble: (what, error) => logger.error({ group: groupId, err: error }, what),
     });
     return opened;
-  }
-
-  #logFilled(groupId: number, isFull: boolean, err: Error | undefined): void {
-    const { logger } = this.#world.env;
-    if (isFull) this.#fullLogs.add(groupId);
-    else this.#fullLogs.delete(groupId);
-    if (isFull) logger.warn({ group: groupId, err }, 'nothing can be written: it is tried again until that works');
-    else logger.info({ group: groupId }, 'a log that could not be written goes on');
   }
 
   #rests(groupId: number, isResting: boolean): void {
@@ -461,7 +455,7 @@ export class Host {
     const hosted = this.#hosted.get(groupId);
     this.#hosted.delete(groupId);
     this.#lostEntryChanged(groupId, undefined);
-    this.#fullLogs.delete(groupId);
+    this.#fullLogs.closed(groupId);
     if (hosted?.kind === 'open') this.#awake.delete(hosted.partition);
     // An opening that is under way ends first, and closes what it opened.
     this.#roomWaits.wake(groupId);
@@ -490,7 +484,7 @@ export class Host {
     const cause = error instanceof Error ? error : new Error(String(error));
     this.#hosted.set(groupId, { kind: 'broken', error: cause });
     this.#countStopped();
-    this.#fullLogs.delete(groupId);
+    this.#fullLogs.closed(groupId);
     this.#world.env.logger.error(
       { group: groupId, err: cause },
       'a partition is stopped on this node; the others go on',

@@ -107,7 +107,7 @@ async function bench(disk: Disk = new MemoryDisk()): Promise<Bench> {
         (host.catalog as Catalog).apply(command, { index, appendTimeMs: 1 });
         index += 1;
       }
-      host.reconcile();
+      host.reconcile(() => true);
     },
     stop: async () => {
       if (fatal.length > 0) return;

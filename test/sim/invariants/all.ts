@@ -25,6 +25,7 @@ import {
 import { oneLeaderPerTerm } from './one-leader-per-term.ts';
 import { producersInOrder } from './producers-in-order.ts';
 import { readsCoverCommits } from './reads-cover-commits.ts';
+import { removedLogsStayGone } from './removed-logs-stay-gone.ts';
 import { snapshotBeforeTrim } from './snapshot-before-trim.ts';
 import { snapshotsHoldTheirIndex } from './snapshots-hold-their-index.ts';
 import { termsBeginWithACandidate } from './terms-begin-with-a-candidate.ts';
@@ -66,5 +67,6 @@ export function allInvariants(): readonly Invariant[] {
     statesCarryTheirMembership(),
     newVotersAreInStep(),
     installsGoForward(),
+    removedLogsStayGone(),
   ];
 }

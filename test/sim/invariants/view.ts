@@ -52,6 +52,8 @@ export interface Invariant {
   /** Where the rule comes from. */
   readonly source: string;
   opened?(group: GroupView, replica: ReplicaView, before: ReplicaView | undefined): void;
+  /** The log of a group that was deleted, or lives elsewhere by now, is about to go. */
+  removing?(node: string, groupId: number): void;
   appended?(group: GroupView, replica: ReplicaView, entries: readonly LogEntry[]): void;
   truncating?(group: GroupView, replica: ReplicaView, from: number): void;
   /** Everything up to this entry is on the disk. */
@@ -83,6 +85,7 @@ function rulesOf(invariants: readonly Invariant[]): Rules {
     invariants.flatMap((invariant) => invariant[kind] ?? []);
   return {
     opened: all('opened'),
+    removing: all('removing'),
     appended: all('appended'),
     truncating: all('truncating'),
     flushed: all('flushed'),
@@ -132,7 +135,6 @@ export class View implements ObserverEvents {
   }
 
   opened(observed: Observed): void {
-    if (this.#deleted.has(observed.group)) return;
     const group = this.#group(observed.group);
     const before = group.replicas.get(observed.node);
     const { log } = observed;
@@ -163,9 +165,9 @@ export class View implements ObserverEvents {
     replica.durableIndex = Math.min(replica.durableIndex, from - 1);
   }
 
-  /** A deletion is committed before any log goes. A node that replays its catalog after a crash may open what it has
-   *  deleted once more, empty, until it comes to the deletion again: nothing of that group counts any more. */
+  /** A deletion is committed before any log goes. */
   removing(node: string, groupId: number): void {
+    this.#tell(this.#rules.removing, node, groupId);
     // The catalog is never deleted: what a node without a cluster removes is what it began and did not finish.
     if (groupId === CATALOG_GROUP || this.#hasMovedAway(node, groupId)) {
       this.lose(node, groupId);

@@ -110,4 +110,16 @@ export const MEMBERSHIP_MUTANTS: readonly Mutant[] = [
       },
     ],
   },
+  {
+    id: 'removed-log-made-again',
+    sentence: 'A node that starts makes every log that its catalog names, however old that is.',
+    rule: 'R18',
+    edits: [
+      {
+        file: 'src/broker/log-making.ts',
+        from: 'return this.#isCurrent || this.#found.has(groupId);',
+        to: 'return this.#isCurrent || groupId >= 0;',
+      },
+    ],
+  },
 ];
