@@ -245,8 +245,8 @@ export class Log {
   /** See LogReader. */
   async read(from: LogIndex, bytesMax: ByteCount): Promise<LogEntry[]> {
     const entries = await this.#reader.read(from, bytesMax);
-    // Sound behind a damaged entry that hid where it begins, and was put back since: the log may be cut behind it again.
-    for (const { header } of entries) if (this.#damage.covering(header.index)) this.#state.found(header);
+    // What damage had hidden, of it or of its neighbours, when the log was opened: it may be cut behind these now.
+    for (const { header } of entries) if (header.index > this.#state.commitHint) this.#state.found(header);
     return entries;
   }
 

@@ -271,6 +271,35 @@ test('behind an entry that was put back the log can be cut anywhere, also at ent
   expect(hidden).toBeGreaterThan(10);
 });
 
+test('in a sealed segment the log can be cut behind every entry that was read, whatever was damaged when it was opened', async () => {
+  const written = new ModelDisk();
+  const { directory, log } = await openLog(written, { segmentBytes: SEGMENT_BYTES });
+  for (const count of [3, 3]) {
+    log.append(nextEntries(log, Array(count).fill({ payloadBytes: 90 })));
+    await log.flush();
+  }
+  await log.roll();
+  log.append(nextEntries(log, [{ payloadBytes: 90 }]));
+  await log.flush();
+  await directory.close();
+  const [sealed] = written.files().filter((path) => path.endsWith('.segment'));
+  const dataEnd = written.peek(sealed!).findLastIndex((byte) => byte !== 0);
+  const cuts = { mended: 0, damaged: 0 };
+  for (let at = 4_096; at < dataEnd; at += 7) {
+    const disk = written.afterCrash(0);
+    disk.damage(sealed!, (bytes) => flipped(bytes, at));
+    const { log: opened } = await openLog(disk, { segmentBytes: SEGMENT_BYTES });
+    await readEach(opened, `byte ${at}`);
+    const [damage] = opened.damage;
+    const from = damage?.firstIndex ?? 6;
+    opened.truncateSuffix(from);
+    expect(opened.lastIndex, `byte ${at}`).toBe(from - 1);
+    cuts[damage === undefined ? 'mended' : 'damaged'] += 1;
+  }
+  expect(cuts.mended).toBeGreaterThan(10);
+  expect(cuts.damaged).toBeGreaterThan(10);
+});
+
 describe('missing and foreign files', () => {
   async function refusal(change: (disk: ModelDisk) => Promise<void>): Promise<string> {
     const disk = pristine.afterCrash(0);
