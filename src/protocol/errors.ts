@@ -66,7 +66,7 @@ function row(
 
 // biome-ignore format: one row a code reads as a table.
 export const ERROR_TABLE: Readonly<Record<ErrorCode, ErrorRow>> = {
-  NOT_LEADER: row('This node does not lead the partition.', 'Ask the leader named in the error.', true, 'none', 421, 4),
+  NOT_LEADER: row('This node does not lead the partition.', 'Ask the leader named in the error.', true, 'none', 503, 4),
   NO_LEADER: row('The partition has no leader at the moment.', 'Try again shortly; check that a majority of its replicas is up.', true, 'none', 503, 5),
   NOT_YET: row('This replica has not applied that offset yet.', 'Try again, or ask the leader.', true, 'none', 503, 5),
   TIMEOUT: row('No answer came within the time allowed.', 'The append may have happened: retry only as an idempotent producer, or read to find out.', true, 'unknown', 504, 6),
