@@ -42,9 +42,9 @@ export class Cleanup {
 }
 
 /**
- * Removes a directory with all that is in it. Synchronously, for what was interrupted may still be running in this process
- * and would go on making files between the turns of an asynchronous removal, and after it. What the thread pool was just
- * doing can come in between even so: hence more than one attempt.
+ * Removes a directory with all that is in it. Synchronously, for what was interrupted may still be running in this
+ * process and would go on making files between the turns of an asynchronous removal, and after it. What the thread pool
+ * was just doing can come in between even so: hence more than one attempt.
  */
 export function removeDir(dir: string): void {
   for (let attempt = 1; ; attempt++) {

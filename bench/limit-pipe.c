@@ -1,6 +1,7 @@
-// The limit of the topology: the least that any replicated log must do on this machine, with no protocol, no checks and no Raft.
-// client -> leader -> two followers over loopback TCP; each of the three appends CHUNK bytes and calls fdatasync; an ack a chunk
-// goes back when the leader and one follower have flushed (all three flush at the same time). Files go to the current folder.
+// The limit of the topology: the least that any replicated log must do on this machine, with no protocol, no checks and
+// no Raft. client -> leader -> two followers over loopback TCP; each of the three appends CHUNK bytes and calls
+// fdatasync; an ack a chunk goes back when the leader and one follower have flushed (all three flush at the same time).
+// Files go to the current folder.
 // build: cc -O2 -o limit-pipe limit-pipe.c -lpthread     usage: limit-pipe TOTAL_MB CHUNK_KB WINDOW PORT PORT PORT
 #define _GNU_SOURCE
 #include <stdio.h>

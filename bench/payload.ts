@@ -1,4 +1,6 @@
-/** Record values for benches: text of a given size that neither the SDK nor a later compression can do anything with. */
+/**
+ * Record values for benches: text of a given size that neither the SDK nor a later compression can do anything with.
+ */
 const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
 
 /** As many values as asked, each of `bytes` bytes, the same at every run. */

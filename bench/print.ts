@@ -1,4 +1,6 @@
-/** A result as text for people. The JSON document next to it holds everything; this shows what one wants to see first. */
+/**
+ * A result as text for people. The JSON document next to it holds everything; this shows what one wants to see first.
+ */
 import { type Figure, type FlushUse, meetsTarget, type ProcessUse, type Ratio, type Result } from './result.ts';
 
 const MiB = 1024 * 1024;
@@ -8,9 +10,11 @@ export function renderResult(result: Result): string {
   const options = Object.entries(result.options).map(([name, value]) => `${name}=${value}`);
   const lines = [
     `${result.scenario}  (${result.durability})`,
-    `  ${machine.cpu}, ${machine.cores} cores, ${(machine.memoryBytes / 1024 ** 3).toFixed(0)} GiB, ${machine.kernel}, ` +
-      `${machine.fileSystem}, Node ${machine.node}, commit ${machine.commit}, load before ${machine.loadBefore.toFixed(2)}`,
-    `  disk alone: 4 KiB flush p50 ${number(diskLimit.flush4KiBMsP50)} ms, p99 ${number(diskLimit.flush4KiBMsP99)} ms; ` +
+    `  ${machine.cpu}, ${machine.cores} cores, ${(machine.memoryBytes / 1024 ** 3).toFixed(0)} GiB, ` +
+      `${machine.kernel}, ${machine.fileSystem}, Node ${machine.node}, commit ${machine.commit}, ` +
+      `load before ${machine.loadBefore.toFixed(2)}`,
+    `  disk alone: 4 KiB flush p50 ${number(diskLimit.flush4KiBMsP50)} ms, ` +
+      `p99 ${number(diskLimit.flush4KiBMsP99)} ms; ` +
       `1 MiB a flush ${number(diskLimit.bytesPerSecond / 1e6)} MB/s (${diskLimit.method})`,
     ...(options.length === 0 ? [] : [`  options: ${options.join(' ')}`]),
   ];

@@ -1,7 +1,7 @@
 /**
  * A program that is not ours, such as the server of a peer: started in a group of its own, ended by its pid with all it
- * started, its last words kept for the error when it does not come up. Unlike our nodes it has no lifeline, so its end is
- * deferred before it is started: an interruption in the middle of a set-up finds every process that is there.
+ * started, its last words kept for the error when it does not come up. Unlike our nodes it has no lifeline, so its end
+ * is deferred before it is started: an interruption in the middle of a set-up finds every process that is there.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';

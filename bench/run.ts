@@ -172,7 +172,8 @@ async function runOne(scenario: Scenario, words: readonly string[]): Promise<num
     );
   };
   const onSignal = (signal: NodeJS.Signals): void => endEarly(`interrupted by ${signal}`, EXIT_INTERRUPTED);
-  // Of work whose nodes were just killed, or that nobody waited for: without a listener it ends the process on the spot.
+  // Of work whose nodes were just killed, or that nobody waited for: without a listener it ends the process on the
+  // spot.
   const onUncaught = (error: unknown): void => endEarly(describeFailure(error), EXIT_FAILED);
   for (const signal of SIGNALS) process.on(signal, onSignal);
   process.on('uncaughtException', onUncaught);

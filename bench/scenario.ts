@@ -49,6 +49,11 @@ export function defineScenario<const S extends OptionSpecs>(scenario: Scenario<S
   return scenario as unknown as Scenario;
 }
 
+/** Repeat 0 does not count: it runs in cold code. */
+export function nameOfRepeat(repeat: number): string {
+  return repeat === 0 ? 'warm-up' : `repeat ${repeat}`;
+}
+
 /** @throws RangeError that names the option. */
 export function optionValues(
   specs: OptionSpecs,

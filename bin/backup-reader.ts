@@ -1,6 +1,6 @@
 /**
- * Reads a backup front to back, one block in memory at a time, and believes nothing: every block and every record batch is
- * checked against its checksum, every partition must go on where it stopped. Damage is named with file and byte.
+ * Reads a backup front to back, one block in memory at a time, and believes nothing: every block and every record batch
+ * is checked against its checksum, every partition must go on where it stopped. Damage is named with file and byte.
  */
 import { type FileHandle, open } from 'node:fs/promises';
 import { readBatchHeader, splitBatches, verifyBatch } from '../src/protocol/index.ts';

@@ -1,6 +1,7 @@
 /**
- * Writes a backup beside its name (`<file>.partial`), flushed and renamed when it is whole: a file with the plain name is
- * always a finished one. An unfinished one can be gone on with: what does not check at its end is cut off and saved again.
+ * Writes a backup beside its name (`<file>.partial`), flushed and renamed when it is whole: a file with the plain name
+ * is always a finished one. An unfinished one can be gone on with: what does not check at its end is cut off and saved
+ * again.
  */
 import { type FileHandle, open, rename, stat, truncate } from 'node:fs/promises';
 import { dirname } from 'node:path';

@@ -17,7 +17,9 @@ export interface BrowserBundle {
   readonly gzipBytes: number;
 }
 
-/** protobufjs brings a class for 64-bit integers along; schema.ts reads and writes them as numbers and never needs it. */
+/**
+ * protobufjs brings a class for 64-bit integers along; schema.ts reads and writes them as numbers and never needs it.
+ */
 const withoutLong: Plugin = {
   name: 'without-long',
   setup({ onResolve, onLoad }) {
@@ -26,7 +28,9 @@ const withoutLong: Plugin = {
   },
 };
 
-/** @param at root: the folder of package.json; outFile: where client.js goes. @throws Error for a bundle pages refuse. */
+/**
+ * @param at root: the folder of package.json; outFile: where client.js goes. @throws Error for a bundle pages refuse.
+ */
 export async function buildBrowserClient(at: {
   readonly root: string;
   readonly outFile: string;

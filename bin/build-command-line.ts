@@ -1,7 +1,8 @@
 /**
  * Build step: bundles the command line over what tsc put there, as dist/bin/logdrive.js and one chunk a command in
- * dist/bin/chunks. A node is three hundred small modules otherwise, its dependencies included, and finding and compiling
- * them took two thirds of the processor time from `npm start` to the first acknowledgement (docs/performance.md).
+ * dist/bin/chunks. A node is three hundred small modules otherwise, its dependencies included, and finding and
+ * compiling them took two thirds of the processor time from `npm start` to the first acknowledgement
+ * (docs/performance.md).
  *
  * The library (dist/src, dist/storage) is not touched, and what a bundle cannot hold stays outside: native code.
  */

@@ -1,4 +1,6 @@
-/** All commands by name, with a sentence each. What a command is made of is loaded when it is chosen, and not before. */
+/**
+ * All commands by name, with a sentence each. What a command is made of is loaded when it is chosen, and not before.
+ */
 import type { Command } from './command.ts';
 
 export interface LazyCommand {

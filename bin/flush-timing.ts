@@ -1,6 +1,6 @@
 /**
- * What durable writes cost on a disk, through the very calls a node makes: one after the other, into a file that was filled
- * beforehand, as a recycled segment is. Used by `bench fsync` and `doctor`.
+ * What durable writes cost on a disk, through the very calls a node makes: one after the other, into a file that was
+ * filled beforehand, as a recycled segment is. Used by `bench fsync` and `doctor`.
  */
 import { randomBytes } from 'node:crypto';
 import type { File } from '../storage/index.ts';
@@ -10,7 +10,9 @@ export const TIMED_FILE_BYTES: number = 64 * 1024 * 1024;
 /** Ascending; never empty. */
 export type Samples = readonly number[];
 
-/** Writes every block once: a log's own blocks are allocated ahead too, and holes would be measured as something else. */
+/**
+ * Writes every block once: a log's own blocks are allocated ahead too, and holes would be measured as something else.
+ */
 export async function fillFile(file: File, bytes: number = TIMED_FILE_BYTES): Promise<void> {
   const chunk = randomBytes(1024 * 1024);
   for (let at = 0; at < bytes; at += chunk.length) await file.write(at, [chunk]);

@@ -25,7 +25,9 @@ interface Process {
 /** The command that was named, ready to run. */
 type Choice = () => Promise<void>;
 
-/** The parser only chooses, and the command runs when it is done: so errors of the two are never taken for each other. */
+/**
+ * The parser only chooses, and the command runs when it is done: so errors of the two are never taken for each other.
+ */
 function declare(
   parser: Argv,
   lazy: LazyCommand,

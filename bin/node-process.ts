@@ -19,9 +19,11 @@ export interface NodeMessage {
  */
 const ENVIRONMENT = { UV_THREADPOOL_SIZE: '12', MALLOC_ARENA_MAX: '1' };
 
-/** A young generation of 4 MiB: several nodes share a developer's machine, and each needs some 15 MB less. A node that is
- *  started by itself has Node's default of 16, which takes a tenth to a fifth less processor time for single appends
- *  (docs/performance.md). It can only be set when a process starts; logdrive.cts sets what can be set later. */
+/**
+ * A young generation of 4 MiB: several nodes share a developer's machine, and each needs some 15 MB less. A node that
+ * is started by itself has Node's default of 16, which takes a tenth to a fifth less processor time for single appends
+ * (docs/performance.md). It can only be set when a process starts; logdrive.cts sets what can be set later.
+ */
 const ENGINE_FLAGS = ['--max-semi-space-size=4'];
 
 export interface NodeCommand {

@@ -48,8 +48,8 @@ const schema = group({
     default: {},
     additionalProperties: false,
     description:
-      'All nodes of the cluster, this one included, as id=host:port of their peer ports; these are the addresses this ' +
-      'node dials. Empty: a cluster of one.',
+      'All nodes of the cluster, this one included, as id=host:port of their peer ports; these are the addresses ' +
+      'this node dials. Empty: a cluster of one.',
   }),
   bootstrap: flag(false, 'Lets the first of `peers` form the cluster, once; may stay on for every later start.'),
   insecure: flag(false, 'Allows to listen beyond this machine although there is no TLS and no access control yet.'),
@@ -67,8 +67,8 @@ const schema = group({
     ),
     leaseReads: flag(
       false,
-      'Allows reads at level lease, which ask no majority while clocks keep their bound; a leader that is killed is then ' +
-        'replaced an election timeout later, and not at once.',
+      'Allows reads at level lease, which ask no majority while clocks keep their bound; a leader that is killed is ' +
+        'then replaced an election timeout later, and not at once.',
     ),
     leaseDriftPercent: integer(10, 1, 50, 'How far apart the clocks of two nodes may run, for leases.'),
     appendBytesMax: integer(1 * MiB, 64 * KiB, 16 * MiB, 'Entries sent to a follower in one message, about.'),
@@ -476,8 +476,8 @@ function relationProblems(config: Config): string[] {
     must(port <= 65_535, `${key}: port ${port} is above 65535`);
     must(
       config.insecure || isLoopback(host),
-      `${key}: ${host} is reachable from other machines, and there is no TLS and no access control yet; ` +
-        'listen on 127.0.0.1, or say insecure (--insecure) to accept that anyone who reaches the port may read and write',
+      `${key}: ${host} is reachable from other machines, and there is no TLS and no access control yet; listen on ` +
+        '127.0.0.1, or say insecure (--insecure) to accept that anyone who reaches the port may read and write',
     );
   }
   must(

@@ -177,7 +177,9 @@ export class ActiveSegment {
     return { segmentId, before, last: this.#last, dataEnd: this.#dataEnd, frames: this.#frames, termRuns };
   }
 
-  /** Writes the footer and cuts the file to its size; durable when it resolves. The manifest decides whether it counts. */
+  /**
+   * Writes the footer and cuts the file to its size; durable when it resolves. The manifest decides whether it counts.
+   */
   async seal(): Promise<ByteCount> {
     await this.#room.settled();
     const footer = encodeFooter(this.summary(), this.marks.marks, this.#diskUuid);

@@ -1,8 +1,8 @@
 /**
- * An entry that lost records to compaction. Its header stays, byte for byte, so that the entry still proves which one it
- * is: index, term, offsets, append time, producer, the checksum of the payload it had, and the chain. What applying a
- * batch reads is its header alone, so that a replica which replays compacted entries comes to the same state as one that
- * saw them whole. In front of the header stands a prefix of 24 bytes, little-endian:
+ * An entry that lost records to compaction. Its header stays, byte for byte, so that the entry still proves which one
+ * it is: index, term, offsets, append time, producer, the checksum of the payload it had, and the chain. What applying
+ * a batch reads is its header alone, so that a replica which replays compacted entries comes to the same state as one
+ * that saw them whole. In front of the header stands a prefix of 24 bytes, little-endian:
  *
  *   byte  0  u32  CRC-32C over bytes 4..119: the rest of the prefix and the header. The header's own CRC cannot be
  *                 checked any more: it covers 21 bytes of the payload that was
@@ -12,7 +12,8 @@
  *        16  u8   version, 1
  *        17  7B   reserved, 0
  *        24  96B  the header as it was appended
- *       120       what is left: a batch with the same base offset and last offset delta, fewer records, a CRC of its own
+ *       120       what is left: a batch with the same base offset and last offset delta, fewer records, a CRC of
+ *                 its own
  *
  * Such an entry travels to followers as it lies on the disk.
  */

@@ -1,6 +1,6 @@
 /**
- * Damage found in one log, at open or by a read: which bytes, which entries, and what is known around them. Nothing here
- * changes a file; repair.ts does, and takes a fault off the list when its bytes are sound again.
+ * Damage found in one log, at open or by a read: which bytes, which entries, and what is known around them. Nothing
+ * here changes a file; repair.ts does, and takes a fault off the list when its bytes are sound again.
  */
 import type { Fault } from './segment-scan.ts';
 import type { StoredSegment } from './stored-segment.ts';

@@ -175,9 +175,9 @@ export class DataDirectory {
   }
 
   /**
-   * Opens a log, after recovery; makes an empty one when there never was one, or when its replica is rejoining. A log is
-   * open once. CORRUPT when it is gone, or cannot be read: a replica that lost its log must not start with an empty one
-   * as if it had promised nothing (F50).
+   * Opens a log, after recovery; makes an empty one when there never was one, or when its replica is rejoining. A log
+   * is open once. CORRUPT when it is gone, or cannot be read: a replica that lost its log must not start with an empty
+   * one as if it had promised nothing (F50).
    */
   async openLog(groupId: GroupId, options: LogOptions): Promise<Log> {
     this.#assertOpen();
@@ -258,8 +258,10 @@ export class DataDirectory {
     for (const path of await this.#renameAway([groupName(groupId) + LOST_SUFFIX])) await removeTree(this.#disk, path);
   }
 
-  /** Puts the files of a log that cannot be opened out of the way, untouched, so that openLog() makes a new one. Only of
-   *  a marked group. What was set aside first is kept: later files are but a rejoining that went wrong. */
+  /**
+   * Puts the files of a log that cannot be opened out of the way, untouched, so that openLog() makes a new one. Only of
+   * a marked group. What was set aside first is kept: later files are but a rejoining that went wrong.
+   */
   async setAside(groupId: GroupId): Promise<void> {
     assert(!this.#logs.has(groupId), `log ${groupId} is open`);
     assert((await this.marker(groupId)) !== undefined, `group ${groupId} is marked before its log is set aside`);
@@ -359,10 +361,10 @@ async function createIdentity(disk: Disk, path: string, options: DataDirectoryOp
 /**
  * Without its directory, every standing is missing: each log that took part is named when it is opened.
  *
- * Names that a killed process gave or took away may be in the cache alone, and look like any other. They are made durable
- * before anything is done on the strength of them, here and in removeLeftovers(): else a power cut takes the directory of
- * a log from under the standing that was stored since, or brings a standing without its marker back beside a log that was
- * begun anew (W2, W26).
+ * Names that a killed process gave or took away may be in the cache alone, and look like any other. They are made
+ * durable before anything is done on the strength of them, here and in removeLeftovers(): else a power cut takes the
+ * directory of a log from under the standing that was stored since, or brings a standing without its marker back beside
+ * a log that was begun anew (W2, W26).
  */
 async function openStandings(disk: Disk, path: string): Promise<void> {
   const standings = standingPath(path);

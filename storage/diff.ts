@@ -1,6 +1,6 @@
 /**
- * The same log on two disks, compared entry by entry, for `logdrive wal diff`: where they part, and whether replicas of one
- * group may differ like that. Headers are compared, not payloads: the chain covers every byte of both (chain.ts).
+ * The same log on two disks, compared entry by entry, for `logdrive wal diff`: where they part, and whether replicas of
+ * one group may differ like that. Headers are compared, not payloads: the chain covers every byte of both (chain.ts).
  *
  * Legal: another start (one was trimmed further), another end, other segments, an uncommitted tail of an older leader.
  * Illegal: two entries where both sides call the index committed (Raft's State Machine Safety), or two entries of one

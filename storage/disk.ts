@@ -49,8 +49,8 @@ export interface DiskLock {
 }
 
 /**
- * An open file. Reads may run beside anything. Writes to one file are issued one after the other by the caller (N4), but
- * for zeros beside a frame, which lie apart (file-room.ts); all of them name their position.
+ * An open file. Reads may run beside anything. Writes to one file are issued one after the other by the caller (N4),
+ * but for zeros beside a frame, which lie apart (file-room.ts); all of them name their position.
  */
 export interface File {
   bytes(): Promise<number>;

@@ -1,6 +1,6 @@
 /**
- * A disk that changes nothing: reads go to the disk behind it, writes stay in memory and are told as steps. The very code
- * that mends a log can so be asked what it would do, before anything is touched.
+ * A disk that changes nothing: reads go to the disk behind it, writes stay in memory and are told as steps. The very
+ * code that mends a log can so be asked what it would do, before anything is touched.
  *
  * Not for logs that grow: what is written is kept whole, a patch a write. Of locks it takes none.
  */

@@ -67,7 +67,9 @@ export class FieldReader {
   }
 }
 
-/** Writes fields one after the other into a buffer that grows. For files written seldom; entries have their own path. */
+/**
+ * Writes fields one after the other into a buffer that grows. For files written seldom; entries have their own path.
+ */
 export class FieldWriter {
   /** Out of Node's pool; finish() copies what was written, and nothing else is handed out. */
   #bytes: Uint8Array = Buffer.allocUnsafe(256);

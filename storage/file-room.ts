@@ -3,9 +3,9 @@
  *
  * A flush into bytes the file system has not given a block yet waits for its journal as well, with whatever else is in
  * it: a page of other programs' files that must go first made it take 100 ms where the same flush into written blocks
- * takes 0.1 (docs/performance.md). So zeros are written ahead of the frames, beside the flushes and off the way of their
- * acks. Logs with little in them are not worth it, nor are large frames, which make up for the journal by themselves:
- * there the file just grows, by ftruncate.
+ * takes 0.1 (docs/performance.md). So zeros are written ahead of the frames, beside the flushes and off the way of
+ * their acks. Logs with little in them are not worth it, nor are large frames, which make up for the journal by
+ * themselves: there the file just grows, by ftruncate.
  *
  * Zeros mean nothing to recovery, written or not. Invariants: what is being filled lies behind every frame, one that is
  * being written included; it is never cut, sealed or closed while it is being filled.

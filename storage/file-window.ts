@@ -12,9 +12,9 @@ export interface WindowOptions {
   /** Bytes of one read, unless more are asked for at once. */
   readonly windowBytes?: ByteCount;
   /**
-   * Whether everything up to `end` was proven flushed. Then pages that the medium cannot give back read as FILLER, which
-   * fails every check that bytes can fail, and so become damage like any other, with all that is sound around them.
-   * Otherwise the error is the reader's: an unreadable page must not pass for a torn end, which is cut off.
+   * Whether everything up to `end` was proven flushed. Then pages that the medium cannot give back read as FILLER,
+   * which fails every check that bytes can fail, and so become damage like any other, with all that is sound around
+   * them. Otherwise the error is the reader's: an unreadable page must not pass for a torn end, which is cut off.
    */
   readonly isProven: boolean;
 }

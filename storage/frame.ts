@@ -1,7 +1,7 @@
 /**
  * The flush frame: the local header in front of the entries of one flush. It is the evidence by which recovery tells a
- * torn end from damage: frame n+1 is written only after the flush of frame n returned, so a sound frame n+1 proves every
- * byte before it. An empty frame (no entries) proves the end of an idle log. 96 bytes, little-endian:
+ * torn end from damage: frame n+1 is written only after the flush of frame n returned, so a sound frame n+1 proves
+ * every byte before it. An empty frame (no entries) proves the end of an idle log. 96 bytes, little-endian:
  *
  *   byte  0  u32  CRC-32C over bytes 4..95, seeded with disk UUID and segment id: a frame of another disk or segment,
  *                 left over in recycled blocks, does not check

@@ -1,14 +1,14 @@
 /**
  * The write queue of one log. Entries are accepted (here, in memory), submitted (given to the disk) and flushed (known
- * durable), in this order: flushed <= submitted <= accepted. One flush is in flight; what arrives meanwhile is collected
- * and goes with the next, so that the cost of a flush is shared by all who wait for it.
+ * durable), in this order: flushed <= submitted <= accepted. One flush is in flight; what arrives meanwhile is
+ * collected and goes with the next, so that the cost of a flush is shared by all who wait for it.
  *
  * Everything else that changes files goes through the same queue: a cut, a roll, a trim, an install are steps that run
  * between flushes, never beside one. A step names the last entry it comes after.
  *
- * A full disk (FULL), or one that takes no writes for now, stops the queue without losing anything accepted: the file is
- * cut back to what is flushed, the cut is flushed, new entries are refused, and the same work is tried again. Any other failure ends the
- * log: nothing is retried, nothing more is claimed, and the process must end (W4).
+ * A full disk (FULL), or one that takes no writes for now, stops the queue without losing anything accepted: the file
+ * is cut back to what is flushed, the cut is flushed, new entries are refused, and the same work is tried again. Any
+ * other failure ends the log: nothing is retried, nothing more is claimed, and the process must end (W4).
  */
 import assert from 'node:assert/strict';
 import { ActiveSegment } from './active-segment.ts';
@@ -51,7 +51,9 @@ export interface GroupCommitEvents {
   onSpace(): void;
   onFatal(error: StorageError): void;
   freeBytes(): Promise<number>;
-  /** Whether the active segment may be sealed by size: not while it holds damage, whose bytes are to be mended first. */
+  /**
+   * Whether the active segment may be sealed by size: not while it holds damage, whose bytes are to be mended first.
+   */
   mayRoll(): boolean;
 }
 
@@ -355,7 +357,9 @@ export class GroupCommit {
     await this.#tryAgain();
   }
 
-  /** Trying is the only proof, since a quota does not show in the free space: what waits goes first, then new entries. */
+  /**
+   * Trying is the only proof, since a quota does not show in the free space: what waits goes first, then new entries.
+   */
   async #tryAgain(): Promise<void> {
     if (this.#isPumping) return;
     this.#isPumping = true;

@@ -1,8 +1,8 @@
 /**
  * Saves the hard state of one log: one save after the other, past the queue of entries, before all other flushes. Where
  * nothing can be written for now it is tried again until that works: term and vote are promises that leave later then,
- * and nothing is lost by that (F38, F39). Both slots are written anew each time, so that no flush is retried without its
- * data (W4). Any other failure is final.
+ * and nothing is lost by that (F38, F39). Both slots are written anew each time, so that no flush is retried without
+ * its data (W4). Any other failure is final.
  */
 import assert from 'node:assert/strict';
 import { isStorageError, type StorageError } from './errors.ts';

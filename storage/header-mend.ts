@@ -1,6 +1,6 @@
 /**
- * The header of a segment file that lies there already: whether it is sound, and how it is written anew. Everything in it
- * is known from the manifest, so it is derived data; recovery and the scrub mend it.
+ * The header of a segment file that lies there already: whether it is sound, and how it is written anew. Everything in
+ * it is known from the manifest, so it is derived data; recovery and the scrub mend it.
  */
 import type { File } from './disk.ts';
 import { isUnreadable } from './errors.ts';

@@ -1,7 +1,7 @@
 /**
- * Looks into a data directory without taking its lock and without writing: for `logdrive wal`, for tests, for an operator
- * with a copy of a disk. Says what is there and what is wrong with it; never throws for damage, only for a disk that
- * does not answer. Beside a running node the answer is of a moment that may be gone.
+ * Looks into a data directory without taking its lock and without writing: for `logdrive wal`, for tests, for an
+ * operator with a copy of a disk. Says what is there and what is wrong with it; never throws for damage, only for a
+ * disk that does not answer. Beside a running node the answer is of a moment that may be gone.
  */
 import { groupIdOf, logsPath } from './data-directory.ts';
 import { type Disk, type File, joinPath } from './disk.ts';

@@ -1,4 +1,6 @@
-/** What the parts of one log share: where it lies, whose it is, and the resources all logs of a data directory share. */
+/**
+ * What the parts of one log share: where it lies, whose it is, and the resources all logs of a data directory share.
+ */
 import type { Disk } from './disk.ts';
 import type { FlushScheduler } from './flush-scheduler.ts';
 import type { HandleCache } from './handle-cache.ts';

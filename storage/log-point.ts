@@ -1,6 +1,6 @@
 /**
- * A point of a log: everything a reader or writer must know to go on behind one entry. Segment headers, frames, footers,
- * the manifest and snapshots all carry points, so that each of them suffices to restart from.
+ * A point of a log: everything a reader or writer must know to go on behind one entry. Segment headers, frames,
+ * footers, the manifest and snapshots all carry points, so that each of them suffices to restart from.
  */
 
 import { EMPTY_CHAIN, sameChain } from './chain.ts';

@@ -1,9 +1,9 @@
 /**
  * Reads of a log by index, offset and time: from memory what is accepted and not flushed, from the segments the rest.
  *
- * A read crosses awaits, and the log may be cut, trimmed or replaced meanwhile; then its result is dropped and it starts
- * over, so that an answer always is of one state of the log. A fault makes the whole segment be judged once: what it
- * finds goes on the damage list, and later reads of those entries are refused without touching the disk.
+ * A read crosses awaits, and the log may be cut, trimmed or replaced meanwhile; then its result is dropped and it
+ * starts over, so that an answer always is of one state of the log. A fault makes the whole segment be judged once:
+ * what it finds goes on the damage list, and later reads of those entries are refused without touching the disk.
  */
 import assert from 'node:assert/strict';
 import type { DamageList } from './damage.ts';
@@ -168,7 +168,9 @@ export class LogReader {
     return commit.waiting.find((entry) => isFound(entry.header))?.header;
   }
 
-  /** Runs one read; CHANGED when the log changed under it. A CORRUPT one has the segment judged before it is reported. */
+  /**
+   * Runs one read; CHANGED when the log changed under it. A CORRUPT one has the segment judged before it is reported.
+   */
   async #attempt<T>(segment: StoredSegment, index: LogIndex, read: () => Promise<T>): Promise<T | typeof CHANGED> {
     const generation = this.#generation;
     try {

@@ -2,8 +2,8 @@
  * One log on one disk: append, read, truncate suffix, trim prefix, hard state, snapshots, repair.
  *
  * Logical state (indexes, term runs, chain, offsets) moves synchronously with append and truncateSuffix; the disk
- * follows through group-commit.ts, and onFlushed says how far it came. Reads are served from memory for what is accepted
- * and not flushed, and from the segments, checked, for the rest.
+ * follows through group-commit.ts, and onFlushed says how far it came. Reads are served from memory for what is
+ * accepted and not flushed, and from the segments, checked, for the rest.
  *
  * Invariants: flushed.index <= lastIndex; base.index <= latestSnapshot.index once anything was trimmed; entries are
  * frozen from append on; commitHint never goes down, and nothing at or below it is ever cut (W18).
@@ -360,7 +360,8 @@ export class Log {
       // The disk filled up meanwhile: what is flushed is there, and what is not was promised to nobody.
       if (!isStorageError(error, 'CLOSED')) throw error;
     } finally {
-      // Also after a failed write, when nothing is changed any more: what is on the disk is for the next start to judge.
+      // Also after a failed write, when nothing is changed any more: what is on the disk is for the next start to
+      // judge.
       await this.#release();
     }
   }

@@ -1,7 +1,8 @@
 /**
  * The manifest of a log: which segments make it up, where each of them ends, and which one is being written. It is the
  * one commit point of every change to that list: roll, suffix truncation, prefix trim and snapshot install all count
- * from the moment the new manifest is durable, and not a moment sooner. Replaced atomically, kept twice (small-file.ts).
+ * from the moment the new manifest is durable, and not a moment sooner. Replaced atomically, kept twice
+ * (small-file.ts).
  *
  *   twin file 'LDMANIF ', body:
  *     text  cluster id

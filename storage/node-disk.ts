@@ -1,8 +1,8 @@
 /**
  * The real disk, and the only file of this room that touches node:fs.
  *
- * On Linux a file with the hint 'durable-writes' is opened with O_DSYNC: one pwritev is then write and flush in one trip
- * to the thread pool. Other files, and other systems (macOS, for development), get write + fdatasync.
+ * On Linux a file with the hint 'durable-writes' is opened with O_DSYNC: one pwritev is then write and flush in one
+ * trip to the thread pool. Other files, and other systems (macOS, for development), get write + fdatasync.
  * Every write goes through writeAll, which checks counts: libuv reports a short write on a full disk only by its count
  * (W5, N1). Nothing is retried after a failed flush (W4); the caller ends the process.
  */

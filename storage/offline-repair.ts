@@ -1,7 +1,7 @@
 /**
  * Mends what a data directory can mend by itself, without a node: what a start would do (recovery.ts: cut a torn end,
- * write bad copies and headers anew, remove leftovers), and sparse indexes and footers on top, which a node rebuilds only
- * when it reads them. What is lost for good here, and only a peer can give back, is named and left as it is.
+ * write bad copies and headers anew, remove leftovers), and sparse indexes and footers on top, which a node rebuilds
+ * only when it reads them. What is lost for good here, and only a peer can give back, is named and left as it is.
  *
  * Run on a DryRunDisk it says what it would do; it is the same code either way. The caller holds the lock.
  */

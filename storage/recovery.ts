@@ -126,7 +126,8 @@ async function attempt(
     }
     const mended = [...sealed.badHeaders.map((bad) => bad.path)];
     for (const bad of sealed.badHeaders) await writeHeader(context, bad);
-    // Repair puts entries into a file; until then it is as good as one of zeros. Stopped here, the next open finds that.
+    // Repair puts entries into a file; until then it is as good as one of zeros. Stopped here, the next open finds
+    // that.
     for (const lost of sealed.missing) await writeHeader(context, lost, 'create');
     if (!active.isHeaderSound) {
       await writeHeader(context, { path: active.path, segmentId: active.segmentId, before: active.before });
@@ -175,7 +176,9 @@ async function isOutlived(context: LogContext, { sealed, active }: Manifest): Pr
   return key === undefined || key.index <= (sealed[0]?.before ?? active.before).index;
 }
 
-/** Files of changes that were never listed, or are no longer. A segment that cannot be one of them is an error (W15). */
+/**
+ * Files of changes that were never listed, or are no longer. A segment that cannot be one of them is an error (W15).
+ */
 async function findResidue(context: LogContext, manifest: Manifest): Promise<string[]> {
   const listed = new Set([...manifest.sealed.map((summary) => summary.segmentId), manifest.active.segmentId]);
   const residue: string[] = [];
@@ -207,7 +210,8 @@ async function judgeSealed(
     const { segmentId, before } = summary;
     const path = segmentPath(context.directory, segmentId);
     if ((await context.disk.stat(path)) === undefined) {
-      // Named, and no reason to give the replica up: the manifest knows all that its promises rest on (W15, decision 7).
+      // Named, and no reason to give the replica up: the manifest knows all that its promises rest on (W15, decision
+      // 7).
       missing.push({ path, segmentId, before });
       files.push({ summary, fileBytes: SEGMENT_HEADER_BYTES });
       damage.note({ segmentId, path, isSealed: true }, [allOf(summary)]);

@@ -1,8 +1,8 @@
 /**
  * Sealed segments rewritten aside, without the records that compaction takes out of them, and swapped in by the
- * manifest. What to take out is the caller's to say, batch by batch; here is how nothing else changes: every entry keeps
- * its index, header and chain, the new segment begins and ends where the old ones did, and it is read back whole before
- * it counts. Several adjacent segments become one.
+ * manifest. What to take out is the caller's to say, batch by batch; here is how nothing else changes: every entry
+ * keeps its index, header and chain, the new segment begins and ends where the old ones did, and it is read back whole
+ * before it counts. Several adjacent segments become one.
  *
  * Runs beside appends and reads: only taking an id and the swap are steps of the write queue. Frames are flushed one by
  * one, each waiting its turn like any other flush, so that no large flush stands in front of an acknowledgement. A stop

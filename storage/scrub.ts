@@ -43,7 +43,8 @@ export interface ScrubLog {
 
 /**
  * One pass. Resolves with the number of damaged regions that nobody knew of.
- * @throws StorageError CLOSED when the log is closed under it; IO, after the other segments, when one cannot be looked at.
+ * @throws StorageError CLOSED when the log is closed under it; IO, after the other segments, when one cannot be looked
+ * at.
  */
 export async function scrub(parts: ScrubParts, log: ScrubLog, pace: Pace): Promise<number> {
   const { segments } = parts;

@@ -260,7 +260,9 @@ class Scan {
     return { next, point: after, fault: { position, end: next, before: point, after } };
   }
 
-  /** The first sound frame behind `from` that continues the sequence and says that all up to `from` was flushed (W9). */
+  /**
+   * The first sound frame behind `from` that continues the sequence and says that all up to `from` was flushed (W9).
+   */
   async #findFrame(from: ByteCount, sequence: number = this.#sequence): Promise<FrameHeader | undefined> {
     const magic = new Uint8Array(4);
     new DataView(magic.buffer).setUint32(0, FRAME_MAGIC, true);

@@ -19,7 +19,9 @@ import { encodeSegmentHeader } from './segment-header.ts';
 import { type StoredSegment, segmentPath } from './stored-segment.ts';
 import type { ByteCount, LogEntry, LogIndex } from './types.ts';
 
-/** Where the first entry that is cut off begins, or the one before it ends: between them lies a frame header at most. */
+/**
+ * Where the first entry that is cut off begins, or the one before it ends: between them lies a frame header at most.
+ */
 export interface CutPlace {
   readonly position: ByteCount;
   /** Sequence of the last frame that begins in front of it. */
@@ -177,8 +179,8 @@ export class Segments {
   }
 
   /**
-   * Lists a rewritten segment, whole and durable, in place of the adjacent sealed ones it was made from. False when they
-   * are no longer listed as they were. `onListed` as in trim().
+   * Lists a rewritten segment, whole and durable, in place of the adjacent sealed ones it was made from. False when
+   * they are no longer listed as they were. `onListed` as in trim().
    */
   async replace(
     old: readonly StoredSegment[],

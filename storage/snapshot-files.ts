@@ -1,6 +1,6 @@
 /**
- * The snapshots of one log: one for each point the log may begin behind. The latest is kept in memory; the others lie on
- * disk until the log's start passes them, because a follower that needs what came before the first stored entry is
+ * The snapshots of one log: one for each point the log may begin behind. The latest is kept in memory; the others lie
+ * on disk until the log's start passes them, because a follower that needs what came before the first stored entry is
  * given the state just below it, never a later one. Changes run one after the other.
  */
 import { joinPath } from './disk.ts';

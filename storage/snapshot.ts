@@ -5,8 +5,8 @@
  *
  *   envelope 'LDSNAPS ', body: text cluster id, u32 group id, 40B log point, u32 state bytes, state
  *
- * A state may be large, so it is written, summed, read back and compared in parts, with a disk call between two of them:
- * no part holds up the event loop, and nothing is copied whole.
+ * A state may be large, so it is written, summed, read back and compared in parts, with a disk call between two of
+ * them: no part holds up the event loop, and nothing is copied whole.
  *
  * The name is the index, so names sort as indexes do. There is no disk UUID: the state is replicated, not local.
  */
@@ -157,7 +157,9 @@ async function readBody(disk: Disk, path: string): Promise<Uint8Array | undefine
   }
 }
 
-/** Snapshot files, newest first, with the point each claims in its first page. Claims are not checked: see loadSnapshot. */
+/**
+ * Snapshot files, newest first, with the point each claims in its first page. Claims are not checked: see loadSnapshot.
+ */
 export async function listSnapshots(
   disk: Disk,
   directory: string,

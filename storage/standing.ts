@@ -1,7 +1,7 @@
 /**
- * What a node knows of its own replica of a group, apart from the log: that there was one, and whether it may be counted
- * on. A twin file (small-file.ts) `standing/<group id, 10 digits>`, outside the log's directory, so that it survives the
- * loss of that. Body:
+ * What a node knows of its own replica of a group, apart from the log: that there was one, and whether it may be
+ * counted on. A twin file (small-file.ts) `standing/<group id, 10 digits>`, outside the log's directory, so that it
+ * survives the loss of that. Body:
  *
  *   16B disk UUID, u32 group id, u8 1 when a marker follows: 16B marker id, text reason
  *

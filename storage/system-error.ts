@@ -1,6 +1,6 @@
 /**
- * Errors of the operating system as StorageErrors: which of them mean that nothing can be written for now, and what the others mean, in
- * words for whoever reads the last line of a log.
+ * Errors of the operating system as StorageErrors: which of them mean that nothing can be written for now, and what the
+ * others mean, in words for whoever reads the last line of a log.
  */
 import { StorageError } from './errors.ts';
 

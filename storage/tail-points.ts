@@ -1,7 +1,7 @@
 /**
- * Log points of the entries that may still be cut: from the commit hint to the last accepted entry. truncateSuffix moves
- * the logical end of the log at once, and needs chain, offset and time there without asking the disk. Bounded by what
- * may be uncommitted, which the Raft core bounds.
+ * Log points of the entries that may still be cut: from the commit hint to the last accepted entry. truncateSuffix
+ * moves the logical end of the log at once, and needs chain, offset and time there without asking the disk. Bounded by
+ * what may be uncommitted, which the Raft core bounds.
  */
 import assert from 'node:assert/strict';
 import type { LogPoint } from './log-point.ts';

@@ -1,6 +1,6 @@
 /**
- * One segment file for `logdrive wal verify`: its header, every frame and entry, and what lies behind them. What is damage
- * and what a torn end is segment-scan.ts's to judge; this file puts it into words.
+ * One segment file for `logdrive wal verify`: its header, every frame and entry, and what lies behind them. What is
+ * damage and what a torn end is segment-scan.ts's to judge; this file puts it into words.
  */
 import type { Disk } from './disk.ts';
 import {

@@ -1,4 +1,6 @@
-/** The standings of a data directory, for `logdrive wal verify`: which replicas take part, and which have lost a log. */
+/**
+ * The standings of a data directory, for `logdrive wal verify`: which replicas take part, and which have lost a log.
+ */
 import { groupIdOf, groupName, logsPath, standingPath } from './data-directory.ts';
 import { type Disk, joinPath } from './disk.ts';
 import { isStorageError } from './errors.ts';

@@ -1,6 +1,6 @@
 /**
- * Every file of a data directory, judged byte by byte, for `logdrive wal verify`: what is sound, what is the torn end of
- * an unfinished write, what is damaged and where, and what a node makes of it. Reads only.
+ * Every file of a data directory, judged byte by byte, for `logdrive wal verify`: what is sound, what is the torn end
+ * of an unfinished write, what is damaged and where, and what a node makes of it. Reads only.
  *
  * Of each log it also says whether a node would open it. That is not guessed: recovery itself is asked, on a disk that
  * changes nothing.

@@ -6,7 +6,9 @@ import type { PeersDir } from './peers-dir.ts';
 
 /** Single publishes in flight when as many as possible go through. */
 const PUBLISHES_IN_FLIGHT = 1_000;
-/** Fast ingest: messages between two acknowledgements, and how many such windows are in flight; the best of those tried. */
+/**
+ * Fast ingest: messages between two acknowledgements, and how many such windows are in flight; the best of those tried.
+ */
 const FAST = { ackInterval: 2_000, maxOutstandingAcks: 3 };
 /** Messages that are added in one turn: the library then sends them together, four times as many a second. */
 const FAST_A_TURN = 500;

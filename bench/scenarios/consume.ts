@@ -8,7 +8,7 @@ import { BenchCluster, durabilityOf, type Look } from '../bench-cluster.ts';
 import { connectTo, openProducer, produceAll, VALUES } from '../load.ts';
 import { makeValues } from '../payload.ts';
 import { figureOf } from '../result.ts';
-import { defineScenario, type Scenario } from '../scenario.ts';
+import { defineScenario, nameOfRepeat, type Scenario } from '../scenario.ts';
 
 const TARGET_RECORDS_PER_SECOND = 800_000;
 const TARGET_SIZE = 100;
@@ -50,7 +50,7 @@ export const consume: Scenario = defineScenario({
         const perSecond = (records * consumers * 1_000) / (performance.now() - begunMs);
         const wrong = counts.find((count) => count !== records);
         if (wrong !== undefined) throw new Error(`${name} gave ${wrong} of ${records} records`);
-        context.say(`${repeat === 0 ? 'warm-up' : `repeat ${repeat}`}, ${name}: ${Math.round(perSecond)} records/s`);
+        context.say(`${nameOfRepeat(repeat)}, ${name}: ${Math.round(perSecond)} records/s`);
         if (repeat > 0) speeds.push(perSecond);
       }
     }

@@ -7,7 +7,7 @@ import { BenchCluster, durabilityOf, type Look } from '../bench-cluster.ts';
 import { connectTo, openProducer, produceAll, VALUES } from '../load.ts';
 import { makeValues } from '../payload.ts';
 import { figureOf } from '../result.ts';
-import { defineScenario, type Scenario } from '../scenario.ts';
+import { defineScenario, nameOfRepeat, type Scenario } from '../scenario.ts';
 
 const MB = 1e6;
 const TARGET_DELIVERIES_PER_SECOND = 1_500_000;
@@ -50,9 +50,7 @@ export const fanout: Scenario = defineScenario({
       await Promise.all([produceAll(producer, values, records), ...tails.map((tail) => tail.reached(end))]);
       const perSecond = (records * subscribers * 1_000) / (performance.now() - begunMs);
       const resident = await residentMB();
-      context.say(
-        `${repeat === 0 ? 'warm-up' : `repeat ${repeat}`}: ${Math.round(perSecond)} deliveries/s, ${resident.toFixed(0)} MB`,
-      );
+      context.say(`${nameOfRepeat(repeat)}: ${Math.round(perSecond)} deliveries/s, ${resident.toFixed(0)} MB`);
       if (repeat === 0) continue;
       speeds.push(perSecond);
       memory.push(resident);

@@ -49,7 +49,8 @@ export const growth: Scenario = defineScenario({
       before = after;
       const total = ((window + 1) * count * size) / GB;
       context.say(
-        `${total.toFixed(1)} GB: ${speeds.at(-1)!.toFixed(0)} MB/s, ${costs.at(-1)!.toFixed(2)} us, ${memory.at(-1)!.toFixed(0)} MB`,
+        `${total.toFixed(1)} GB: ${speeds.at(-1)!.toFixed(0)} MB/s, ` +
+          `${costs.at(-1)!.toFixed(2)} us, ${memory.at(-1)!.toFixed(0)} MB`,
       );
     }
     await cluster.checkTail(TOPIC, 1 + count * (WINDOWS + 1));

@@ -3,7 +3,7 @@ import autocannon from 'autocannon';
 import { BenchCluster, durabilityOf, type Look } from '../bench-cluster.ts';
 import { makeValues } from '../payload.ts';
 import { figureOf } from '../result.ts';
-import { defineScenario, type Scenario } from '../scenario.ts';
+import { defineScenario, nameOfRepeat, type Scenario } from '../scenario.ts';
 
 const TARGET_REQUESTS_PER_SECOND = 4_000;
 const TARGET_CONNECTIONS = 100;
@@ -48,7 +48,7 @@ export const http: Scenario = defineScenario({
         );
       }
       const perSecond = result['2xx'] / result.duration;
-      context.say(`${repeat === 0 ? 'warm-up' : `repeat ${repeat}`}: ${Math.round(perSecond)} requests/s`);
+      context.say(`${nameOfRepeat(repeat)}: ${Math.round(perSecond)} requests/s`);
       if (repeat === 0) continue;
       speeds.push(perSecond);
       p50s.push(result.latency.p50);

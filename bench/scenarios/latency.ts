@@ -3,7 +3,7 @@ import { BenchCluster, durabilityOf, type Look } from '../bench-cluster.ts';
 import { connectTo, VALUES } from '../load.ts';
 import { makeValues } from '../payload.ts';
 import { figureOf } from '../result.ts';
-import { defineScenario, type Scenario } from '../scenario.ts';
+import { defineScenario, nameOfRepeat, type Scenario } from '../scenario.ts';
 import { distributionOf } from '../statistics.ts';
 
 const TARGET_P50_MS = 1.5;
@@ -37,7 +37,7 @@ export const latency: Scenario = defineScenario({
         const samples = await oneAfterTheOther((n) => way.send(values[n % VALUES]!), seconds);
         acked += samples.length;
         const { p50, p99 } = distributionOf(samples);
-        context.say(`${repeat === 0 ? 'warm-up' : `repeat ${repeat}`}, ${way.name}: p50 ${p50.toFixed(3)} ms`);
+        context.say(`${nameOfRepeat(repeat)}, ${way.name}: p50 ${p50.toFixed(3)} ms`);
         if (repeat === 0) continue;
         way.p50s.push(p50);
         way.p99s.push(p99);

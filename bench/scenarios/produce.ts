@@ -5,7 +5,7 @@ import { connectTo, openProducer, produceAll, VALUES } from '../load.ts';
 import { makeValues } from '../payload.ts';
 import { buildPipe } from '../pipe-limit.ts';
 import { type Figure, figureOf } from '../result.ts';
-import { defineScenario, type Scenario } from '../scenario.ts';
+import { defineScenario, nameOfRepeat, type Scenario } from '../scenario.ts';
 
 const TARGET_RECORDS_PER_SECOND = 400_000;
 const TARGET_SIZE = 100;
@@ -55,7 +55,7 @@ export const produce: Scenario = defineScenario({
       const perSecond = (each * producers * 1_000) / (performance.now() - begunMs);
       await Promise.all(open.map((producer) => producer.close()));
       await cluster.checkTail(topic, (1 + each) * producers);
-      context.say(`${repeat === 0 ? 'warm-up' : `repeat ${repeat}`}: ${Math.round(perSecond)} records/s`);
+      context.say(`${nameOfRepeat(repeat)}: ${Math.round(perSecond)} records/s`);
       // Beside each repeat, so that what disturbs the one disturbs the other.
       const limit = await pipe?.(PIPE_CHUNK_BYTES);
       if (repeat === 0) continue;

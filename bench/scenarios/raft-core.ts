@@ -4,7 +4,7 @@
  */
 import { type Membership, type Message, type NodeId, Raft } from '../../src/raft/index.ts';
 import { figureOf } from '../result.ts';
-import { defineScenario, type Scenario } from '../scenario.ts';
+import { defineScenario, nameOfRepeat, type Scenario } from '../scenario.ts';
 
 const IDS: readonly NodeId[] = ['n1', 'n2', 'n3'];
 const MEMBERSHIP: Membership = { voters: IDS, votersOutgoing: [], learners: [] };
@@ -22,7 +22,7 @@ export const raftCore: Scenario = defineScenario({
     const samples: number[] = [];
     for (let repeat = 0; repeat <= repeats; repeat++) {
       const speed = commitSpeed(entries, burst);
-      context.say(`${repeat === 0 ? 'warm-up' : `repeat ${repeat}`}: ${Math.round(speed)} entries/s`);
+      context.say(`${nameOfRepeat(repeat)}: ${Math.round(speed)} entries/s`);
       if (repeat > 0) samples.push(speed);
     }
     return {

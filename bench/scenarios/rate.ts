@@ -1,16 +1,16 @@
 /**
- * Records at a fixed rate, whether or not the ones before were answered: what users of a busy service feel. Every time is
- * counted from the moment the record was due, not from when it could be sent, so that a stall is charged to all records
- * that waited behind it (no coordinated omission). A consumer in the same process sees every record, so that append to
- * consumer needs one clock only. That process collects garbage too: its longest pause stands beside the times, which hold
- * it.
+ * Records at a fixed rate, whether or not the ones before were answered: what users of a busy service feel. Every time
+ * is counted from the moment the record was due, not from when it could be sent, so that a stall is charged to all
+ * records that waited behind it (no coordinated omission). A consumer in the same process sees every record, so that
+ * append to consumer needs one clock only. That process collects garbage too: its longest pause stands beside the
+ * times, which hold it.
  */
 import { PerformanceObserver } from 'node:perf_hooks';
 import type { Client } from '../../src/client/index.ts';
 import { BenchCluster, durabilityOf } from '../bench-cluster.ts';
 import { connectTo } from '../load.ts';
 import { type Figure, figureOf, type NamedDistribution } from '../result.ts';
-import { defineScenario, type Scenario } from '../scenario.ts';
+import { defineScenario, nameOfRepeat, type Scenario } from '../scenario.ts';
 import { Schedule } from '../schedule.ts';
 import { distributionOf } from '../statistics.ts';
 
@@ -46,7 +46,8 @@ export const rate: Scenario = defineScenario({
         const run = await openLoop(client, topic, { size, perSecond, seconds });
         const [ack, delivery] = [distributionOf(run.ackedMs), distributionOf(run.consumedMs)];
         context.say(
-          `${perSecond}/s, ${repeat === 0 ? 'warm-up' : `repeat ${repeat}`}: acknowledged p50 ${ack.p50.toFixed(2)} p99 ${ack.p99.toFixed(2)} ms, ` +
+          `${perSecond}/s, ${nameOfRepeat(repeat)}: ` +
+            `acknowledged p50 ${ack.p50.toFixed(2)} p99 ${ack.p99.toFixed(2)} ms, ` +
             `consumed p50 ${delivery.p50.toFixed(2)} p99 ${delivery.p99.toFixed(2)} ms`,
         );
         if (repeat === 0) continue;

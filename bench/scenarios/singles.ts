@@ -1,10 +1,12 @@
-/** Many small clients of the SDK: one connection and one record in flight each, so that nothing batches but the node. */
+/**
+ * Many small clients of the SDK: one connection and one record in flight each, so that nothing batches but the node.
+ */
 import type { Client } from '../../src/client/index.ts';
 import { BenchCluster, durabilityOf, type Look } from '../bench-cluster.ts';
 import { connectTo, VALUES } from '../load.ts';
 import { makeValues } from '../payload.ts';
 import { figureOf } from '../result.ts';
-import { defineScenario, type Scenario } from '../scenario.ts';
+import { defineScenario, nameOfRepeat, type Scenario } from '../scenario.ts';
 import { distributionOf } from '../statistics.ts';
 
 const TOPIC = 'singles';
@@ -36,7 +38,7 @@ export const singles: Scenario = defineScenario({
       const samples = (await Promise.all(clients.map((client) => oneByOne(client, values, untilMs)))).flat();
       const perSecond = (samples.length * 1_000) / (performance.now() - begunMs);
       acked += samples.length;
-      context.say(`${repeat === 0 ? 'warm-up' : `repeat ${repeat}`}: ${Math.round(perSecond)} records/s`);
+      context.say(`${nameOfRepeat(repeat)}: ${Math.round(perSecond)} records/s`);
       if (repeat === 0) continue;
       const { p50, p99 } = distributionOf(samples);
       speeds.push(perSecond);

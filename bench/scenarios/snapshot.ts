@@ -1,7 +1,7 @@
 /**
  * How long one turn of the event loop gets while a partition with very many producers takes its snapshot, rebuilds one
- * from the one before, and is opened on it: log, state and snapshots of a partition on the real disk, in one thread. What
- * a turn takes is what the appends of every other partition on the node wait.
+ * from the one before, and is opened on it: log, state and snapshots of a partition on the real disk, in one thread.
+ * What a turn takes is what the appends of every other partition on the node wait.
  */
 import { readFileSync } from 'node:fs';
 import { overTurns } from '../../src/partition/pieces.ts';
@@ -10,7 +10,7 @@ import { PartitionState } from '../../src/partition/state.ts';
 import { encodeRecordBatch, PRODUCERS_MAX } from '../../src/protocol/index.ts';
 import { crc32c, DataDirectory, encodeEntry, type Log, type LogEntry, NodeDisk } from '../../storage/index.ts';
 import { figureOf } from '../result.ts';
-import { defineScenario, type Scenario } from '../scenario.ts';
+import { defineScenario, nameOfRepeat, type Scenario } from '../scenario.ts';
 
 const STALL_MS = 20;
 const BURST = 2_000;
@@ -36,9 +36,10 @@ export const snapshot: Scenario = defineScenario({
       const opened = await longestTurn(() => replica.reopen());
       const turns = { taken, rebuilt, opened };
       const line = Object.entries(turns).map(([what, { turnMs, cpuMs, allMs }]) => {
-        return `${what} in ${allMs.toFixed(0)} ms, longest turn ${turnMs.toFixed(1)} ms (${cpuMs.toFixed(1)} of processor)`;
+        const longest = `longest turn ${turnMs.toFixed(1)} ms (${cpuMs.toFixed(1)} of processor)`;
+        return `${what} in ${allMs.toFixed(0)} ms, ${longest}`;
       });
-      context.say(`${repeat === 0 ? 'warm-up' : `repeat ${repeat}`}: ${line.join('; ')}`);
+      context.say(`${nameOfRepeat(repeat)}: ${line.join('; ')}`);
       if (repeat === 0) continue;
       for (const what of ['taken', 'rebuilt', 'opened'] as const) longest[what].push(turns[what].turnMs);
       cpu.push(Math.max(taken.cpuMs, rebuilt.cpuMs, opened.cpuMs));

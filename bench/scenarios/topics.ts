@@ -202,7 +202,9 @@ interface Steady {
   readonly dueSeconds: number;
 }
 
-/** Single appends at a fixed rate on each topic, spread evenly, at most so many; the first `warm` seconds do not count. */
+/**
+ * Single appends at a fixed rate on each topic, spread evenly, at most so many; the first `warm` seconds do not count.
+ */
 function steady(
   all: Topics,
   rate: number,

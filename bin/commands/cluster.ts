@@ -1,4 +1,6 @@
-/** `logdrive cluster info | add | remove | replace | drain | transfer`: the nodes, as the one that is asked sees them. */
+/**
+ * `logdrive cluster info | add | remove | replace | drain | transfer`: the nodes, as the one that is asked sees them.
+ */
 import type { ClusterInfo } from '../../src/client/index.ts';
 import { CLIENT_FLAGS, type Command, type Flag, type Invocation } from '../command.ts';
 import { UsageError } from '../exit.ts';

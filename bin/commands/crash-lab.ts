@@ -1,7 +1,7 @@
 /**
- * `logdrive crash-lab`: real nodes on real files under real faults on this machine, judged by what clients were told. The
- * lab is a program of its own (dist/bin/crash-lab.js, made of the tests' code); this command hands its words over and
- * ends as it ended.
+ * `logdrive crash-lab`: real nodes on real files under real faults on this machine, judged by what clients were told.
+ * The lab is a program of its own (dist/bin/crash-lab.js, made of the tests' code); this command hands its words over
+ * and ends as it ended.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';

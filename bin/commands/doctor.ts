@@ -1,6 +1,7 @@
 /**
- * `logdrive doctor`: judges a machine as the home of a node, before a node lives there or beside one: disk, file system,
- * clock, processor, limits. Measures for a few seconds and writes one scratch file. Exit code 1 when a check fails.
+ * `logdrive doctor`: judges a machine as the home of a node, before a node lives there or beside one: disk, file
+ * system, clock, processor, limits. Measures for a few seconds and writes one scratch file. Exit code 1 when a check
+ * fails.
  */
 import { resolve } from 'node:path';
 import { NodeDisk } from '../../storage/index.ts';
@@ -89,6 +90,7 @@ function describe({ findings, timeouts }: Diagnosis): string {
     return advice === undefined ? [line] : [line, `         ${advice}`];
   });
   const { heartbeatMs, electionMsMin, electionMsMax, why } = timeouts;
-  const flags = `--raft-heartbeat-ms ${heartbeatMs} --raft-election-ms-min ${electionMsMin} --raft-election-ms-max ${electionMsMax}`;
+  const election = `--raft-election-ms-min ${electionMsMin} --raft-election-ms-max ${electionMsMax}`;
+  const flags = `--raft-heartbeat-ms ${heartbeatMs} ${election}`;
   return `${[...lines, `timeouts ${flags}`, `         ${why}`].join('\n')}\n`;
 }

@@ -1,8 +1,8 @@
 /**
  * `logdrive serve`: one node in this process, until it is told to stop. The first SIGTERM or SIGINT drains: leadership
  * and clients go elsewhere, what was accepted is flushed, exit 0. A second one, or a drain past its deadline, ends the
- * process at once with 1; nothing acknowledged can be lost by that. A defect nobody caught ends it too: a node that does
- * not know its own state must not go on.
+ * process at once with 1; nothing acknowledged can be lost by that. A defect nobody caught ends it too: a node that
+ * does not know its own state must not go on.
  */
 import { readFile } from 'node:fs/promises';
 import {

@@ -1,7 +1,7 @@
 /**
- * `logdrive snapshot restore`: makes the topics of a backup in a cluster that does not have them, with the same offsets and
- * the same batches, byte for byte, and reads everything back. Nothing is made before all of the backup was checked. What is
- * not restored: producers (each begins anew), append times (they are those of the restore), ids (they are new).
+ * `logdrive snapshot restore`: makes the topics of a backup in a cluster that does not have them, with the same offsets
+ * and the same batches, byte for byte, and reads everything back. Nothing is made before all of the backup was checked.
+ * What is not restored: producers (each begins anew), append times (they are those of the restore), ids (they are new).
  */
 import type { BatchAppender, Client, TopicSpec } from '../../src/client/index.ts';
 import { LogError, readBatchHeader, splitBatches } from '../../src/protocol/index.ts';
@@ -188,7 +188,9 @@ async function load(
   }
 }
 
-/** Reads every batch back and compares it with the backup: a restore that is not the same is told, never left to find. */
+/**
+ * Reads every batch back and compares it with the backup: a restore that is not the same is told, never left to find.
+ */
 async function compare(
   invocation: Invocation,
   client: Client,

@@ -1,7 +1,7 @@
 /**
- * `logdrive snapshot save`: copies topics of a running cluster into one file: of each partition every committed record from
- * the earliest one to the tail as it was when the copy began. The batches are copied as they are stored, checked on the
- * way. Partitions are cut at their own offsets, not at one moment.
+ * `logdrive snapshot save`: copies topics of a running cluster into one file: of each partition every committed record
+ * from the earliest one to the tail as it was when the copy began. The batches are copied as they are stored, checked
+ * on the way. Partitions are cut at their own offsets, not at one moment.
  *
  * Without a majority the survivors are asked for what they know committed: never more, and perhaps less than was
  * acknowledged. That is said, partition by partition, before anything is written.
@@ -154,8 +154,8 @@ async function savePartition(
   }
   const progress = writer.check.progressOf(topic, partition);
   const bytes = progress?.bytes ?? 0;
-  // A batch is never cut in two, so the last answer may reach beyond the tail that was planned. Everything below that may
-  // also have been trimmed meanwhile.
+  // A batch is never cut in two, so the last answer may reach beyond the tail that was planned. Everything below that
+  // may also have been trimmed meanwhile.
   return { earliest, tail: earliest < tail ? progress!.nextOffset : tail, bytes };
 }
 

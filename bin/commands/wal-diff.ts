@@ -1,6 +1,6 @@
 /**
- * `logdrive wal diff A B`: the logs of two data directories of one cluster, entry by entry: where they part, and whether
- * replicas may differ like that. Exit code 1 when they may not. Reads only.
+ * `logdrive wal diff A B`: the logs of two data directories of one cluster, entry by entry: where they part, and
+ * whether replicas may differ like that. Exit code 1 when they may not. Reads only.
  */
 import { type Difference, type DirectoryReport, diffLogs, type LogDiff, NodeDisk } from '../../storage/index.ts';
 import type { Command } from '../command.ts';
@@ -64,6 +64,7 @@ function describeLog({ groupId, equal, divergence, differences }: LogDiff): stri
   const { index, a, b } = divergence;
   const chain = ({ high, low }: typeof a.chain): string =>
     high.toString(16).padStart(8, '0') + low.toString(16).padStart(8, '0');
-  const where = `they part at ${index}: A has term ${a.term} chain ${chain(a.chain)}, B term ${b.term} chain ${chain(b.chain)}`;
+  const [ofA, ofB] = [a, b].map((entry) => `term ${entry.term} chain ${chain(entry.chain)}`);
+  const where = `they part at ${index}: A has ${ofA}, B ${ofB}`;
   return [head, `  ${where}`, ...differences.map(sign)];
 }

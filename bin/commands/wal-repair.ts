@@ -1,7 +1,7 @@
 /**
  * `logdrive wal repair`: mends on a stopped node's disk what can be mended without anybody else: a torn end, bad copies
- * and headers, missing sparse indexes, leftovers. Prints every step, and with --dry-run does nothing more. Entries that are
- * damaged are left as they are: only a peer has them, and a running node fetches them by itself.
+ * and headers, missing sparse indexes, leftovers. Prints every step, and with --dry-run does nothing more. Entries that
+ * are damaged are left as they are: only a peer has them, and a running node fetches them by itself.
  */
 import { join } from 'node:path';
 import { type DiskStep, DryRunDisk, NodeDisk, repairDirectory, type Unmended } from '../../storage/index.ts';

@@ -1,7 +1,7 @@
 /**
- * `logdrive wal ls | dump`: segments and entries of a data directory, for an operator with a stopped node or with a copy
- * of its disk. Reads only: takes no lock, cuts nothing, mends nothing. Beside a running node the answer is of a moment
- * that may be gone, and that is said.
+ * `logdrive wal ls | dump`: segments and entries of a data directory, for an operator with a stopped node or with a
+ * copy of its disk. Reads only: takes no lock, cuts nothing, mends nothing. Beside a running node the answer is of a
+ * moment that may be gone, and that is said.
  */
 import { inspectSegment, NodeDisk, type SegmentItem, type SegmentReport } from '../../storage/index.ts';
 import type { Command, Invocation } from '../command.ts';

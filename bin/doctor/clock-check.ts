@@ -1,6 +1,6 @@
 /**
- * Whether the wall clock goes with the monotonic one. logdrive times elections and leases by the monotonic clock alone; the
- * wall clock stamps records and ages them out, never backwards within a partition.
+ * Whether the wall clock goes with the monotonic one. logdrive times elections and leases by the monotonic clock alone;
+ * the wall clock stamps records and ages them out, never backwards within a partition.
  */
 import { type Finding, ok, warning } from './finding.ts';
 

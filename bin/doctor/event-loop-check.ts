@@ -14,8 +14,8 @@ export function checkEventLoop({ observedMs, p99Ms, maxMs, electionMsMin }: Even
   const check = 'event loop';
   const found = `stalls of ${p99Ms.toFixed(1)} ms (p99), ${maxMs.toFixed(1)} ms (longest) in ${observedMs} ms at rest`;
   if (maxMs >= electionMsMin) {
-    const advice = `a leader that stands still for ${electionMsMin} ms is deposed: give the node a processor of its own`;
-    return failure(check, found, `${advice}, or raise raft.electionMsMin`);
+    const reason = `a leader that stands still for ${electionMsMin} ms is deposed`;
+    return failure(check, found, `${reason}: give the node a processor of its own, or raise raft.electionMsMin`);
   }
   if (maxMs >= electionMsMin / 4) {
     const advice =

@@ -1,7 +1,7 @@
 /**
- * How long the disk takes to confirm a write, and whether that can be true. A flush that returns faster than its medium can
- * work was answered by a cache: fine when the cache has power of its own, loss of acknowledged records when it has not.
- * From inside a machine the two cannot be told apart, so this is a suspicion and never a proof.
+ * How long the disk takes to confirm a write, and whether that can be true. A flush that returns faster than its medium
+ * can work was answered by a cache: fine when the cache has power of its own, loss of acknowledged records when it has
+ * not. From inside a machine the two cannot be told apart, so this is a suspicion and never a proof.
  */
 import { type Finding, ok, warning } from './finding.ts';
 
@@ -62,7 +62,8 @@ export function checkFlush(readings: FlushReadings): Finding {
       check,
       found,
       `${why}: some cache answers. If it has no power of its own, a power cut loses acknowledged records. ` +
-        'Find out what lies under this disk (hypervisor cache mode, RAID controller battery), or test it by a power cut',
+        'Find out what lies under this disk (hypervisor cache mode, RAID controller battery), ' +
+        'or test it by a power cut',
     );
   }
   if (durableWrite.p99Ms > SLOW_P99_MS) {

@@ -15,7 +15,8 @@ const NODE_TESTED: readonly number[] = [20, 22, 24, 26];
 export function checkOpenFiles({ softLimit }: { readonly softLimit: number | undefined }): Finding {
   const check = 'open files';
   if (softLimit === undefined) return ok(check, 'no limit known');
-  const advice = `two files a partition and one a connection: raise the limit (ulimit -n, LimitNOFILE) to ${OPEN_FILES_GOOD}`;
+  const remedy = `raise the limit (ulimit -n, LimitNOFILE) to ${OPEN_FILES_GOOD}`;
+  const advice = `two files a partition and one a connection: ${remedy}`;
   if (softLimit < OPEN_FILES_MIN) return failure(check, `at most ${softLimit}`, advice);
   return softLimit < OPEN_FILES_GOOD
     ? warning(check, `at most ${softLimit}`, advice)

@@ -17,7 +17,8 @@ export function floorOf(totalBytes: number): number {
 export function checkSpace({ freeBytes, totalBytes }: SpaceReadings): Finding {
   const check = 'space';
   const floorBytes = floorOf(totalBytes);
-  const found = `${formatBytes(freeBytes)} of ${formatBytes(totalBytes)} free, ${formatBytes(floorBytes)} are to stay free`;
+  const [free, total, floor] = [freeBytes, totalBytes, floorBytes].map(formatBytes);
+  const found = `${free} of ${total} free, ${floor} are to stay free`;
   if (freeBytes < floorBytes)
     return failure(check, found, 'appends will be refused with STORAGE_FULL: make room first');
   if (freeBytes < 2 * floorBytes) return warning(check, found, 'little is left: set retention, trim, or add a disk');

@@ -1,6 +1,6 @@
 /**
- * Timeouts that suit this machine, from what its disk and its processor were measured to do at their worst. Never below the
- * defaults: they are already short.
+ * Timeouts that suit this machine, from what its disk and its processor were measured to do at their worst. Never below
+ * the defaults: they are already short.
  */
 export interface TimeoutReadings {
   /** p99.9 of a durable write. */

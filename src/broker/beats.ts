@@ -3,8 +3,8 @@
  * (src/raft/rest.ts). Every node sends every peer a *beat* each heartbeat period, and tells its partitions when nothing
  * was heard of a peer. Once a second, when it lost one, and when it is asked, a beat lists what the sender leads: a
  * replica that rests under a leader that is none any more (its word that it stepped down was lost, or its partition was
- * stopped) wakes. Who was silent and is heard again is asked for its list: the replicas that woke rest on, a thousand of
- * them on one message.
+ * stopped) wakes. Who was silent and is heard again is asked for its list: the replicas that woke rest on, a thousand
+ * of them on one message.
  *
  *   beat: u8 1   u8 flags (1: has a list, 2: asks for one)   with a list: u32 count, then each u32 group, u53 term
  *
@@ -25,8 +25,10 @@ export interface Led {
 export interface BeatsParts {
   readonly transport: Pick<Transport, 'send' | 'isUp'>;
   readonly heartbeatTicks: number;
-  /** Ticks without a message after which a peer is called silent, unless it was called so for nothing; at most the shortest election timeout, since a group
-   *  that wakes has them counted already and waits for the rest of its own. */
+  /**
+   * Ticks without a message after which a peer is called silent, unless it was called so for nothing; at most the
+   * shortest election timeout, since a group that wakes has them counted already and waits for the rest of its own.
+   */
   readonly silentTicks: number;
   /** Ticks between two lists. */
   readonly listTicks: number;

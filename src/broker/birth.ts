@@ -86,7 +86,8 @@ export class Birth {
   async #ask({ id, clusterId }: PeerDescription): Promise<CatalogNode | string> {
     const { nodeId, nodeIds, peers } = this.#parts;
     if (clusterId !== undefined) {
-      return `${id} belongs to cluster ${clusterId} already: this node, whose directory is empty, does not found another one`;
+      const consequence = 'this node, whose directory is empty, does not found another one';
+      return `${id} belongs to cluster ${clusterId} already: ${consequence}`;
     }
     const call: AskCall = { founder: nodeId, nodeIds };
     try {

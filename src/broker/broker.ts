@@ -256,7 +256,9 @@ export class Broker implements BrokerVerbs {
     ];
   }
 
-  /** Refuses new appends and hands every leadership to another node. Resolves when that is done, or has taken too long. */
+  /**
+   * Refuses new appends and hands every leadership to another node. Resolves when that is done, or has taken too long.
+   */
   drain(): Promise<void> {
     this.#isDraining = true;
     return this.#handOver.drain();
@@ -423,12 +425,16 @@ export class Broker implements BrokerVerbs {
       return `node ${peer.nodeId} was removed from cluster ${clusterId}; its id is never used again`;
     }
     if (member === undefined) {
-      // A node gets the cluster's id when it is made a member. One that this node has not heard of was added while it slept,
-      // and may lead the catalog by now: nobody else could tell it (R17 keeps what a stranger says from doing harm).
+      // A node gets the cluster's id when it is made a member. One that this node has not heard of was added while it
+      // slept, and may lead the catalog by now: nobody else could tell it (R17 keeps what a stranger says from doing
+      // harm).
       const isNew = peer.clusterId === clusterId || this.#members.isInvited(peer.nodeId);
       return isNew || `node ${peer.nodeId} is not a member of cluster ${clusterId}; logdrive cluster add makes it one`;
     }
-    return `node ${peer.nodeId} has a new disk (${peer.diskUuid}, not ${member.diskUuid}): a known name with an empty disk is a stranger; start it under another id and let that replace it (logdrive cluster replace)`;
+    return (
+      `node ${peer.nodeId} has a new disk (${peer.diskUuid}, not ${member.diskUuid}): a known name with an empty disk ` +
+      'is a stranger; start it under another id and let that replace it (logdrive cluster replace)'
+    );
   }
 
   #peerUp(peer: string): void {

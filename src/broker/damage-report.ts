@@ -1,4 +1,6 @@
-/** What is wrong with this node's replicas, in a line for /readyz?verbose: it names, and judges nothing (design 6.1). */
+/**
+ * What is wrong with this node's replicas, in a line for /readyz?verbose: it names, and judges nothing (design 6.1).
+ */
 import type { LostEntry } from '../partition/index.ts';
 import type { Host } from './host.ts';
 

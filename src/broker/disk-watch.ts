@@ -67,8 +67,10 @@ export class DiskWatch {
     return this.flushMs >= this.#stalledMs + this.#slowMs;
   }
 
-  /** A flush is under way for longer than an election timeout. Slow flushes that end are no reason to call a node unwell:
-   *  it gives its leaderships away, reads and follows on. */
+  /**
+   * A flush is under way for longer than an election timeout. Slow flushes that end are no reason to call a node
+   * unwell: it gives its leaderships away, reads and follows on.
+   */
   get isStalled(): boolean {
     return this.flushMs >= this.#stalledMs;
   }

@@ -143,7 +143,10 @@ export class Fetch implements WindowReads {
     throw routes.noLeader(`The partition is being opened on this node${why}.`);
   }
 
-  /** The offset a start position means here and now. Past this replica's tail, the leader is asked whether it is past its own, too. */
+  /**
+   * The offset a start position means here and now. Past this replica's tail, the leader is asked whether it is past
+   * its own, too.
+   */
   async #resolve(window: Window, start: StartAt, waitMs: number): Promise<number> {
     const { partition } = window;
     const { earliest, tail } = partition;

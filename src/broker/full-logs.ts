@@ -1,4 +1,6 @@
-/** The open logs that found no room for a write and have found none since; each is told of once as it comes and goes. */
+/**
+ * The open logs that found no room for a write and have found none since; each is told of once as it comes and goes.
+ */
 import type { Logger } from '../env.ts';
 
 export class FullLogs {

@@ -1,8 +1,8 @@
 /**
  * What nodes tell each other of themselves, unasked: which groups they lead, so that nodes without a replica know whom
- * to ask, and whether they want leaderships at all. What changed is said at once, and everything again every few seconds
- * in case some was lost: with the whole list at each change, a thousand groups that get their leaders one after the
- * other would be told of a million times. Nothing rests on it but speed: a wrong address answers NOT_LEADER.
+ * to ask, and whether they want leaderships at all. What changed is said at once, and everything again every few
+ * seconds in case some was lost: with the whole list at each change, a thousand groups that get their leaders one after
+ * the other would be told of a million times. Nothing rests on it but speed: a wrong address answers NOT_LEADER.
  */
 import type { Env } from '../env.ts';
 import { LogError } from '../protocol/index.ts';

@@ -1,7 +1,7 @@
 /**
  * Gives leaderships away: all of them when the node drains, and those that somebody else can take when its disk is too
- * slow, or too full, to lead. Who takes over must hold everything committed, so that the partition is without a leader for a round
- * trip and not for an election.
+ * slow, or too full, to lead. Who takes over must hold everything committed, so that the partition is without a leader
+ * for a round trip and not for an election.
  */
 import type { Partition } from '../partition/index.ts';
 import type { DiskWatch } from './disk-watch.ts';

@@ -1,11 +1,11 @@
 /**
  * When this node may make a log that is not on its disk (R18, decision 0015).
  *
- * What a replica promised goes with its log when its group is deleted or moves away. A node that starts goes through its
- * catalog once more, from some earlier point, where the group may still be placed on it; a log made then would vote and
- * ack as if it had promised nothing, beside peers that have not heard of the move. So until the catalog is as new as
- * anything this node can have gone by before, only what lies on the disk is opened: until it has applied whatever its
- * leader, asked after the start, had committed.
+ * What a replica promised goes with its log when its group is deleted or moves away. A node that starts goes through
+ * its catalog once more, from some earlier point, where the group may still be placed on it; a log made then would vote
+ * and ack as if it had promised nothing, beside peers that have not heard of the move. So until the catalog is as new
+ * as anything this node can have gone by before, only what lies on the disk is opened: until it has applied whatever
+ * its leader, asked after the start, had committed.
  */
 import type { Env } from '../env.ts';
 import type { DataDirectory } from '../partition/index.ts';

@@ -161,15 +161,15 @@ export class Members {
     if (staying.length === 0) throw this.#refusal('last', id);
     const up = staying.filter((other) => this.#isUp(other.id));
     if (up.length * 2 <= staying.length) {
-      const what = `Only ${up.length} of the ${staying.length} nodes that would stay are up: no majority without "${id}".`;
-      throw new LogError('NODE_DOWN', what);
+      const upOf = `${up.length} of the ${staying.length}`;
+      throw new LogError('NODE_DOWN', `Only ${upOf} nodes that would stay are up: no majority without "${id}".`);
     }
     if (by !== undefined && !this.#isUp(by)) throw new LogError('NODE_DOWN', `Node "${by}" is down.`);
     for (const { name, partitions } of host.catalog.topics()) {
       for (const placed of partitions) {
         if (!isPlacedOn(placed, id) || routes.leader(placed.groupId) !== undefined) continue;
-        const what = `Partition ${placed.partition} of topic "${name}" has no leader, and so cannot be moved off "${id}".`;
-        throw new LogError('NODE_DOWN', what);
+        const which = `Partition ${placed.partition} of topic "${name}"`;
+        throw new LogError('NODE_DOWN', `${which} has no leader, and so cannot be moved off "${id}".`);
       }
     }
   }
@@ -195,8 +195,8 @@ export class Members {
       }
       if (env.clock.monotonicMs() >= deadlineMs) {
         const why = peer?.trouble === undefined ? '' : ` (${peer.trouble})`;
-        const what = `Node "${id}" at ${address} does not answer${why}. Start it with --peers naming all nodes, itself included.`;
-        throw new LogError('NODE_DOWN', what);
+        const remedy = 'Start it with --peers naming all nodes, itself included.';
+        throw new LogError('NODE_DOWN', `Node "${id}" at ${address} does not answer${why}. ${remedy}`);
       }
       await this.#pause();
     }

@@ -66,6 +66,7 @@ export class Pulse {
       if (this.#timer !== undefined) this.#events.onStall(missed);
     });
   }
+
   #say(nowMs: number, stalledMs: number): void {
     this.#unsaid.times += 1;
     this.#unsaid.longestMs = Math.max(this.#unsaid.longestMs, stalledMs);

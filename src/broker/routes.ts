@@ -124,7 +124,9 @@ export class Routes {
     return this.#peers.list.find(({ id }) => id === node)?.clientUrl;
   }
 
-  /** The named reason why a partition is stopped: its log cannot be opened here, or every replica lost an entry of it. */
+  /**
+   * The named reason why a partition is stopped: its log cannot be opened here, or every replica lost an entry of it.
+   */
   stoppage({ topic, partition: { groupId, partition } }: Route): LogError | undefined {
     const breakage = this.#host.breakage(groupId);
     const lost = this.#host.lostEntry(groupId);

@@ -6,9 +6,9 @@
  *   full    appends are refused (STORAGE_FULL) while reads, votes and trims live on, and leaderships go to nodes with
  *           room (hand-over.ts). Below this rung lies what hard states, trims and manifests still need.
  *
- * A log whose write failed for want of room makes its node full too, whatever the free space says: a quota does not show
- * in it. Room that returns is seen at the next look, a second later; the way back up takes a little more room than the
- * way down, so that a node does not go to and fro over one rung.
+ * A log whose write failed for want of room makes its node full too, whatever the free space says: a quota does not
+ * show in it. Room that returns is seen at the next look, a second later; the way back up takes a little more room than
+ * the way down, so that a node does not go to and fro over one rung.
  */
 import type { DataDirectory } from '../partition/index.ts';
 import type { BrokerOptions, BrokerWorld } from './options.ts';

@@ -1,7 +1,7 @@
 /**
- * Logs of deleted groups that this node does not host. A node that was away when a topic was deleted starts from a catalog
- * that may not know the topic yet, and then learns its birth and its end in one step: nothing was ever opened, and the
- * log from before lies there. So they are looked for whenever groups were deleted, not once at the start.
+ * Logs of deleted groups that this node does not host. A node that was away when a topic was deleted starts from a
+ * catalog that may not know the topic yet, and then learns its birth and its end in one step: nothing was ever opened,
+ * and the log from before lies there. So they are looked for whenever groups were deleted, not once at the start.
  */
 import type { Logger } from '../env.ts';
 import type { DataDirectory } from '../partition/index.ts';

@@ -91,7 +91,9 @@ export interface ReadResult extends ReadStamp {
   /** Whole batches as stored, in order; the first may begin below fromOffset. Frozen. */
   readonly batches: readonly Uint8Array[];
   readonly fromOffset: number;
-  /** Where to read on: behind the last record of the batches and what compaction took out there; fromOffset at the tail. */
+  /**
+   * Where to read on: behind the last record of the batches and what compaction took out there; fromOffset at the tail.
+   */
   readonly nextOffset: number;
   /** Records from fromOffset to nextOffset may be missing: compaction took them out. */
   readonly compacted: boolean;
@@ -117,7 +119,8 @@ export interface Reader {
   stamp(): ReadStamp;
   /**
    * Resolves with committed batches from `position` on, and moves it. At the tail it waits. One call at a time.
-   * Rejects TRIMMED when retention overtook the reader, TOPIC_NOT_FOUND when the topic is deleted, CLOSED after close().
+   * Rejects TRIMMED when retention overtook the reader, TOPIC_NOT_FOUND when the topic is deleted, CLOSED after
+   * close().
    * @param bytesMax Soft cap: at least one whole batch comes back.
    */
   next(bytesMax: number): Promise<ReadResult>;

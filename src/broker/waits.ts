@@ -2,7 +2,9 @@
 import type { Timers } from '../env.ts';
 import type { FeedWaiter, Partition } from '../partition/index.ts';
 
-/** Resolves when the high watermark is above `offset`, the wait is over, the caller gave up, or the partition closed. */
+/**
+ * Resolves when the high watermark is above `offset`, the wait is over, the caller gave up, or the partition closed.
+ */
 export function waitPast(
   timers: Timers,
   partition: Partition,

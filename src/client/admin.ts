@@ -61,8 +61,10 @@ export interface Admin {
   /** Makes `before` the first offset that can be read; never goes back, never beyond the tail. */
   trim(topic: string, before: number, partition?: number, options?: AdminCallOptions): Promise<void>;
   cluster(options?: AdminCallOptions): Promise<ClusterInfo>;
-  /** Takes a running node with an empty directory into the cluster. Resolves when it is accepted; cluster() shows when it
-   *  has become a member. @throws LogError NODE_EXISTS, NODE_DOWN, CHANGE_IN_FLIGHT */
+  /**
+   * Takes a running node with an empty directory into the cluster. Resolves when it is accepted; cluster() shows when
+   * it has become a member. @throws LogError NODE_EXISTS, NODE_DOWN, CHANGE_IN_FLIGHT
+   */
   addNode(id: string, peerAddress: string, options?: AdminCallOptions): Promise<void>;
   /** Has the node's replicas moved away, and then the node forgotten; its id is never used again. Resolves when that is
    *  decided. @throws LogError NODE_NOT_FOUND, NODE_DOWN, CHANGE_IN_FLIGHT, INVALID for the last one */

@@ -33,7 +33,9 @@ export class Backoff {
     this.#boundMs = options.minDelayMs;
   }
 
-  /** Ms to wait now: anywhere from 0 to the bound, which then grows. Never below `atLeastMs`, what a server asked for. */
+  /**
+   * Ms to wait now: anywhere from 0 to the bound, which then grows. Never below `atLeastMs`, what a server asked for.
+   */
   next(atLeastMs = 0): number {
     const boundMs = this.#boundMs;
     this.#boundMs = Math.min(this.#options.maxDelayMs, boundMs * this.#options.factor);

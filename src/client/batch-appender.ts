@@ -1,6 +1,7 @@
 /**
  * Appends batches that exist already, byte for byte and in order, to one partition: for tools that move records without
- * unpacking them. A lane of its own under a hidden producer, so that each batch is in the log once whatever is sent again.
+ * unpacking them. A lane of its own under a hidden producer, so that each batch is in the log once whatever is sent
+ * again.
  */
 import { type AckMessage, LogError } from '../protocol/index.ts';
 import { Lane, type LaneHost } from './lane.ts';
@@ -30,8 +31,8 @@ export class BatchAppender {
   }
 
   /**
-   * Resolves with the offset of the batch's first record. Batches handed over one after the other lie in that order. One
-   * that fails leaves no gap: the next ones move up, which their offsets tell.
+   * Resolves with the offset of the batch's first record. Batches handed over one after the other lie in that order.
+   * One that fails leaves no gap: the next ones move up, which their offsets tell.
    * @param bytes One record batch, lent until the answer.
    */
   append(bytes: Uint8Array, recordCount: number): Promise<number> {

@@ -1,6 +1,7 @@
 /**
- * The client: one pool of connections to a cluster, shared by everything an application opens on it. This file only puts
- * the parts together and takes them down in order; see node-pool.ts, lane.ts and partition-reader.ts for what they do.
+ * The client: one pool of connections to a cluster, shared by everything an application opens on it. This file only
+ * puts the parts together and takes them down in order; see node-pool.ts, lane.ts and partition-reader.ts for what they
+ * do.
  */
 import type { NodeInfo } from '../protocol/index.ts';
 import { type Admin, ClientAdmin } from './admin.ts';

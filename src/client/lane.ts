@@ -66,7 +66,9 @@ export class Lane {
   #term = 0;
   /** SEQUENCE_GAPs of the oldest batch since the last ack. */
   #gaps = 0;
-  /** The oldest batch, when the server does not know this producer any more: a new epoch begins once all is answered. */
+  /**
+   * The oldest batch, when the server does not know this producer any more: a new epoch begins once all is answered.
+   */
   #forgotten: Pending | undefined;
   #retryAfterMs = 0;
   #lastProgressMs = 0;

@@ -1,8 +1,9 @@
 /**
  * append() and appendBatch(): one batch each, sent at once, safe to be sent again. For that each carries a producer
- * tuple of a small pool of hidden producers, one lane each with one batch in flight, so that calls neither wait for each
- * other nor fail each other; order among calls that overlap is not promised. Pooled, not fresh for each call: every id
- * costs a row in the partition's replicated table, and a flood of new ones would push out the rows of real producers.
+ * tuple of a small pool of hidden producers, one lane each with one batch in flight, so that calls neither wait for
+ * each other nor fail each other; order among calls that overlap is not promised. Pooled, not fresh for each call:
+ * every id costs a row in the partition's replicated table, and a flood of new ones would push out the rows of real
+ * producers.
  */
 import { type AckMessage, encodeRecordBatch, LogError } from '../protocol/index.ts';
 import { Fifo } from './fifo.ts';

@@ -28,7 +28,9 @@ export const browserPlatform: Platform = {
   agent: 'logdrive-client browser',
 };
 
-/** A message to ourselves: the next task, where a timeout of 0 would be held back to 4 ms, and to 1 s in a hidden tab. */
+/**
+ * A message to ourselves: the next task, where a timeout of 0 would be held back to 4 ms, and to 1 s in a hidden tab.
+ */
 function endOfTurn(): (fn: () => void) => void {
   const waiting: (() => void)[] = [];
   const { port1, port2 } = new MessageChannel();

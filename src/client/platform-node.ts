@@ -1,4 +1,6 @@
-/** The client's world in Node: real time and chance, sockets over `ws`, and the native checksum where it is installed. */
+/**
+ * The client's world in Node: real time and chance, sockets over `ws`, and the native checksum where it is installed.
+ */
 import { randomBytes } from 'node:crypto';
 import { createRequire } from 'node:module';
 import type { TimerHandle } from '../env.ts';

@@ -5,8 +5,8 @@ import type { Platform } from './platform.ts';
 
 export interface ProducerOptions {
   /**
-   * A name of your own, 1 to 200 characters, for fencing and for de-duplication across restarts; needs `epoch`. Default:
-   * random, which is idempotent for as long as this producer lives.
+   * A name of your own, 1 to 200 characters, for fencing and for de-duplication across restarts; needs `epoch`.
+   * Default: random, which is idempotent for as long as this producer lives.
    */
   readonly id?: string;
   /**
@@ -30,7 +30,8 @@ export interface ProducerOptions {
 
 export const PRODUCER_DEFAULTS: Required<Omit<ProducerOptions, 'id' | 'epoch'>> = {
   lingerMs: 0,
-  // Measured with 100 B records, three nodes: a third less processor time a record than with 1,000; 1 MiB is reached first.
+  // Measured with 100 B records, three nodes: a third less processor time a record than with 1,000; 1 MiB is reached
+  // first.
   maxBatchRecords: 10_000,
   maxBatchBytes: 1024 * 1024,
   maxInFlight: 5,

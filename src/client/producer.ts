@@ -11,7 +11,9 @@ export interface Producer<V, K = Uint8Array> extends AsyncDisposable {
   enqueue(record: NewRecord<V, K>): boolean;
   /** Resolves when less than maxBufferedBytes is waiting. */
   drained(): Promise<void>;
-  /** Sends what is open and resolves when all that was taken before is acknowledged. @throws the first failure since. */
+  /**
+   * Sends what is open and resolves when all that was taken before is acknowledged. @throws the first failure since.
+   */
   flush(): Promise<void>;
   /** Goes on after an unknown outcome, under the next epoch. Nothing happens when nothing was held back. */
   resume(): void;

@@ -1,6 +1,6 @@
 /**
- * Questions and orders to the cluster, each answered by one node: sent to the best connection, and again elsewhere after
- * a failure that may pass, for as long as the operation has time.
+ * Questions and orders to the cluster, each answered by one node: sent to the best connection, and again elsewhere
+ * after a failure that may pass, for as long as the operation has time.
  *
  * What has an effect is sent again only when it surely had none yet, or when doing it twice is the same as once.
  */
@@ -113,7 +113,9 @@ function isQuestion(body: RequestBody): boolean {
   return !ORDERS.has(body.kind);
 }
 
-/** The failure to show: what went wrong says more than that time ran out, and no effect is denied that may have been. */
+/**
+ * The failure to show: what went wrong says more than that time ran out, and no effect is denied that may have been.
+ */
 function finalError(
   error: LogError,
   lastError: LogError | undefined,

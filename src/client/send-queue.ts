@@ -1,6 +1,7 @@
 /**
  * The batches of one lane that are not answered for good: their order, their numbers, and what is known of each one's
- * fate. Decides what may be sent and under which producer tuple; sends nothing and waits for nothing. lane.ts drives it.
+ * fate. Decides what may be sent and under which producer tuple; sends nothing and waits for nothing. lane.ts drives
+ * it.
  *
  * Invariants: sequences of one epoch follow each other without a hole; batches are begun in order, so behind one that
  * was never sent there is none that was; a batch keeps its tuple for as long as it may be in the log.
@@ -119,8 +120,8 @@ export class SendQueue implements Iterable<Pending> {
   }
 
   /**
-   * The oldest is surely not in the log and never will be. So nothing behind it can be: its sequence never came. The rest
-   * is numbered anew; under a new epoch if copies with the old numbers can be under way.
+   * The oldest is surely not in the log and never will be. So nothing behind it can be: its sequence never came. The
+   * rest is numbered anew; under a new epoch if copies with the old numbers can be under way.
    */
   dropHead(): Pending | undefined {
     const head = this.#pending.shift();

@@ -1,4 +1,6 @@
-/** SocketLike over the WebSocket that browsers have. It masks and buffers by itself and cannot be asked to push back. */
+/**
+ * SocketLike over the WebSocket that browsers have. It masks and buffers by itself and cannot be asked to push back.
+ */
 import { SUBPROTOCOL } from '../protocol/index.ts';
 import type { SocketLike } from './socket.ts';
 

@@ -17,11 +17,13 @@ export interface SocketLike {
   /** Bytes accepted by send() that the operating system has not taken yet. */
   readonly bufferedBytes: number;
   /**
-   * Sends the chunks as one binary message. Legal between onOpen and onClose; afterwards it does nothing. The chunks are
-   * borrowed: their content is taken before the call returns or, at the latest, when they were sent, so nobody writes
-   * to them any more.
+   * Sends the chunks as one binary message. Legal between onOpen and onClose; afterwards it does nothing. The chunks
+   * are borrowed: their content is taken before the call returns or, at the latest, when they were sent, so nobody
+   * writes to them any more.
    */
   send(chunks: readonly Uint8Array[]): void;
-  /** Begins to close; what was sent before still leaves. Does not wait long for the other side. Harmless when closed. */
+  /**
+   * Begins to close; what was sent before still leaves. Does not wait long for the other side. Harmless when closed.
+   */
   close(code: number, reason: string): void;
 }

@@ -9,7 +9,9 @@ export interface SubscribeOptions {
   readonly from?: StartAt;
   /** Ends the iteration there: at an offset, or at the leader's tail as it is when the subscription starts. */
   readonly to?: 'tail' | { readonly offset: number };
-  /** Of the beginning; default 'any', or 'atLeast' with tokens. What follows is what the replica knows to be committed. */
+  /**
+   * Of the beginning; default 'any', or 'atLeast' with tokens. What follows is what the replica knows to be committed.
+   */
   readonly level?: ReadLevel;
   /** With level atLeast: one a partition; a partition without one is read at 'any'. */
   readonly tokens?: readonly string[];

@@ -1,7 +1,7 @@
 /**
- * What the client knows of topics: id, partitions, leaders. Asked once, remembered, and asked again when an answer shows
- * that it is out of date. The id is what requests carry, so that a topic deleted and created again is never mistaken for
- * the one an application opened.
+ * What the client knows of topics: id, partitions, leaders. Asked once, remembered, and asked again when an answer
+ * shows that it is out of date. The id is what requests carry, so that a topic deleted and created again is never
+ * mistaken for the one an application opened.
  */
 import { LogError, type TopicInfo, topicNameProblem } from '../protocol/index.ts';
 import type { Connection } from './connection.ts';

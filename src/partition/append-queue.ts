@@ -177,8 +177,10 @@ export class AppendQueue {
     pending.waiters.push(waiterFor(append.settle, true));
   }
 
-  /** Too old to be remembered is not the same as committed: a producer may have many batches on their way. What is still
-   *  pending is answered when it is applied, like any other (P1). */
+  /**
+   * Too old to be remembered is not the same as committed: a producer may have many batches on their way. What is still
+   * pending is answered when it is applied, like any other (P1).
+   */
   #answerOldDuplicate(append: QueuedAppend, producer: ProducerTuple, recordCount: number): void {
     const { settle } = append;
     const newest = this.#parts.pending.newestBelow(producer, producer.sequence + recordCount);

@@ -4,14 +4,15 @@
  * common is every entry's header and what a reader may rely on: the latest record of each key is there.
  *
  * One pass: the keys of the sealed segments that were not looked at before go into a table of fixed size, oldest first,
- * as far as it holds them; then all segments up to there are rewritten, oldest first, without the records that the table
- * has a later one for. What the table did not hold is for the next pass. Invariant cleanPrefix: at or below #clean no
- * key has two records. So a tombstone that comes up in a pass is, below the end of that pass, the only record of its
- * key: nothing older can come back once it goes, because older segments were rewritten, durably, before.
+ * as far as it holds them; then all segments up to there are rewritten, oldest first, without the records that the
+ * table has a later one for. What the table did not hold is for the next pass. Invariant cleanPrefix: at or below
+ * #clean no key has two records. So a tombstone that comes up in a pass is, below the end of that pass, the only record
+ * of its key: nothing older can come back once it goes, because older segments were rewritten, durably, before.
  *
- * Three kinds of tombstone stay all the same: younger than the policy says; at or above `compactedByAll`, because another
- * replica may still hold an older record of the key, and a third one that got that record from there and the rest from
- * here would never hear of the deletion; and behind a batch whose records cannot be looked at (compressed), which may hold the key.
+ * Three kinds of tombstone stay all the same: younger than the policy says; at or above `compactedByAll`, because
+ * another replica may still hold an older record of the key, and a third one that got that record from there and the
+ * rest from here would never hear of the deletion; and behind a batch whose records cannot be looked at (compressed),
+ * which may hold the key.
  */
 import assert from 'node:assert';
 import { crc32c, type Log, type LogEntry, type LogIndex, type Offset, StorageError } from '../../storage/index.ts';
@@ -128,7 +129,8 @@ export class Compactor {
     try {
       return await this.#pass(run);
     } catch (error) {
-      // Damage is mended elsewhere, room comes back, a trim or a close has its own way: none of it is this pass's to fix.
+      // Damage is mended elsewhere, room comes back, a trim or a close has its own way: none of it is this pass's to
+      // fix.
       if (error instanceof StorageError && error.code !== 'FLUSH_FAILED')
         return { kind: 'given-up', why: error.message };
       throw error;

@@ -1,8 +1,8 @@
 /**
- * Payloads of control and membership entries: JSON with a version, small and rare, so that `logdrive wal dump` shows them as they
- * are. `trim`, `compacted` and `rejoin` belong to every partition; anything else is a command for the state machine the
- * partition was opened with (the catalog's). `rejoin` changes nothing: that it is committed tells the replica it names that
- * it holds everything it may ever have acked (rejoining.ts).
+ * Payloads of control and membership entries: JSON with a version, small and rare, so that `logdrive wal dump` shows
+ * them as they are. `trim`, `compacted` and `rejoin` belong to every partition; anything else is a command for the
+ * state machine the partition was opened with (the catalog's). `rejoin` changes nothing: that it is committed tells the
+ * replica it names that it holds everything it may ever have acked (rejoining.ts).
  *
  *   {"v":1,"kind":"trim","before":1234}
  *   {"v":1,"kind":"compacted","before":1234}

@@ -79,13 +79,18 @@ export class Drive {
     this.#isStopped = true;
   }
 
-  /** An entry this leader proposed, in the order of proposing; pending at once, so that duplicates in the same turn see it. */
+  /**
+   * An entry this leader proposed, in the order of proposing; pending at once, so that duplicates in the same turn see
+   * it.
+   */
   accept(entry: LogEntry, waiter: CommitWaiter | undefined): void {
     this.#proposed.push(entry);
     this.#pend(entry).waiters = waiter === undefined ? undefined : [waiter];
   }
 
-  /** Steps a message together with the entries beside it, and carries out what follows before anything else is stepped. */
+  /**
+   * Steps a message together with the entries beside it, and carries out what follows before anything else is stepped.
+   */
   step(message: Message, entries: readonly LogEntry[]): void {
     if (this.#isStopped) return;
     this.#received = entries;

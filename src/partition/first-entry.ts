@@ -1,6 +1,6 @@
 /**
- * The first entry of a cluster's catalog: membership, term 1, index 1. Every founding member writes it by itself, so its
- * bytes follow from its arguments alone.
+ * The first entry of a cluster's catalog: membership, term 1, index 1. Every founding member writes it by itself, so
+ * its bytes follow from its arguments alone.
  */
 import { EMPTY_CHAIN, encodeEntry, type LogEntry } from '../../storage/index.ts';
 import { encodeMembershipEntry, type MembershipEntry } from './control.ts';

@@ -117,8 +117,8 @@ export class Inbox {
     const { log, cache, rights, onDivergence } = this.#parts;
     const own = log.chainAt(index) ?? cache.get(index)?.header.chain;
     if (own === undefined || log.termAt(index) !== term || sameChain(own, chain)) return false;
-    // Equal (index, term) means equal logs (log matching, paper 5.3); a replica with another chain must not vote, ack or
-    // lead (R19, R27).
+    // Equal (index, term) means equal logs (log matching, paper 5.3); a replica with another chain must not vote, ack
+    // or lead (R19, R27).
     const isNews = !rights.isDivergent;
     rights.setDivergent(true);
     if (isNews) onDivergence(`chain checksums differ from those of ${from} at entry ${index}`);

@@ -1,6 +1,6 @@
 /**
- * Replacing the log of a replica by a state of the leader's (paper section 7, R14, R15): from the core's word that it is
- * to be installed to the core's being told that it is durable. While it lasts nothing may be appended, and the log's
+ * Replacing the log of a replica by a state of the leader's (paper section 7, R14, R15): from the core's word that it
+ * is to be installed to the core's being told that it is durable. While it lasts nothing may be appended, and the log's
  * start is ahead of what the core knows.
  */
 import { type Log, type Snapshot, StorageError } from '../../storage/index.ts';

@@ -11,7 +11,8 @@
  *   - leadership is being transferred: those votes ignore promises, and the order to campaign may arrive late. For the
  *     rest of the term;
  *   - the membership changed: another quorum may elect;
- *   - no tick came for longer than a heartbeat: after a pause or a stall this node may be deposed and not know it (R24).
+ *   - no tick came for longer than a heartbeat: after a pause or a stall this node may be deposed and not know it
+ *     (R24).
  */
 import type { Clock } from '../env.ts';
 import { type Membership, type Message, type NodeId, quorumIndex, type Raft, type Term } from '../raft/index.ts';

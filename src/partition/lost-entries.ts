@@ -1,7 +1,7 @@
 /**
- * The entries of one log that are damaged here and that no peer supplied when it was last asked. What is the matter with
- * the partition is said by the gravest of them: one that every replica has lost stops it, one that may be sound on a
- * replica that cannot be heard is waited for. None of this is final: an entry that turns up again is put back.
+ * The entries of one log that are damaged here and that no peer supplied when it was last asked. What is the matter
+ * with the partition is said by the gravest of them: one that every replica has lost stops it, one that may be sound on
+ * a replica that cannot be heard is waited for. None of this is final: an entry that turns up again is put back.
  */
 import type { LogIndex } from '../../storage/index.ts';
 

@@ -1,7 +1,7 @@
 /**
- * Damaged entries put back from peers (design 5 "Repair", rule R19): asked for by index and term, from any peer, with or
- * without a leader. What a peer supplies is told in entry-supply.ts; an entry fits only where its term, size and chain
- * fit (storage checks), so nothing can be put in a place it does not belong. Nothing else on disk changes.
+ * Damaged entries put back from peers (design 5 "Repair", rule R19): asked for by index and term, from any peer, with
+ * or without a leader. What a peer supplies is told in entry-supply.ts; an entry fits only where its term, size and
+ * chain fit (storage checks), so nothing can be put in a place it does not belong. Nothing else on disk changes.
  *
  * Entries of one damaged region go back in index order: each one's size says where the next begins.
  *
@@ -41,7 +41,9 @@ export class Mender {
     this.#lost = new LostEntries((gravest) => parts.events.onLostEntry(gravest));
   }
 
-  /** Some entry is damaged on every replica of the group: it goes on without a leader until one of them has it again. */
+  /**
+   * Some entry is damaged on every replica of the group: it goes on without a leader until one of them has it again.
+   */
   get isStopped(): boolean {
     return this.#lost.gravest?.unheard.length === 0;
   }
@@ -66,7 +68,9 @@ export class Mender {
     return mending;
   }
 
-  /** The damaged region that hides `index` begins with an entry that nobody stores any more: the others begin behind it. */
+  /**
+   * The damaged region that hides `index` begins with an entry that nobody stores any more: the others begin behind it.
+   */
   isBeyondRepair(index: LogIndex): boolean {
     const found = this.#covering(index);
     return found !== undefined && this.#trimmedElsewhere.has(found.firstIndex);
@@ -149,7 +153,10 @@ export class Mender {
     return true;
   }
 
-  /** In its place; where it has another size there, because only one of the two was compacted, in a segment written anew. */
+  /**
+   * In its place; where it has another size there, because only one of the two was compacted, in a segment written
+   * anew.
+   */
   async #putBack(entry: LogEntry): Promise<void> {
     const { log, groupId, world } = this.#parts;
     try {

@@ -79,10 +79,14 @@ export interface PartitionEvents {
   onLogEvent(event: LogEvent): void;
   /** Leader: a follower's disk lost entries it had acked; it is to be told (R21). */
   onLostAcks(lost: LostAcks): void;
-  /** The gravest entry that is damaged here and that no peer supplied changed; undefined when there is none any more. */
+  /**
+   * The gravest entry that is damaged here and that no peer supplied changed; undefined when there is none any more.
+   */
   onLostEntry(lost: LostEntry | undefined): void;
-  /** This log is of no use any more, and the group has shown that it does without it: it is to be closed, set aside, and
-   *  begun anew. It is marked. */
+  /**
+   * This log is of no use any more, and the group has shown that it does without it: it is to be closed, set aside, and
+   * begun anew. It is marked.
+   */
   onGivenUp(error: Error): void;
   /** This replica takes part again. */
   onRejoined(): void;

@@ -269,8 +269,8 @@ export class Partition {
   }
 
   /**
-   * Leader: begins to change the membership. 'begun' says that the entry is in this log and no more; how it ends is seen
-   * in `committedMembership`, here or at the next leader. Asking again is safe.
+   * Leader: begins to change the membership. 'begun' says that the entry is in this log and no more; how it ends is
+   * seen in `committedMembership`, here or at the next leader. Asking again is safe.
    */
   changeMembership(target: MembershipTarget): MembershipChange {
     if (this.isClosed) return { kind: 'refused', reason: 'not-leader' };

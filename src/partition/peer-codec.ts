@@ -138,7 +138,10 @@ export function encodePeerMessage(message: Message, extras: MessageExtras = {}):
   return [writer.finish(), ...chunks];
 }
 
-/** @throws MalformedBytes, or StorageError when an entry fails its checksum. The sender's link is not to be trusted then. */
+/**
+ * @throws MalformedBytes, or StorageError when an entry fails its checksum. The sender's link is not to be trusted
+ * then.
+ */
 export function decodePeerMessage(bytes: Uint8Array, from: NodeId, to: NodeId): PeerMessage {
   const reader = new ByteReader(bytes);
   const kind = KINDS[reader.u8() - 1];

@@ -1,7 +1,7 @@
 /**
  * Long work in pieces: a generator that yields where it may be left and gone on with later. Who runs it decides whether
- * others get a turn in between; what it makes is the same either way. Pieces are bounded by counts, never by a clock, so
- * that every replica and every replay of a simulation stops at the same places.
+ * others get a turn in between; what it makes is the same either way. Pieces are bounded by counts, never by a clock,
+ * so that every replica and every replay of a simulation stops at the same places.
  */
 import type { Timers } from '../env.ts';
 

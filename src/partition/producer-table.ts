@@ -99,7 +99,10 @@ export class ProducerTable {
     for (const header of remaining) this.appended(header);
   }
 
-  /** An entry was applied. Called for every batch entry in log order, producer or not, so that expiry is the same everywhere. */
+  /**
+   * An entry was applied. Called for every batch entry in log order, producer or not, so that expiry is the same
+   * everywhere.
+   */
   applied(header: EntryHeader): void {
     const producer = header.producer;
     if (producer !== undefined) {
@@ -199,8 +202,10 @@ function decodeRow(reader: ByteReader): ProducerRow {
   return { id, epoch, nextSequence, lastAppendTimeMs, batches };
 }
 
-/** What is known of a producer after one more batch. The leader checked it; a follower trusts the log, which is the same
- *  for all. */
+/**
+ * What is known of a producer after one more batch. The leader checked it; a follower trusts the log, which is the same
+ * for all.
+ */
 function rowAfter(before: ProducerRow | undefined, producer: ProducerTuple, header: EntryHeader): ProducerRow {
   const { id, epoch, sequence } = producer;
   const { recordCount, baseOffset, index, term, appendTimeMs } = header;

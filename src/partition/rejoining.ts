@@ -10,10 +10,10 @@
  *
  * Each step can be repeated: a stop anywhere begins again at 2, since the marker is still there.
  *
- * A log that cannot be mended any more, or that differs from its leader's, is given up on the way: between 2 and 3 it is
- * set aside, and begun anew empty. Not before the leader says that the entry of 2 is committed: the others have it by a
- * majority without this replica, and all that was committed before, as the leader has it. So however many replicas mean
- * to give up theirs, a majority keeps its own; and the leader that alone is wrong commits nothing.
+ * A log that cannot be mended any more, or that differs from its leader's, is given up on the way: between 2 and 3 it
+ * is set aside, and begun anew empty. Not before the leader says that the entry of 2 is committed: the others have it
+ * by a majority without this replica, and all that was committed before, as the leader has it. So however many replicas
+ * mean to give up theirs, a majority keeps its own; and the leader that alone is wrong commits nothing.
  */
 import { type Log, type Marker, StorageError } from '../../storage/index.ts';
 import type { Env } from '../env.ts';
@@ -181,7 +181,8 @@ export class Rejoining {
     const { isClosed, events } = this.#parts;
     work()
       .catch((error: unknown) => {
-        // Full, or closed meanwhile: it is tried again, now or after a start. A failed flush has ended the process (W4).
+        // Full, or closed meanwhile: it is tried again, now or after a start. A failed flush has ended the process
+        // (W4).
         if (!(error instanceof StorageError)) throw error;
         if (!isClosed()) events.onTrouble(what, error);
       })

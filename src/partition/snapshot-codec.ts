@@ -2,7 +2,8 @@
  * A state too large for one message, as bytes between nodes; smaller ones travel whole (peer-codec.ts). The leader
  * offers it, the follower says from where on it wants it, the leader sends one chunk, the follower wants the next.
  *
- *   every message    u8 kind   u53 term   then which snapshot: u53 term, u53 index, u53 bytes of the state, u32 its CRC-32C
+ *   every message    u8 kind   u53 term   then which snapshot: u53 term, u53 index, u53 bytes of the state, u32 CRC-32C
+ *                    of that
  *  16 offer          u53 commit   text membership (JSON)   u53 nextOffset   u53 appendTimeMs   u32 x 2 chain
  *  17 wanted         u53 position: this much is here
  *  18 chunk          u53 position   u32 CRC-32C of the chunk   blob

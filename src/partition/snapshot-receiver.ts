@@ -1,7 +1,8 @@
 /**
- * The follower's side of a state that travels in chunks (snapshot-codec.ts). Chunks go to a file of their own, in order;
- * when it is whole it is read back and checked, and only then does the core see the snapshot message. What is of an old
- * term, of another sender than the leader, or of another snapshot than the one that was offered last is dropped (R15).
+ * The follower's side of a state that travels in chunks (snapshot-codec.ts). Chunks go to a file of their own, in
+ * order; when it is whole it is read back and checked, and only then does the core see the snapshot message. What is of
+ * an old term, of another sender than the leader, or of another snapshot than the one that was offered last is dropped
+ * (R15).
  */
 import {
   type IncomingSnapshot,

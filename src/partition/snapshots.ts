@@ -90,7 +90,9 @@ export class Snapshots {
     this.#drop(this.#due.filter(({ last }) => last.index >= from));
   }
 
-  /** Resolves when the snapshot at the end of the segment that was just sealed at `index` is taken, or never will be. */
+  /**
+   * Resolves when the snapshot at the end of the segment that was just sealed at `index` is taken, or never will be.
+   */
   async taken(index: LogIndex): Promise<void> {
     const due = this.#due.find(({ last }) => last.index === index);
     if (due !== undefined) await new Promise<void>((resolve) => due.onGone.push(resolve));

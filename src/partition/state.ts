@@ -2,7 +2,8 @@
  * The replicated state of a partition beside its records: what applying the log in order makes, the same on every
  * replica, and what a snapshot holds.
  *
- *   snapshot state   u8 version (2)   u53 log start offset   u53 compacted by all   text membership (JSON, empty: as the catalog has it)
+ *   snapshot state   u8 version (2)   u53 log start offset   u53 compacted by all
+ *                    text membership (JSON, empty: as the catalog has it)
  *                    producer table (producer-table.ts)   blob machine state
  *
  * Version 1 has no "compacted by all", which is 0 then.
@@ -80,7 +81,9 @@ export class PartitionState {
     return this.#highWatermark;
   }
 
-  /** Tombstones below it may be forgotten: no replica holds an older record of their keys. 0 where nothing is compacted. */
+  /**
+   * Tombstones below it may be forgotten: no replica holds an older record of their keys. 0 where nothing is compacted.
+   */
   get compactedByAll(): Offset {
     return this.#compactedByAll;
   }
@@ -89,7 +92,9 @@ export class PartitionState {
     return this.#appliedIndex;
   }
 
-  /** The last committed configuration that is an entry of this log; undefined: the one the partition was opened with. */
+  /**
+   * The last committed configuration that is an entry of this log; undefined: the one the partition was opened with.
+   */
   get membership(): Membership | undefined {
     return this.#membership;
   }

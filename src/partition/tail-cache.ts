@@ -89,7 +89,10 @@ export class TailCache {
     return this.#entries[this.#head + index - first];
   }
 
-  /** Entries from `from` on up to `last`, at least one, stopping before `bytesMax` is exceeded; undefined when `from` is not here. */
+  /**
+   * Entries from `from` on up to `last`, at least one, stopping before `bytesMax` is exceeded; undefined when `from` is
+   * not here.
+   */
   slice(from: LogIndex, last: LogIndex, bytesMax: number): LogEntry[] | undefined {
     if (this.get(from) === undefined) return undefined;
     const found: LogEntry[] = [];

@@ -69,8 +69,10 @@ export interface NodeInfo {
   readonly state: NodeState;
 }
 
-/** 'joining': catching up. 'leaving': its replicas move to others. 'drained': leads nothing. 'unknown': no member, or the
- *  node that is asked does not know the members yet. */
+/**
+ * 'joining': catching up. 'leaving': its replicas move to others. 'drained': leads nothing. 'unknown': no member, or
+ * the node that is asked does not know the members yet.
+ */
 export type NodeState = 'joining' | 'member' | 'drained' | 'leaving' | 'unknown';
 
 /** undefined: no bound. */
@@ -140,7 +142,9 @@ export interface WelcomeMessage {
   readonly nodes: readonly NodeInfo[];
 }
 
-/** Append := requestId (topic | topicId) partition:u32 Producer? redirect timeoutMs?:u32 ; payload: one record batch. */
+/**
+ * Append := requestId (topic | topicId) partition:u32 Producer? redirect timeoutMs?:u32 ; payload: one record batch.
+ */
 export interface AppendMessage {
   readonly kind: 'append';
   readonly requestId: number;
@@ -174,7 +178,10 @@ export interface NackMessage {
   readonly failure: Failure;
 }
 
-/** Subscribe := (topic | topicId) partition:u32 StartAt creditBytes level ReadToken? . Client, on a channel it does not use yet. */
+/**
+ * Subscribe := (topic | topicId) partition:u32 StartAt creditBytes level ReadToken? .
+ * Client, on a channel it does not use yet.
+ */
 export interface SubscribeMessage {
   readonly kind: 'subscribe';
   readonly topic: TopicRef;
@@ -206,7 +213,9 @@ export interface CreditMessage {
   readonly bytes: number;
 }
 
-/** Position := offset tail earliest caughtUp topicId node level appliedOffset term . Server; first answer to Subscribe. */
+/**
+ * Position := offset tail earliest caughtUp topicId node level appliedOffset term . Server; first answer to Subscribe.
+ */
 export interface PositionMessage {
   readonly kind: 'position';
   /** The offset the next DATA begins at. */
@@ -265,7 +274,10 @@ export type RequestBody =
   | { readonly kind: 'describe-topic'; readonly name: string }
   /** ListTopics := */
   | { readonly kind: 'list-topics' }
-  /** CreateTopic := name partitions:u32 replicas?:u32 Retention Compaction? firstOffset* ; replicas absent: min(3, nodes) */
+  /**
+   * CreateTopic := name partitions:u32 replicas?:u32 Retention Compaction? firstOffset* ;
+   * replicas absent: min(3, nodes)
+   */
   | {
       readonly kind: 'create-topic';
       readonly name: string;
@@ -336,7 +348,10 @@ export type ResponseBody =
   | { readonly kind: 'done' }
   /** Cluster := ClusterInfo ; answers cluster */
   | ({ readonly kind: 'cluster' } & ClusterInfo)
-  /** Read := fromOffset nextOffset compacted earliest tail level node appliedOffset term topicId ; payload: record batches */
+  /**
+   * Read := fromOffset nextOffset compacted earliest tail level node appliedOffset term topicId ;
+   * payload: record batches
+   */
   | {
       readonly kind: 'read';
       readonly fromOffset: number;

@@ -24,5 +24,8 @@ const NODE_ID = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 /** As topicNameProblem(), of a node's id. */
 export function nodeIdProblem(id: string): string | undefined {
   if (typeof id === 'string' && NODE_ID.test(id)) return undefined;
-  return 'A node id has 1 to 64 characters of A-Z, a-z, 0-9, dot, underscore and hyphen, and begins with a letter or digit.';
+  return (
+    'A node id has 1 to 64 characters of A-Z, a-z, 0-9, dot, underscore and hyphen, ' +
+    'and begins with a letter or digit.'
+  );
 }

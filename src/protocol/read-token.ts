@@ -1,6 +1,6 @@
 /**
- * Levels and tokens of reads as text. The token of a read at level 'atLeast': the last record its holder appended or saw, as the replica that serves the
- * read must have it. As text, four decimal numbers:
+ * Levels and tokens of reads as text. The token of a read at level 'atLeast': the last record its holder appended or
+ * saw, as the replica that serves the read must have it. As text, four decimal numbers:
  *
  *   topic id . partition . offset . term        for example 7.0.1042.3
  *

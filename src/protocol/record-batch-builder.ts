@@ -1,6 +1,7 @@
 /**
- * Makes record batches: the producer's hot path. Records are encoded as they are added, into one buffer that grows up to
- * a bound, so that adding a record costs its bytes and no object. The format is drawn in record-batch.ts and records.ts.
+ * Makes record batches: the producer's hot path. Records are encoded as they are added, into one buffer that grows up
+ * to a bound, so that adding a record costs its bytes and no object. The format is drawn in record-batch.ts and
+ * records.ts.
  */
 import type { Crc32c } from './crc32c.ts';
 import { assert, LogError } from './errors.ts';

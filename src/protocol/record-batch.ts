@@ -11,8 +11,8 @@
  *                                  offset and epoch without touching what the producer's checksum covers
  *    21  i16  attributes           bits 0-2 compression (0: none), 3 timestamp type, 4 transactional, 5 control;
  *                                  logdrive takes 0 alone
- *    23  i32  last offset delta    count - 1: offsets in a produced batch have no hole. Compaction takes records out and
- *                                  leaves this as it was
+ *    23  i32  last offset delta    count - 1: offsets in a produced batch have no hole. Compaction takes records out
+ *                                  and leaves this as it was
  *    27  i64  base timestamp       ms; that of the first record
  *    35  i64  max timestamp        ms; the largest of all records, kept here so that time can be searched by batch
  *    43  i64  producer id          -1: identity travels in the APPEND header, wider than these fields are

@@ -1,6 +1,6 @@
 /**
- * Protobuf, and nothing else: bytes to the plain objects of schema.proto and back. The one home of protobufjs and of the
- * static code generated from schema.proto; what the fields mean is message-codec.ts' business.
+ * Protobuf, and nothing else: bytes to the plain objects of schema.proto and back. The one home of protobufjs and of
+ * the static code generated from schema.proto; what the fields mean is message-codec.ts' business.
  *
  * Readers and writers are subclasses of the library's, because its own give a `Long` object for a 64-bit field, cut a
  * number that does not fit to its low bits, and write half a surrogate pair as bytes no strict reader accepts. Here

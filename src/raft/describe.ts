@@ -56,7 +56,11 @@ function bodyOf(message: Message): string {
         : ` refused=${index} hint=${entry(hint)} last=${lastIndex}`;
     }
     case 'snapshot':
-      return ` at=${entry(message.snapshot)} members=[${describeMembership(message.membership)}] commit=${message.commit}`;
+      return [
+        ` at=${entry(message.snapshot)}`,
+        `members=[${describeMembership(message.membership)}]`,
+        `commit=${message.commit}`,
+      ].join(' ');
     case 'snapshot-reply':
       return ` installed=${message.index}`;
     case 'timeout-now':
@@ -112,7 +116,8 @@ export function describeRaft(raft: Inspectable): string {
 
 function describeProgress(progress: Progress): string {
   const { peer, state, match, next, inflightMessages, isPaused, isSuspect, standing } = progress;
-  const flags = `${isPaused ? ' paused' : ''}${isSuspect ? ' suspect' : ''}${standing === 'sound' ? '' : ` ${standing}`}`;
+  const doubt = standing === 'sound' ? '' : ` ${standing}`;
+  const flags = `${isPaused ? ' paused' : ''}${isSuspect ? ' suspect' : ''}${doubt}`;
   return `${peer} ${state} match=${match} next=${next} inflight=${inflightMessages}${flags}`;
 }
 

@@ -297,7 +297,9 @@ export class Raft {
     return replication.snapshotFor(this.#state, peer, snapshot, membership);
   }
 
-  /** Follower: whether a state as of `snapshot` would replace this log: it is ahead of what is committed, and not in it. */
+  /**
+   * Follower: whether a state as of `snapshot` would replace this log: it is ahead of what is committed, and not in it.
+   */
   needsSnapshot(snapshot: EntryId): boolean {
     return follower.needsSnapshot(this.#state, snapshot);
   }

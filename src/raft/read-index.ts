@@ -1,8 +1,8 @@
 /**
  * What linearizable reads need of the core (R7, thesis 6.4): the newest heartbeat
- * round that a quorum has answered in this term (a round is begun on demand by startRound(), replication.ts). A leader whose round was answered by a quorum led when the round began: so
- * whatever was committed by then, its commit index covers. Who waits for which round is not known here
- * (src/partition/read-index.ts).
+ * round that a quorum has answered in this term (a round is begun on demand by startRound(), replication.ts). A leader
+ * whose round was answered by a quorum led when the round began: so whatever was committed by then, its commit index
+ * covers. Who waits for which round is not known here (src/partition/read-index.ts).
  */
 import { quorumIndex } from './quorum.ts';
 import type { RaftState } from './state.ts';

@@ -77,8 +77,10 @@ function appendMembership(state: RaftState, membership: Membership, bytes: ByteC
   return index;
 }
 
-/** One Progress for each other member, and for nobody else: a new one is probed at the end of the log. Called before the
- *  entry that tells them so is appended, or nobody would ask for it. */
+/**
+ * One Progress for each other member, and for nobody else: a new one is probed at the end of the log. Called before the
+ * entry that tells them so is appended, or nobody would ask for it.
+ */
 export function followMembers({ leading, log, membership, options }: RaftState): void {
   assert.ok(leading !== undefined, 'only a leader follows its members');
   const peers = peersOf(membership, options.id);

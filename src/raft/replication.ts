@@ -130,8 +130,10 @@ function sendHeartbeat(state: RaftState, progress: Progress, round: number, mayR
   send(state, mayRest ? { ...message, mayRest } : message);
 }
 
-/** A follower with nothing on its way would learn of the commit a heartbeat later; its readers wait for it. It answers
- *  the rounds: an answer to this as well would cost both sides a wake-up for each lonely append, and say nothing new. */
+/**
+ * A follower with nothing on its way would learn of the commit a heartbeat later; its readers wait for it. It answers
+ * the rounds: an answer to this as well would cost both sides a wake-up for each lonely append, and say nothing new.
+ */
 function sendCommitNotice(state: RaftState, progress: Progress, round: number): void {
   const commit = commitToTell(state, progress);
   const { options, term } = state;

@@ -130,8 +130,10 @@ export interface RaftState {
 
   /** No time passes for this replica: see rest.ts. */
   isResting: boolean;
-  /** Ticks for which this node still helps nobody to lead, itself included, as it promised to a leader (R8). A change of
-   *  term does not end it: the leader it was given to may not have heard of that term. */
+  /**
+   * Ticks for which this node still helps nobody to lead, itself included, as it promised to a leader (R8). A change of
+   * term does not end it: the leader it was given to may not have heard of that term.
+   */
   promisedTicks: number;
 
   mayVote: boolean;

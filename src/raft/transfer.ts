@@ -5,7 +5,10 @@
 import { type RaftState, send } from './state.ts';
 import type { NodeId } from './types.ts';
 
-/** Begins to hand over to `peer`. False when this is no leader, `peer` is no other voter that stays one, or was not heard lately. */
+/**
+ * Begins to hand over to `peer`. False when this is no leader, `peer` is no other voter that stays one, or was not
+ * heard lately.
+ */
 export function transferTo(state: RaftState, peer: NodeId): boolean {
   const { leading, options } = state;
   const progress = leading?.progress.get(peer);

@@ -121,7 +121,9 @@ export interface AppendReply extends Envelope {
   /** Rejected: the follower's best guess where the logs may agree: the last entry at or before `index` whose term is
    *  not above previous.term (fast backtracking, paper 5.3 end). Accepted: its last entry; not used. */
   readonly hint: EntryId;
-  /** The follower's last index, so that a leader can tell a short log from a conflicting one, and see it shrink (R21). */
+  /**
+   * The follower's last index, so that a leader can tell a short log from a conflicting one, and see it shrink (R21).
+   */
   readonly lastIndex: LogIndex;
   readonly isRejoining?: Rejoining;
 }

@@ -17,7 +17,9 @@ import { recordOfJson } from './http-json.ts';
 import { objectOf, parseJson } from './http-values.ts';
 import { splitLines } from './lines.ts';
 
-/** Size at which a batch of NDJSON lines is closed: large enough for a good flush, small enough to overlap with input. */
+/**
+ * Size at which a batch of NDJSON lines is closed: large enough for a good flush, small enough to overlap with input.
+ */
 const NDJSON_BATCH_BYTES = 1024 * 1024;
 
 export interface AppendTarget {

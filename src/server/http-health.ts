@@ -1,4 +1,6 @@
-/** /livez, /readyz, /startupz, each also with ?verbose and as /readyz/<check>; /metrics; /version. Plain text when well. */
+/**
+ * /livez, /readyz, /startupz, each also with ?verbose and as /readyz/<check>; /metrics; /version. Plain text when well.
+ */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { type ErrorCode, LogError } from '../protocol/index.ts';
 import type { Health, Probe } from './health.ts';

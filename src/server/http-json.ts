@@ -1,8 +1,8 @@
 /**
  * Records as JSON, both ways. Bytes are text in `value` and `key`, or base64 in `valueBase64` and `keyBase64`; an
  * answer uses the second exactly when the bytes are not valid UTF-8, so that what was read can be sent again as it is.
- * Headers are an object of texts; when a key repeats or a value is no text they are a list of {key, value | valueBase64}
- * instead. Both forms are taken.
+ * Headers are an object of texts; when a key repeats or a value is no text they are a list of {key, value |
+ * valueBase64} instead. Both forms are taken.
  */
 import { isUtf8 } from 'node:buffer';
 import { type DecodedRecord, LogError, type NewRecord, type RecordHeader } from '../protocol/index.ts';

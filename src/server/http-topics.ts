@@ -1,4 +1,6 @@
-/** The HTTP verbs on topics and on the cluster: bodies checked, one broker verb each, its result in the words of HTTP. */
+/**
+ * The HTTP verbs on topics and on the cluster: bodies checked, one broker verb each, its result in the words of HTTP.
+ */
 import type { BrokerVerbs, Compaction, TopicDescription } from '../broker/index.ts';
 import { LogError, NUMBER_MAX, PARTITIONS_PER_TOPIC_MAX, TOMBSTONE_RETENTION_MS_DEFAULT } from '../protocol/index.ts';
 import { type Fields, integerOf, jsonObject, numberOf, objectOf } from './http-values.ts';

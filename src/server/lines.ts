@@ -1,7 +1,10 @@
 /** A body cut into lines at \n alone, while it arrives. The \n is not part of a line; the last one may lack it. */
 import { LogError } from '../protocol/index.ts';
 
-/** @throws LogError TOO_LARGE with `line` once a line is longer than `lineBytesMax`: memory stays bounded whatever is sent. */
+/**
+ * @throws LogError TOO_LARGE with `line` once a line is longer than `lineBytesMax`: memory stays bounded whatever is
+ * sent.
+ */
 export async function* splitLines(body: AsyncIterable<Uint8Array>, lineBytesMax: number): AsyncGenerator<Uint8Array> {
   /** Parts of the line that is not complete yet. */
   let parts: Uint8Array[] = [];

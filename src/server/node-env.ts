@@ -15,7 +15,9 @@ class NodeClock implements Clock {
   }
 }
 
-/** What is asked for at the end of a turn, and what that asks for: an append is proposed, then its messages are sent. */
+/**
+ * What is asked for at the end of a turn, and what that asks for: an append is proposed, then its messages are sent.
+ */
 const ROUNDS_MAX = 2;
 
 class NodeTimers implements Timers {
@@ -107,7 +109,9 @@ const POOL_THREADS_DEFAULT = 4;
 /** More flushes at once make the disk no faster. */
 const FLUSHES_AT_ONCE_MAX = 8;
 
-/** How many flushes may be under way: each holds a thread of the pool, and a quarter of them stays free for reads (N3). */
+/**
+ * How many flushes may be under way: each holds a thread of the pool, and a quarter of them stays free for reads (N3).
+ */
 export function flushesAtOnce(poolSize: string | undefined = process.env.UV_THREADPOOL_SIZE): number {
   const asked = Number(poolSize ?? POOL_THREADS_DEFAULT);
   const threads = Number.isInteger(asked) && asked >= 1 ? asked : POOL_THREADS_DEFAULT;

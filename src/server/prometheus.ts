@@ -18,8 +18,10 @@ export class PrometheusMetrics implements Metrics {
   readonly #counters = new Map<MetricName, Counter>();
   readonly #gauges = new Map<MetricName, Gauge>();
   readonly #histograms = new Map<MetricName, Histogram>();
-  /** By name, then by the values of the labels. A dozen counters move with each append, and prom-client checks and joins
-   *  the labels of each: that is left for the scrape. */
+  /**
+   * By name, then by the values of the labels. A dozen counters move with each append, and prom-client checks and joins
+   * the labels of each: that is left for the scrape.
+   */
   readonly #sums = new Map<MetricName, Map<string, Sum>>();
   readonly #loopDelay = monitorEventLoopDelay({ resolution: 10 });
   readonly #beforeScrape: (() => void)[] = [];

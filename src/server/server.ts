@@ -161,7 +161,9 @@ export class NodeServer {
     this.#sessions.add(session);
   }
 
-  /** Takes the node out of traffic: not ready, leads nothing, clients told to go. Reads and answers go on until stop(). */
+  /**
+   * Takes the node out of traffic: not ready, leads nothing, clients told to go. Reads and answers go on until stop().
+   */
   drain(): Promise<void> {
     this.#draining ??= this.#drain();
     return this.#draining;

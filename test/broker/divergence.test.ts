@@ -1,6 +1,7 @@
 /**
- * Two logs that differ where they agree in index and term, which no checksum of their own shows (R27): who is alone with
- * what it has begins anew from the others; and nobody gives up a copy that a majority has because its leader differs.
+ * Two logs that differ where they agree in index and term, which no checksum of their own shows (R27): who is alone
+ * with what it has begins anew from the others; and nobody gives up a copy that a majority has because its leader
+ * differs.
  */
 import { afterEach, expect, test } from 'vitest';
 import { decodePeerMessage, encodePeerMessage } from '../../src/partition/peer-codec.ts';

@@ -1,4 +1,6 @@
-/** Who counts as unheard when an entry is asked for: every other replica, until it has answered or is known to be gone. */
+/**
+ * Who counts as unheard when an entry is asked for: every other replica, until it has answered or is known to be gone.
+ */
 import { describe, expect, test } from 'vitest';
 import { CATALOG_GROUP, Catalog, type CatalogCommand } from '../../src/broker/catalog.ts';
 import { EntryCalls } from '../../src/broker/entry-calls.ts';

@@ -1,4 +1,7 @@
-/** Disks that fill up under a cluster: who takes the appends then, who waits, and that all of it ends by itself (F38, W23). */
+/**
+ * Disks that fill up under a cluster: who takes the appends then, who waits, and that all of it ends by itself (F38,
+ * W23).
+ */
 import { afterEach, describe, expect, test } from 'vitest';
 import { LogError } from '../../src/protocol/index.ts';
 import { FaultyDisk, type SpaceCall } from './support/faulty-disk.ts';

@@ -1,4 +1,6 @@
-/** The catalog's rules on who comes and goes, and where replicas are to go: each command, and each way it is refused. */
+/**
+ * The catalog's rules on who comes and goes, and where replicas are to go: each command, and each way it is refused.
+ */
 import { describe, expect, test } from 'vitest';
 import { Catalog } from '../../src/broker/catalog.ts';
 import type { RosterCommand } from '../../src/broker/roster.ts';

@@ -1,4 +1,6 @@
-/** States that travel in chunks: paced, resumed after crashes on either side, and never used before they are whole (F6). */
+/**
+ * States that travel in chunks: paced, resumed after crashes on either side, and never used before they are whole (F6).
+ */
 import { afterEach, describe, expect, test } from 'vitest';
 import { batchOf, SimCluster } from './support/sim-cluster.ts';
 

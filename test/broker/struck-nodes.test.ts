@@ -1,7 +1,7 @@
 /**
- * One fault on one node of three, on two, and on all of them at once. Meanwhile a majority that is left acknowledges, and
- * nobody else does; afterwards every node holds what was acknowledged, once and in order, and goes on by itself. Not
- * here: faults with an outcome of their own, such as full disks (docs/guarantees.md, "What survives what").
+ * One fault on one node of three, on two, and on all of them at once. Meanwhile a majority that is left acknowledges,
+ * and nobody else does; afterwards every node holds what was acknowledged, once and in order, and goes on by itself.
+ * Not here: faults with an outcome of their own, such as full disks (docs/guarantees.md, "What survives what").
  */
 import { afterEach, expect, test } from 'vitest';
 import { LogError } from '../../src/protocol/index.ts';
@@ -79,7 +79,10 @@ class Struck {
     }
   }
 
-  /** All nodes are there again by themselves and hold the same: each value once, and what was acknowledged at its offset. */
+  /**
+   * All nodes are there again by themselves and hold the same: each value once, and what was acknowledged at its
+   * offset.
+   */
   async expectKept(): Promise<void> {
     await this.cluster.ready();
     for (const id of THREE) expect(await this.acksFor(500, id)).toBeGreaterThan(0);

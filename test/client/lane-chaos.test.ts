@@ -1,7 +1,7 @@
 /**
- * A producer among everything that can happen to an append at once, from a seed: lost and held and doubled batches, lost
- * answers, refusals, broken connections, changes of leader, copies that arrive seconds later. Whatever the producer said
- * of a record must hold for the log at the end. A failure names its seed; the same seed fails again.
+ * A producer among everything that can happen to an append at once, from a seed: lost and held and doubled batches,
+ * lost answers, refusals, broken connections, changes of leader, copies that arrive seconds later. Whatever the
+ * producer said of a record must hold for the log at the end. A failure names its seed; the same seed fails again.
  */
 import { describe, expect, test } from 'vitest';
 import { utf8 } from '../../src/client/codec.ts';

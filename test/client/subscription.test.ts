@@ -1,6 +1,6 @@
 /**
- * What a consumer is handed: every offset once, in order, checked, within its memory, whatever the nodes and the network
- * do (P4, P5, P6, P10, F74, F75).
+ * What a consumer is handed: every offset once, in order, checked, within its memory, whatever the nodes and the
+ * network do (P4, P5, P6, P10, F74, F75).
  */
 import { describe, expect, test } from 'vitest';
 import { type Codec, utf8 } from '../../src/client/codec.ts';

@@ -1,6 +1,6 @@
 /**
- * A backup of a running cluster, restored into a fresh one with other ids: the same offsets, the same bytes. And the tools
- * that look into a stopped node's directory.
+ * A backup of a running cluster, restored into a fresh one with other ids: the same offsets, the same bytes. And the
+ * tools that look into a stopped node's directory.
  */
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';

@@ -1,4 +1,6 @@
-/** The command line as its users meet it, against one real node: bytes in, bytes out, exit codes, what is said where. */
+/**
+ * The command line as its users meet it, against one real node: bytes in, bytes out, exit codes, what is said where.
+ */
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';

@@ -1,6 +1,6 @@
 /**
- * The crash lab in its short form: a cluster of real processes, faults of each kind that needs no root, and the verdict.
- * Longer runs, with power cuts and full disks: `npm run crash-lab -- --minutes 10`.
+ * The crash lab in its short form: a cluster of real processes, faults of each kind that needs no root, and the
+ * verdict. Longer runs, with power cuts and full disks: `npm run crash-lab -- --minutes 10`.
  */
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';

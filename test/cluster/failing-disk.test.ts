@@ -1,4 +1,7 @@
-/** Nodes whose disk fails under them: their last word, their exit code, and that nobody misses an acknowledged record (W4, F35, F39). */
+/**
+ * Nodes whose disk fails under them: their last word, their exit code, and that nobody misses an acknowledged record
+ * (W4, F35, F39).
+ */
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { eventually } from '../support/eventually.ts';

@@ -18,7 +18,8 @@ const report = await runPackageJob(records, say);
 const rate = (elapsedMs: number): string =>
   `${(elapsedMs / 1e3).toFixed(2)} s, ${megabytes((report.bytes / elapsedMs) * 1e3)} MB/s`;
 say(
-  `${report.records} records, ${megabytes(report.bytes)} MB in, while each node was killed once: ${rate(report.produceMs)}`,
+  `${report.records} records, ${megabytes(report.bytes)} MB in, ` +
+    `while each node was killed once: ${rate(report.produceMs)}`,
 );
 for (const [id, elapsedMs] of Object.entries(report.consumeMs)) say(`out of ${id} alone: ${rate(elapsedMs)}`);
 say('The same bytes came back from every node.');

@@ -1,7 +1,7 @@
 /**
- * A leader that stands still (SIGSTOP) while another one is elected and appends are acknowledged elsewhere. When it goes
- * on it does not know yet that it was deposed, and it answers what was asked of it meanwhile: never a linearizable read
- * with what was true before (P9, R7, R24).
+ * A leader that stands still (SIGSTOP) while another one is elected and appends are acknowledged elsewhere. When it
+ * goes on it does not know yet that it was deposed, and it answers what was asked of it meanwhile: never a linearizable
+ * read with what was true before (P9, R7, R24).
  */
 import { describe, expect, test } from 'vitest';
 import { logdriveOk } from './support/command-line.ts';

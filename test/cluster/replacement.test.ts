@@ -1,4 +1,6 @@
-/** A node that is gone for good, replaced by an empty one while clients write: real processes, from the command line. */
+/**
+ * A node that is gone for good, replaced by an empty one while clients write: real processes, from the command line.
+ */
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { describeAnomalies, judge } from '../sim/oracle/index.ts';

@@ -1,6 +1,6 @@
 /**
- * The suite every socket of the client passes: over a real WebSocket on loopback, and in memory. Both are opened towards
- * a far end the test holds.
+ * The suite every socket of the client passes: over a real WebSocket on loopback, and in memory. Both are opened
+ * towards a far end the test holds.
  */
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';

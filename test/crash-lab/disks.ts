@@ -69,8 +69,9 @@ export class ImageDisk implements LabDisk {
   }
 
   /**
-   * Cuts the power. Nothing may run that uses it: a write in flight when the journal is shut down can be reported as done
-   * by the kernel, and a process that lives on for a millisecond would acknowledge it. Where power fails, nobody does.
+   * Cuts the power. Nothing may run that uses it: a write in flight when the journal is shut down can be reported as
+   * done by the kernel, and a process that lives on for a millisecond would acknowledge it. Where power fails, nobody
+   * does.
    */
   async cut(): Promise<void> {
     await run('xfs_io', ['-x', '-F', '-c', 'shutdown', this.mountPoint]);

@@ -1,4 +1,6 @@
-/** What lies in the data directory of a node of the lab, as faults need to know it: segments, what is written, what not. */
+/**
+ * What lies in the data directory of a node of the lab, as faults need to know it: segments, what is written, what not.
+ */
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { inspectDirectory, NodeDisk } from '../../storage/index.ts';

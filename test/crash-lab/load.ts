@@ -107,7 +107,9 @@ export class Load {
     if (this.acked >= this.#options.recordsMax) await pause();
   }
 
-  /** One idempotent producer after the other: each ends at its first failure, as an application that must know would. */
+  /**
+   * One idempotent producer after the other: each ends at its first failure, as an application that must know would.
+   */
   async #produce(name: string, client: Client): Promise<void> {
     for (let life = 0; this.#isWriting; life++) {
       const who = `${name}.${life}`;

@@ -1,6 +1,7 @@
 /**
- * The crash lab: `logdrive crash-lab`, `npm run crash-lab -- --minutes M --seed S`. Real processes, real files, real faults; episode after
- * episode until the time is over. Exit 0: every promise was kept and everything planned happened; 1: not; 2: wrong words.
+ * The crash lab: `logdrive crash-lab`, `npm run crash-lab -- --minutes M --seed S`. Real processes, real files, real
+ * faults; episode after episode until the time is over. Exit 0: every promise was kept and everything planned happened;
+ * 1: not; 2: wrong words.
  */
 import { execFileSync } from 'node:child_process';
 import { appendFileSync, mkdirSync, writeFileSync } from 'node:fs';

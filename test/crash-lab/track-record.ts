@@ -33,7 +33,8 @@ export function labText(reports: readonly LabReport[]): string {
 function runRow(report: LabReport): string {
   const { median, most } = report.recoveredMs;
   const { anomalies, failures, vacuous, notRun } = report;
-  const bad = `**not good**: ${anomalies.length} broken promises, ${failures.length} failed, ${vacuous.length} did not count`;
+  const counts = `${anomalies.length} broken promises, ${failures.length} failed, ${vacuous.length} did not count`;
+  const bad = `**not good**: ${counts}`;
   const left = Object.keys(notRun).map((group) => `; not run: ${group}`);
   return row([
     report.commit,

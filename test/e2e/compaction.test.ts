@@ -1,4 +1,6 @@
-/** A compacted topic on real nodes with real files: over every door, on every replica, on one that was away meanwhile. */
+/**
+ * A compacted topic on real nodes with real files: over every door, on every replica, on one that was away meanwhile.
+ */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Client, connect, LogError, utf8 } from '../../src/client/index.ts';
 import { eventually, within } from '../support/eventually.ts';

@@ -1,4 +1,7 @@
-/** A topic is deleted while it is written and read: everybody is told, soon, and nothing is said to be done that was not. */
+/**
+ * A topic is deleted while it is written and read: everybody is told, soon, and nothing is said to be done that was
+ * not.
+ */
 import { afterEach, expect, test } from 'vitest';
 import { type Ack, connect, LogError, utf8 } from '../../src/client/index.ts';
 import { within } from '../support/eventually.ts';

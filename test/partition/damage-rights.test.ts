@@ -1,4 +1,7 @@
-/** A replica that finds its log damaged has no rights from that moment on (R19), whoever found it and whatever is under way. */
+/**
+ * A replica that finds its log damaged has no rights from that moment on (R19), whoever found it and whatever is under
+ * way.
+ */
 import { expect, test } from 'vitest';
 import { ModelDisk } from '../support/model-disk.ts';
 import { entriesAfter, follow } from './support/entries.ts';

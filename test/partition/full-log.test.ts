@@ -1,7 +1,7 @@
 /**
- * A leader whose log takes no entries because its disk has no room: nothing that would append one may reach the log, for
- * that ends the process. Batches, control entries and changes of the membership are refused, and the second entry of a
- * change, which the core makes by itself, waits.
+ * A leader whose log takes no entries because its disk has no room: nothing that would append one may reach the log,
+ * for that ends the process. Batches, control entries and changes of the membership are refused, and the second entry
+ * of a change, which the core makes by itself, waits.
  */
 import { afterEach, describe, expect, test } from 'vitest';
 import { FaultyDisk } from '../broker/support/faulty-disk.ts';

@@ -1,6 +1,7 @@
 /**
- * Rot at rest, by chance: any file of a log that lies still, in any part, and a start of its replica afterwards. It ends
- * with the log as it was, or with the word that the log is lost; it never waits for what peers have already supplied.
+ * Rot at rest, by chance: any file of a log that lies still, in any part, and a start of its replica afterwards. It
+ * ends with the log as it was, or with the word that the log is lost; it never waits for what peers have already
+ * supplied.
  */
 import { describe, expect, test } from 'vitest';
 import { supplyEntry } from '../../src/partition/entry-supply.ts';

@@ -1,7 +1,7 @@
 /**
- * The tests of paper, thesis and membership name the change that makes each of them fail. Here those lines are kept true: each must name text
- * that stands exactly once in its file. With RAFT_MUTANTS=1 every change is made, in a copy of the room outside this
- * checkout, and its test must fail there.
+ * The tests of paper, thesis and membership name the change that makes each of them fail. Here those lines are kept
+ * true: each must name text that stands exactly once in its file. With RAFT_MUTANTS=1 every change is made, in a copy
+ * of the room outside this checkout, and its test must fail there.
  */
 import { spawnSync } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
@@ -23,7 +23,9 @@ interface Mutant {
   readonly to: string;
 }
 
-/** `test('title', () => {` followed by one or more comments `// Mutant, file: `from` -> `to``; \n means a line break. */
+/**
+ * `test('title', () => {` followed by one or more comments `// Mutant, file: `from` -> `to``; \n means a line break.
+ */
 function mutantsOf(testFile: string): Mutant[] {
   const mutants: Mutant[] = [];
   let title = '';

@@ -1,6 +1,6 @@
 /**
- * Groups at rest: when they may, what ends it, and that a dead or deposed leader is noticed all the same. The watch over
- * nodes that stands in for heartbeats is played by hand here; test/broker/beats.test.ts has the real one.
+ * Groups at rest: when they may, what ends it, and that a dead or deposed leader is noticed all the same. The watch
+ * over nodes that stands in for heartbeats is played by hand here; test/broker/beats.test.ts has the real one.
  */
 import { describe, expect, test } from 'vitest';
 import { Cluster } from './support/cluster.ts';

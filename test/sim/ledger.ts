@@ -1,6 +1,6 @@
 /**
- * What was simulated so far: one JSON object a line in ledger.jsonl, appended by `npm run sim`, never edited. The totals
- * stand in docs/track-record.md.
+ * What was simulated so far: one JSON object a line in ledger.jsonl, appended by `npm run sim`, never edited. The
+ * totals stand in docs/track-record.md.
  */
 import { appendFileSync, existsSync, readFileSync } from 'node:fs';
 import type { Report } from './simulation.ts';

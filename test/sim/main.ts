@@ -5,7 +5,8 @@
  *   npm run sim -- --seed 17 --trace                               one history, event by event
  *   npm run sim -- --seed 17 --without kill,loss --nodes 3         the same with less in it
  *
- * Ctrl-C ends it behind the seeds that are running; what was run until then is in the ledger. A second one ends it at once.
+ * Ctrl-C ends it behind the seeds that are running; what was run until then is in the ledger. A second one ends it at
+ * once.
  *
  * Exit codes: 0 all well, 127 code threw, 128 no progress, 129 a promise of safety was broken.
  */

@@ -1,6 +1,7 @@
 /**
- * The tests of one range of seeds, and of those that once broke something. Each file that calls it is run beside the others, in a process of its own; the first
- * tens of seeds of a process cost twice as much as those that follow (compilation), so the files are few.
+ * The tests of one range of seeds, and of those that once broke something. Each file that calls it is run beside the
+ * others, in a process of its own; the first tens of seeds of a process cost twice as much as those that follow
+ * (compilation), so the files are few.
  */
 import { describe, expect, test } from 'vitest';
 import { addTally, NO_TALLY, tallyOf } from './ledger.ts';
@@ -30,7 +31,8 @@ export function seedRange(from: number, count: number): void {
       }
       const { hours, events, crashes, partitions } = reports.map(tallyOf).reduce(addTally, NO_TALLY);
       console.log(
-        `simulated: ${count} seeds, ${hours.toFixed(2)} hours, ${events} events, ${crashes} crashes, ${partitions} partitions`,
+        `simulated: ${count} seeds, ${hours.toFixed(2)} hours, ${events} events, ` +
+          `${crashes} crashes, ${partitions} partitions`,
       );
     });
 

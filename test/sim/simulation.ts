@@ -1,7 +1,8 @@
 /**
  * One run: a seed in, a report out, or the first broken promise. Two phases (docs/simulation.md): clients at work while
- * faults strike, with every invariant checked at every step; then a random quorum is healed and has to make progress and
- * agree, then everybody is. What clients saw is judged by the oracle at the end, and the disks are read by themselves.
+ * faults strike, with every invariant checked at every step; then a random quorum is healed and has to make progress
+ * and agree, then everybody is. What clients saw is judged by the oracle at the end, and the disks are read by
+ * themselves.
  */
 
 import { LogError } from '../../src/protocol/index.ts';

@@ -1,4 +1,6 @@
-/** The totals of the ledger as docs/track-record.md shows them. `UPDATE_DOCS=1` writes them anew (track-record.test.ts). */
+/**
+ * The totals of the ledger as docs/track-record.md shows them. `UPDATE_DOCS=1` writes them anew (track-record.test.ts).
+ */
 import { addTally, type LedgerLine, NO_TALLY } from './ledger.ts';
 
 export function totalsText(lines: readonly LedgerLine[]): string {

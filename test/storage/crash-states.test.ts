@@ -2,7 +2,8 @@
  * Every state that a power cut can leave, at every disk call of seeded workloads: each is recovered, and held against
  * what was promised until then. Where one cut can leave more than STATES_MAX states, so many are drawn.
  *
- * LOGDRIVE_TEST_CRASH_STATES says how many are tried at least (default 100,000); LOGDRIVE_TEST_CRASH_FROM the first seed.
+ * LOGDRIVE_TEST_CRASH_STATES says how many are tried at least (default 100,000); LOGDRIVE_TEST_CRASH_FROM the first
+ * seed.
  */
 import { expect, test } from 'vitest';
 import { type Call, ModelDisk } from '../support/model-disk.ts';

@@ -1,6 +1,7 @@
 /**
- * Power cuts at every disk call of a workload that appends, rolls, truncates, trims, snapshots, installs and votes; then
- * again in the middle of that recovery. What comes back is checked against everything that was acknowledged before.
+ * Power cuts at every disk call of a workload that appends, rolls, truncates, trims, snapshots, installs and votes;
+ * then again in the middle of that recovery. What comes back is checked against everything that was acknowledged
+ * before.
  *
  * LOGDRIVE_TEST_CRASH_SEEDS raises the number of survivals tried per stop (default 2).
  */

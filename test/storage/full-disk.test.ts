@@ -1,4 +1,7 @@
-/** Disks without room, or that take no writes for a while: never fatal, and what was accepted is kept and goes on by itself. */
+/**
+ * Disks without room, or that take no writes for a while: never fatal, and what was accepted is kept and goes on by
+ * itself.
+ */
 import { describe, expect, test } from 'vitest';
 import { type Call, ModelDisk } from '../support/model-disk.ts';
 import { describeEntries, nextEntries, type Opened, openLog, readAll } from '../support/storage-fixture.ts';

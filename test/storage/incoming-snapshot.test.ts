@@ -1,4 +1,7 @@
-/** A snapshot that comes in parts, and the disk it is collected on: cut short at every call, by a kill and by a power cut. */
+/**
+ * A snapshot that comes in parts, and the disk it is collected on: cut short at every call, by a kill and by a power
+ * cut.
+ */
 import { describe, expect, test } from 'vitest';
 import { crc32c } from '../../storage/checksum.ts';
 import { IncomingSnapshot, type SnapshotKey } from '../../storage/incoming-snapshot.ts';

@@ -1,6 +1,6 @@
 /**
- * Files of a format version that this build does not know, each with a right checksum: refused by name, and not one byte of
- * the directory changed (F88). A wrong version under a wrong checksum is damage, and damage.test.ts's.
+ * Files of a format version that this build does not know, each with a right checksum: refused by name, and not one
+ * byte of the directory changed (F88). A wrong version under a wrong checksum is damage, and damage.test.ts's.
  */
 import { createHash } from 'node:crypto';
 import { beforeAll, describe, expect, test } from 'vitest';

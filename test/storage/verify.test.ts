@@ -1,6 +1,6 @@
 /**
- * `wal verify`, `diff` and `repair` below the command line: every byte of every kind of file flipped, every file cut. What
- * is said of a start is what a start then does; what is mended is sound afterwards; a rehearsal changes nothing.
+ * `wal verify`, `diff` and `repair` below the command line: every byte of every kind of file flipped, every file cut.
+ * What is said of a start is what a start then does; what is mended is sound afterwards; a rehearsal changes nothing.
  */
 import { beforeAll, describe, expect, test } from 'vitest';
 import {

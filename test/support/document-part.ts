@@ -1,6 +1,6 @@
 /**
- * Parts of documents that are written from data: they stand between two comments, of which the first names the file that
- * writes them. A test compares; with UPDATE_DOCS=1 it writes instead.
+ * Parts of documents that are written from data: they stand between two comments, of which the first names the file
+ * that writes them. A test compares; with UPDATE_DOCS=1 it writes instead.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { expect } from 'vitest';

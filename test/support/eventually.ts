@@ -1,6 +1,6 @@
 /**
- * Waiting in tests: for a condition, with a deadline, and an error that says what was waited for and what was seen last.
- * The only place in the tests of real processes where time passes on purpose.
+ * Waiting in tests: for a condition, with a deadline, and an error that says what was waited for and what was seen
+ * last. The only place in the tests of real processes where time passes on purpose.
  */
 
 export interface EventuallyOptions {

@@ -2,8 +2,9 @@
  * A disk for tests that behaves as badly as POSIX allows, and no worse. It remembers what was flushed apart from what
  * was only written:
  *
- * - a crash keeps of every file any subset of its unflushed pages, each in any of its unflushed versions, and any of its
- *   unflushed sizes; of every directory any subset of its unflushed creations, renames and removals (a rename is one);
+ * - a crash keeps of every file any subset of its unflushed pages, each in any of its unflushed versions, and any of
+ *   its unflushed sizes; of every directory any subset of its unflushed creations, renames and removals (a rename is
+ *   one);
  * - it stops before, in or after any chosen call: from then on nothing answers any more, as after a power cut;
  * - a chosen call fails with a chosen error; a failed flush forgets, as kernels do, that there was anything to flush,
  *   so that a second one "succeeds" without the data;
@@ -116,8 +117,8 @@ export class ModelDisk implements Disk {
   }
 
   /**
-   * The states a crash may leave, each once: all of them, or where there are more than `limit`, so many drawn by `seed`.
-   * Disks with the same key are the same, whenever and of whichever disk they are what was left.
+   * The states a crash may leave, each once: all of them, or where there are more than `limit`, so many drawn by
+   * `seed`. Disks with the same key are the same, whenever and of whichever disk they are what was left.
    */
   *crashStates(limit: number, seed: number): Generator<{ readonly key: string; readonly disk: ModelDisk }> {
     const survivor = (choose: Choose): Directory => this.#root.survivor(choose);

@@ -1,6 +1,7 @@
 /**
- * A disk with a limited size, unreadable pages and moments in which it takes no writes, all settable while it is in use. What is below it is a disk that
- * works; capacity is counted as a memory disk counts it, so a write may fail in its middle.
+ * A disk with a limited size, unreadable pages and moments in which it takes no writes, all settable while it is in
+ * use. What is below it is a disk that works; capacity is counted as a memory disk counts it, so a write may fail in
+ * its middle.
  */
 import {
   type DirectoryItem,

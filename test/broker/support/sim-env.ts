@@ -106,7 +106,9 @@ export interface Life {
   isOver: boolean;
   /** How far its wall clock is from the true time; may jump. */
   skewMs: number;
-  /** It stands still until then, as under SIGSTOP: timers that are due meanwhile come afterwards, repeated ones once. */
+  /**
+   * It stands still until then, as under SIGSTOP: timers that are due meanwhile come afterwards, repeated ones once.
+   */
   heldUntilMs?: number;
 }
 

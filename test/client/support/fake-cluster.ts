@@ -1,7 +1,7 @@
 /**
  * A cluster that speaks the protocol from memory: topics with real logs, producers judged as the real one judges them,
- * subscriptions paid with credit. Nodes can be killed, hung, made to lag or told to leave; a test can look at, swallow or
- * change every message. The logs are public: what is in them at the end is what the client achieved.
+ * subscriptions paid with credit. Nodes can be killed, hung, made to lag or told to leave; a test can look at, swallow
+ * or change every message. The logs are public: what is in them at the end is what the client achieved.
  */
 import {
   decodeFrame,

@@ -132,8 +132,8 @@ export class TestNode {
         const states = await Promise.all(
           (await readdir(tasks)).map(async (task) => readFile(`${tasks}/${task}/stat`, 'utf8')),
         );
-        // The state follows the name, which may hold anything but ends with the last parenthesis. A thread in the kernel
-        // (D) goes no further than its call.
+        // The state follows the name, which may hold anything but ends with the last parenthesis. A thread in the
+        // kernel (D) goes no further than its call.
         return states.every((stat) => /^\) [TtDZ]/.test(stat.slice(stat.lastIndexOf(')'))));
       },
       { what: `${this.id} to stand still`, pollMs: 1 },

@@ -1,6 +1,6 @@
 /**
- * A disk that says a flush is done when it is not, and then loses power: what the node acknowledged is gone. The library
- * that lies is loaded into the process in front of the C library and leaves out every flush.
+ * A disk that says a flush is done when it is not, and then loses power: what the node acknowledged is gone. The
+ * library that lies is loaded into the process in front of the C library and leaves out every flush.
  */
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';

@@ -1,4 +1,7 @@
-/** The words of the table "What survives what": for one fault, what is kept when it strikes so many nodes, and who says so. */
+/**
+ * The words of the table "What survives what": for one fault, what is kept when it strikes so many nodes, and who says
+ * so.
+ */
 
 export const STRUCK = ['one of three', 'a majority', 'all'] as const;
 /** How many nodes at once. */

@@ -103,7 +103,8 @@ export const DISKS: readonly SurvivalRow[] = [
         tests: [
           ...held(
             SLOW_DISK,
-            'two of three that take longer than an election timeout: a vote that is late is waited for, and appends go on',
+            'two of three that take longer than an election timeout: ' +
+              'a vote that is late is waited for, and appends go on',
           ),
           ...hanging,
         ],

@@ -1,4 +1,6 @@
-/** Whether a test file has a test that runs, by its title as the source has it: '%i' and '$what' of a table included. */
+/**
+ * Whether a test file has a test that runs, by its title as the source has it: '%i' and '$what' of a table included.
+ */
 
 /** `code`: without comments, so that what is commented out does not count. */
 export function hasTest(code: string, title: string): boolean {

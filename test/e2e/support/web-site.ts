@@ -1,4 +1,6 @@
-/** A web server for the test's page and the browser client, with the strictest content policy that lets a script run. */
+/**
+ * A web server for the test's page and the browser client, with the strictest content policy that lets a script run.
+ */
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';

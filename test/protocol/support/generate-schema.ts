@@ -2,8 +2,8 @@
  * Writes src/protocol/generated/schema.ts: the static protobuf code of schema.proto plus the types of its messages.
  *
  * pbjs emits JavaScript, which tsc would neither compile nor copy (allowJs is off). So its output goes, unchecked, into
- * a .ts file whose one export is typed by interfaces written from the same .proto: one file that tsc, vitest and esbuild
- * all understand. `UPDATE_GENERATED=1 npx vitest run test/protocol/schema.test.ts` rewrites it; without the
+ * a .ts file whose one export is typed by interfaces written from the same .proto: one file that tsc, vitest and
+ * esbuild all understand. `UPDATE_GENERATED=1 npx vitest run test/protocol/schema.test.ts` rewrites it; without the
  * variable that test compares.
  */
 import { createRequire } from 'node:module';

@@ -1,4 +1,6 @@
-/** What simulated clients share: their processes, the SDK on each, chance, and the history they write for the oracle. */
+/**
+ * What simulated clients share: their processes, the SDK on each, chance, and the history they write for the oracle.
+ */
 import { createHash } from 'node:crypto';
 import { type Client, createClient } from '../../../src/client/client.ts';
 import type { Platform } from '../../../src/client/platform.ts';

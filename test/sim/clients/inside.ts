@@ -1,7 +1,7 @@
 /**
- * What clients share that live inside of nodes: they call the broker of their own node, or a partition of it, in its own
- * process. No wire that is cut keeps them from a leader that was deposed and does not know it; and they may ask for what
- * the SDK never would. An answer dies with the process it was to be given in: the call has an unknown fate then.
+ * What clients share that live inside of nodes: they call the broker of their own node, or a partition of it, in its
+ * own process. No wire that is cut keeps them from a leader that was deposed and does not know it; and they may ask for
+ * what the SDK never would. An answer dies with the process it was to be given in: the call has an unknown fate then.
  */
 import type { Broker } from '../../../src/broker/index.ts';
 import type { Partition } from '../../../src/partition/index.ts';

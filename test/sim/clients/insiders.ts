@@ -1,7 +1,7 @@
 /**
- * Clients inside of nodes that append without any producer, so that nothing repeats for them, with little patience; that
- * read where they are; and that look for a leader which was deposed and does not know it, and give it all they have,
- * while its successor trims what both have in common.
+ * Clients inside of nodes that append without any producer, so that nothing repeats for them, with little patience;
+ * that read where they are; and that look for a leader which was deposed and does not know it, and give it all they
+ * have, while its successor trims what both have in common.
  */
 import { decodeRecords } from '../../../src/protocol/index.ts';
 import type { Answer } from '../oracle/index.ts';

@@ -1,6 +1,7 @@
 /**
- * Faults aimed at whoever leads: it is cut off from the other nodes, and from none of its clients, in the ways that make
- * it believe longest that it still leads; and a replica finds its log damaged while it can ask nobody for a good copy.
+ * Faults aimed at whoever leads: it is cut off from the other nodes, and from none of its clients, in the ways that
+ * make it believe longest that it still leads; and a replica finds its log damaged while it can ask nobody for a good
+ * copy.
  */
 import type { Partition } from '../../../src/partition/index.ts';
 import type { Prng } from '../../raft/support/prng.ts';

@@ -44,7 +44,8 @@ export const PROCESS_FAULTS: readonly Fault[] = [
     },
   },
   {
-    // Killed in the middle of a write, so that the next process finds it in the cache and on no disk; then the power goes.
+    // Killed in the middle of a write, so that the next process finds it in the cache and on no disk; then the power
+    // goes.
     name: 'kill-then-power',
     everyMs: 1_200,
     strike({ cluster, nodeIds, later }, random) {

@@ -1,7 +1,7 @@
 /**
- * A producer is told that its batch is appended when it is committed, a duplicate of it included, however old. Looked at
- * as the answer is given: what a client sees of an answer that came too early is a batch that is lost later, perhaps.
- * Source: P1, P7.
+ * A producer is told that its batch is appended when it is committed, a duplicate of it included, however old. Looked
+ * at as the answer is given: what a client sees of an answer that came too early is a batch that is lost later,
+ * perhaps. Source: P1, P7.
  */
 import { type Invariant, Violation } from './view.ts';
 
@@ -25,7 +25,8 @@ export function answersFollowCommits(): Invariant {
       const end = applied.get(`${id}/${producer.id}/${producer.epoch}`) ?? 0;
       if (producer.sequence + recordCount <= end) return;
       throw new Violation(
-        `group ${id}: a producer is answered for sequence ${producer.sequence} of epoch ${producer.epoch}, of which ${end} is committed`,
+        `group ${id}: a producer is answered for sequence ${producer.sequence} of epoch ${producer.epoch}, ` +
+          `of which ${end} is committed`,
       );
     },
   };

@@ -1,7 +1,7 @@
 /**
  * A leader begins to change the membership when the change before it is committed, and an entry of its own term: before
- * that it cannot know what its predecessors began, and two changes that do not know of each other may share no majority.
- * Source: R4, R11; Ongaro's correction of 2015.
+ * that it cannot know what its predecessors began, and two changes that do not know of each other may share no
+ * majority. Source: R4, R11; Ongaro's correction of 2015.
  */
 import { type Invariant, type ReplicaView, Violation } from './view.ts';
 

@@ -27,7 +27,8 @@ export function commitIsDurable(): Invariant {
         const holders = voters.filter((voter) => isDurableOn(group, voter, commit, term));
         if (voters.length === 0 || holders.length * 2 > voters.length) continue;
         throw new Violation(
-          `group ${group.id}: ${node} commits ${commit} of term ${term}, durable on [${holders}] of ${describe(membership)}`,
+          `group ${group.id}: ${node} commits ${commit} of term ${term}, ` +
+            `durable on [${holders}] of ${describe(membership)}`,
         );
       }
     },

@@ -1,6 +1,6 @@
 /**
- * No replica ever cuts off an entry that is committed, whether it knows that it is or not: a leader that told it to would
- * lack the entry itself. Source: R5, W18; Raft paper 5.4.
+ * No replica ever cuts off an entry that is committed, whether it knows that it is or not: a leader that told it to
+ * would lack the entry itself. Source: R5, W18; Raft paper 5.4.
  */
 import { type Invariant, Violation } from './view.ts';
 

@@ -48,7 +48,8 @@ export function cutBatchesAreForgotten(): Invariant {
         const isOnItsWay = batch.index > log.lastIndex && batch.term === term;
         if (isOnItsWay || batch.index <= log.base.index || log.termAt(batch.index) === batch.term) continue;
         throw new Violation(
-          `group ${id}: ${replica.node} takes sequence ${producer!.sequence} for entry ${batch.index} of term ${batch.term}, which was cut`,
+          `group ${id}: ${replica.node} takes sequence ${producer!.sequence} ` +
+            `for entry ${batch.index} of term ${batch.term}, which was cut`,
         );
       }
     },

@@ -1,6 +1,6 @@
 /**
- * A follower cuts its log only where an entry of the leader's has another term: never because a message is short, old or
- * comes twice. So what comes in place of a cut entry is of another term. Source: Raft paper 5.3; R5.
+ * A follower cuts its log only where an entry of the leader's has another term: never because a message is short, old
+ * or comes twice. So what comes in place of a cut entry is of another term. Source: Raft paper 5.3; R5.
  */
 import { type Invariant, Violation } from './view.ts';
 

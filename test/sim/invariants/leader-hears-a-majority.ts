@@ -2,7 +2,8 @@
  * A leader that no majority of voters answers steps down within an election timeout: it may have been succeeded, and
  * must not keep its clients waiting. Source: R9, R10; thesis 6.2.
  *
- * A pause may make many ticks of silence known at once, so silence alone breaks nothing: heartbeat rounds begun in it do.
+ * A pause may make many ticks of silence known at once, so silence alone breaks nothing: heartbeat rounds begun in it
+ * do.
  */
 import { hasQuorum } from '../../../src/raft/quorum.ts';
 import { type Invariant, Violation } from './view.ts';

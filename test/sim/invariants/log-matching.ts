@@ -8,7 +8,9 @@ import { type Invariant, Violation } from './view.ts';
 
 interface Known {
   readonly chain: ChainSum;
-  /** The one node that ever had it, while it is the only one: a lone voter may lose it with its term, unseen by anybody. */
+  /**
+   * The one node that ever had it, while it is the only one: a lone voter may lose it with its term, unseen by anybody.
+   */
   only: string | undefined;
 }
 

@@ -1,7 +1,7 @@
 /**
- * No entry is on a disk that does not hold the entry's term yet: a term is durable before any of its entries is written,
- * or a crash between the two leaves a node that took entries of a leader and may still vote for another one of that
- * term. Looked at after each flush, and in what recovery finds. Source: W14.
+ * No entry is on a disk that does not hold the entry's term yet: a term is durable before any of its entries is
+ * written, or a crash between the two leaves a node that took entries of a leader and may still vote for another one of
+ * that term. Looked at after each flush, and in what recovery finds. Source: W14.
  */
 import { type Invariant, Violation } from './view.ts';
 

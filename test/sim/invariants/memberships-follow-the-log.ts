@@ -1,8 +1,8 @@
 /**
  * The membership in force is that of an entry which is in the log: once that entry is cut, so is its membership, also
  * where another membership takes its place at once; and one entry puts one membership in force, whoever holds it. One
- * that goes with a state is the one that was committed as of it, and none later. And a voter that is added holds what is
- * committed, but for what is on its way. Source: R11, R12, R14; thesis 4.2.1.
+ * that goes with a state is the one that was committed as of it, and none later. And a voter that is added holds what
+ * is committed, but for what is on its way. Source: R11, R12, R14; thesis 4.2.1.
  */
 import type { Membership } from '../../../src/raft/index.ts';
 import { type GroupView, type Invariant, type ReplicaView, Violation } from './view.ts';
@@ -67,7 +67,8 @@ export function statesCarryTheirMembership(): Invariant {
       const due = entry?.membership ?? first.get(id);
       if (due === undefined || textOf(due) === textOf(membership)) return;
       throw new Violation(
-        `group ${id}: ${node} offers the state as of ${snapshot.index} with ${textOf(membership)}, and ${textOf(due)} was committed then`,
+        `group ${id}: ${node} offers the state as of ${snapshot.index} with ${textOf(membership)}, ` +
+          `and ${textOf(due)} was committed then`,
       );
     },
   };
@@ -92,7 +93,8 @@ export function newVotersAreInStep(): Invariant {
         if (before.voters.includes(node) || before.votersOutgoing.includes(node)) continue;
         if (reached(group, node) >= commit - options.learnerLagMax) continue;
         throw new Violation(
-          `group ${group.id}: ${node} becomes a voter at commit ${commit}, and holds no more than ${reached(group, node)}`,
+          `group ${group.id}: ${node} becomes a voter at commit ${commit}, ` +
+            `and holds no more than ${reached(group, node)}`,
         );
       }
     },

@@ -1,7 +1,7 @@
 /**
- * The batches of an idempotent producer are in the log once each, in order and without a hole, and none of an epoch that
- * was fenced. Looked at as each entry is applied for the first time: records that are trimmed before anybody read them
- * are judged too. Source: P7, F71, F72.
+ * The batches of an idempotent producer are in the log once each, in order and without a hole, and none of an epoch
+ * that was fenced. Looked at as each entry is applied for the first time: records that are trimmed before anybody read
+ * them are judged too. Source: P7, F71, F72.
  */
 import { type Invariant, Violation } from './view.ts';
 

@@ -13,7 +13,8 @@ export function readsCoverCommits(): Invariant {
       if (outcome.kind !== 'confirmed' || outcome.index >= committed) return;
       const { level, index, term } = outcome;
       throw new Violation(
-        `group ${id}: ${node} confirms read index ${index} of term ${term} (${level}), and ${committed} was committed before it was asked`,
+        `group ${id}: ${node} confirms read index ${index} of term ${term} (${level}), ` +
+          `and ${committed} was committed before it was asked`,
       );
     },
   };

@@ -1,6 +1,6 @@
 /**
- * Who grants a vote waits a whole election timeout for its candidate before it campaigns itself; otherwise the voters of
- * a candidate compete with it, and elections take ever longer. Source: Raft paper 5.2.
+ * Who grants a vote waits a whole election timeout for its candidate before it campaigns itself; otherwise the voters
+ * of a candidate compete with it, and elections take ever longer. Source: Raft paper 5.2.
  */
 import { type Invariant, type ReplicaView, Violation } from './view.ts';
 
@@ -20,7 +20,8 @@ export function votersWaitAnew(): Invariant {
       if (before === undefined || role !== 'follower' || isRejoining) return;
       if (votedFor === undefined || votedFor === replica.node || electionElapsed <= TICKS_MAX) return;
       throw new Violation(
-        `group ${id}: ${replica.node} votes for ${votedFor} in ${term}, and has ${electionElapsed} ticks of its wait behind it`,
+        `group ${id}: ${replica.node} votes for ${votedFor} in ${term}, ` +
+          `and has ${electionElapsed} ticks of its wait behind it`,
       );
     },
   };

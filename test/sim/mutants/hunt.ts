@@ -56,7 +56,9 @@ function patching(root: string, mutant: Mutant | undefined): Plugin {
   };
 }
 
-/** A seed that fails without the mutant too says nothing about it (and is a finding of its own, told to `onSuspect`). */
+/**
+ * A seed that fails without the mutant too says nothing about it (and is a finding of its own, told to `onSuspect`).
+ */
 export async function hunt(
   root: string,
   folder: string,

@@ -1,7 +1,8 @@
 /**
- * npm run mutants -- [--only id,id] [--seeds N] [--minutes M] [--with kind,kind]: hunts every mutant, one after the other, and writes
- * docs/mutants.md anew, row by row. Rows of mutants that were not hunted stay as they are, and without --only that is also
- * who was hunted in this very code: a round that was interrupted goes on. Exit code 1: one of them is not killed.
+ * npm run mutants -- [--only id,id] [--seeds N] [--minutes M] [--with kind,kind]: hunts every mutant, one after the
+ * other, and writes docs/mutants.md anew, row by row. Rows of mutants that were not hunted stay as they are, and
+ * without --only that is also who was hunted in this very code: a round that was interrupted goes on. Exit code 1: one
+ * of them is not killed.
  */
 import { execFileSync } from 'node:child_process';
 import { mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';

@@ -1,4 +1,6 @@
-/** docs/mutants.md: the one place where it stands which mutant was killed by what. Written by main.ts, read by tests. */
+/**
+ * docs/mutants.md: the one place where it stands which mutant was killed by what. Written by main.ts, read by tests.
+ */
 import { MUTANTS, TESTED_MUTANTS } from './all.ts';
 import { CHECKLIST } from './checklist.ts';
 import type { Mutant } from './mutant.ts';

@@ -1,6 +1,7 @@
 /**
  * One small history for each anomaly, and its good twin: the same but for what makes it bad. Written in a short hand:
- * `w.append('a')` begins an append of record a, `.acked(0)` ends it, `r.read(...)` is a read with its answer, and so on.
+ * `w.append('a')` begins an append of record a, `.acked(0)` ends it, `r.read(...)` is a read with its answer, and so
+ * on.
  */
 import { type Answer, type HistoryEvent, type Level, type Producer, Recorder, type Sighting } from './index.ts';
 

@@ -4,7 +4,8 @@
  *
  * The order of the events is real time: a call that ended on an earlier line than another began on was over before it.
  * Who merges the files of several observers sorts by a clock they share and puts what begins before what ends at equal
- * times, so that nothing is called over too early. A call that has no answer by the end of the file has an unknown fate.
+ * times, so that nothing is called over too early. A call that has no answer by the end of the file has an unknown
+ * fate.
  */
 import { checkEvent } from './history-shape.ts';
 

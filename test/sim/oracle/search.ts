@@ -1,7 +1,7 @@
 /**
  * The same question asked the slow way: is there any order of these calls, each between its beginning and its end, in
- * which a plain log would have given these answers and ended as it did? Exponential, for a dozen calls of one partition;
- * it shares no line with the judge and is there to be compared with it (agreement.test.ts).
+ * which a plain log would have given these answers and ended as it did? Exponential, for a dozen calls of one
+ * partition; it shares no line with the judge and is there to be compared with it (agreement.test.ts).
  *
  * It knows appends (plain and idempotent), reads from an offset at levels any and linearizable, tails, and one replica
  * at the end. A read at level any is a linearizable one that may have happened at any earlier time.
@@ -32,7 +32,11 @@ export function isExplained(history: readonly HistoryEvent[]): boolean {
   const visited = new Set<string>();
 
   const search = (left: readonly Step[], state: LogState): boolean => {
-    const key = `${left.map(({ beganLine }) => beganLine).join()}|${state.values.join()}|${JSON.stringify([...state.due])}`;
+    const key = [
+      left.map(({ beganLine }) => beganLine).join(),
+      state.values.join(),
+      JSON.stringify([...state.due]),
+    ].join('|');
     if (visited.has(key)) return false;
     visited.add(key);
     const isEnd = state.values.length === final.length && state.values.every((value, at) => value === final[at]);

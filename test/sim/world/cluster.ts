@@ -1,7 +1,7 @@
 /**
- * Machines, the broker processes that run on them, and the wires between them. A machine keeps its disk when its process
- * goes; a process is the production broker with its client sessions, on a simulated environment. What goes wrong is
- * decided elsewhere (test/sim/faults); this file only knows how.
+ * Machines, the broker processes that run on them, and the wires between them. A machine keeps its disk when its
+ * process goes; a process is the production broker with its client sessions, on a simulated environment. What goes
+ * wrong is decided elsewhere (test/sim/faults); this file only knows how.
  */
 import { Broker, type BrokerOptions } from '../../../src/broker/index.ts';
 import type { Metrics } from '../../../src/metrics.ts';

@@ -1,6 +1,7 @@
 /**
- * The determinism guard. While a run is on, everything through which real time, real chance or the order of a real event
- * loop could reach the code under test throws (R25). A run is synchronous, so whoever calls one of these is part of it.
+ * The determinism guard. While a run is on, everything through which real time, real chance or the order of a real
+ * event loop could reach the code under test throws (R25). A run is synchronous, so whoever calls one of these is part
+ * of it.
  */
 import crypto from 'node:crypto';
 import { syncBuiltinESMExports } from 'node:module';

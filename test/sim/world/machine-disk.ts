@@ -17,8 +17,10 @@ import type { SimProcess } from './process.ts';
 
 export type DurableCall = 'write' | 'flush' | 'sync';
 
-/** What becomes of a call that makes something durable. 'short': some of its bytes are written, then it fails; 'EIO': all
- *  of them, to the cache; 'dropped': none, as where the system gives up on the pages it could not write (W4). */
+/**
+ * What becomes of a call that makes something durable. 'short': some of its bytes are written, then it fails; 'EIO':
+ * all of them, to the cache; 'dropped': none, as where the system gives up on the pages it could not write (W4).
+ */
 export type DurableFate = 'done' | 'torn' | 'EIO' | 'dropped' | 'short' | 'lie' | 'never';
 
 export interface DiskWeather {

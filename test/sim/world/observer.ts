@@ -42,7 +42,10 @@ export interface ObserverEvents {
   removing(node: string, group: number): void;
   /** The log is empty and begins behind this point. */
   installed(replica: Observed, at: { readonly term: number; readonly index: number }): void;
-  /** A snapshot is about to be kept. `encodedAt`: what its state had applied when it was frozen; undefined when it was made elsewhere. */
+  /**
+   * A snapshot is about to be kept. `encodedAt`: what its state had applied when it was frozen; undefined when it was
+   * made elsewhere.
+   */
   savingSnapshot(replica: Observed, snapshot: Snapshot, encodedAt: number | undefined): void;
   /** Entries below this index are about to go. */
   trimming(replica: Observed, firstIndexToKeep: number): void;

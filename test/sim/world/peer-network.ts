@@ -1,6 +1,6 @@
 /**
- * The network between nodes, as the broker sees it (src/broker/peers.ts): one link a pair, two lanes a link, messages in
- * order within a lane. What a real link refuses cannot happen here either: within a link nothing is doubled or
+ * The network between nodes, as the broker sees it (src/broker/peers.ts): one link a pair, two lanes a link, messages
+ * in order within a lane. What a real link refuses cannot happen here either: within a link nothing is doubled or
  * reordered, and what was sent on a link dies with it. Everything else happens: a direction that is cut loses what is
  * sent without a word until somebody takes the link down; a lost packet is a late one, and everything behind it waits;
  * lanes overtake each other; a new link overtakes an old one.

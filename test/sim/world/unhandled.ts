@@ -1,6 +1,6 @@
 /**
- * A rejection nobody handles ends a production process. In a run it is handed to the scheduler, which knows whose it is;
- * other listeners of this real process (a test runner's) are put aside meanwhile.
+ * A rejection nobody handles ends a production process. In a run it is handed to the scheduler, which knows whose it
+ * is; other listeners of this real process (a test runner's) are put aside meanwhile.
  */
 import type { Scheduler } from './scheduler.ts';
 

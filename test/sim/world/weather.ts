@@ -1,4 +1,6 @@
-/** What one machine suffers at present: its disk's moods, and how wrong its clocks go. Set by faults, reset by healing. */
+/**
+ * What one machine suffers at present: its disk's moods, and how wrong its clocks go. Set by faults, reset by healing.
+ */
 import type { Prng } from '../../raft/support/prng.ts';
 import type { DiskWeather, DurableCall, DurableFate } from './machine-disk.ts';
 import type { Scheduler } from './scheduler.ts';

@@ -1,6 +1,6 @@
 /**
- * Mistakes that no seed can show: they lie below what is simulated (docs/simulation.md), or another rule keeps them from
- * doing harm, on every leader of ours. Each names the test that fails with it.
+ * Mistakes that no seed can show: they lie below what is simulated (docs/simulation.md), or another rule keeps them
+ * from doing harm, on every leader of ours. Each names the test that fails with it.
  */
 import type { TestedMutant } from '../mutant.ts';
 
@@ -44,8 +44,8 @@ export const TESTED_MUTANTS: readonly TestedMutant[] = [
     ],
   },
   {
-    // A lease is counted by a clock that goes on while its process does not, here as on most machines: it has run out by
-    // itself before anybody else is elected. Where the clock stands still in a pause too, this rule is all there is.
+    // A lease is counted by a clock that goes on while its process does not, here as on most machines: it has run out
+    // by itself before anybody else is elected. Where the clock stands still in a pause too, this rule is all there is.
     id: 'lease-kept-in-pause',
     sentence: 'The lease outlives a pause.',
     rule: 'R8, R24',
@@ -82,7 +82,8 @@ export const TESTED_MUTANTS: readonly TestedMutant[] = [
     edits: [{ file: 'src/partition/replicator.ts', from: '      isCurrent(message.entries, entries) &&\n', to: '' }],
   },
   {
-    // Chains differ where terms and indexes agree after damage that no checksum catches, and disks here do not forge those.
+    // Chains differ where terms and indexes agree after damage that no checksum catches, and disks here do not forge
+    // those.
     id: 'chain-mismatch-ignored',
     sentence: "A follower whose chain differs from the leader's takes entries all the same.",
     rule: 'R27',

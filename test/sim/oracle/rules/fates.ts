@@ -56,7 +56,8 @@ export const LOST_ON_NODE: Rule = {
       for (const offset of view.byOffset.keys())
         if (offset >= earliest && offset < tail && !held.has(offset)) missing.push(offset);
       if (missing.length === 0 && own === tail) continue;
-      yield `${node} ends at ${own} of ${tail} and lacks ${missing.length} in its ${where(records, missing)}: ${list(missing)}`;
+      const lack = `${missing.length} in its ${where(records, missing)}: ${list(missing)}`;
+      yield `${node} ends at ${own} of ${tail} and lacks ${lack}`;
     }
   },
 };
