@@ -1,17 +1,33 @@
 /** Bytes, files and whole directories that change, vanish or come back older than they were. */
-import { held, type SurvivalRow } from './cell.ts';
+import { type Cell, held, type SurvivalRow } from './cell.ts';
 
 const BAD_FILES = 'test/broker/bad-files.test.ts';
 const BIRTH = 'test/broker/birth.test.ts';
 const DAMAGE = 'test/broker/damage.test.ts';
+const LOST_ACKS = 'test/broker/lost-acks.test.ts';
 const LOST_ENTRY = 'test/broker/lost-entry.test.ts';
 const LOST_LOG = 'test/broker/lost-log.test.ts';
 const MEMBERS = 'test/broker/members.test.ts';
 
-const NOTHING_PROMISED = 'nothing is promised';
+const FOUND_BY_LEADER = 'a follower on an old copy of its disk is found by the leader, named on both, and taken back';
 
 const differentPlaces = held(DAMAGE, 'at different places on %s still heals');
 const waits = held(LOST_LOG, 'lost by $lostBy the group waits, invents nothing, and what was lost lies untouched');
+
+/** A disk that forgot flushes it had confirmed: one is outvoted; of more nothing is promised. */
+function olderCopy(titles: readonly string[], lab: string, sim: string): SurvivalRow['cells'] {
+  const lossy: Cell = { kept: 'may lose', tests: { none: 'nothing is promised' } };
+  return {
+    'one of three': {
+      kept: 'kept; found by the leader',
+      tests: held(LOST_ACKS, ...titles),
+      lab: [lab],
+      sim: [sim],
+    },
+    'a majority': lossy,
+    all: lossy,
+  };
+}
 
 export const FILES: readonly SurvivalRow[] = [
   {
@@ -143,36 +159,15 @@ export const FILES: readonly SurvivalRow[] = [
   },
   {
     fault: 'a disk that goes back in time',
-    cells: {
-      'one of three': {
-        kept: 'kept; found by the leader',
-        tests: held(
-          'test/broker/lost-acks.test.ts',
-          'a follower on an old copy of its disk is found by the leader, named on both, and taken back',
-          'until it has rejoined, nothing is acknowledged on its word, and it elects nobody',
-        ),
-        lab: ['old copy of a follower put back'],
-        sim: ['rollback'],
-      },
-      'a majority': { kept: 'may lose', tests: { none: NOTHING_PROMISED } },
-      all: { kept: 'may lose', tests: { none: NOTHING_PROMISED } },
-    },
+    cells: olderCopy(
+      [FOUND_BY_LEADER, 'until it has rejoined, nothing is acknowledged on its word, and it elects nobody'],
+      'old copy of a follower put back',
+      'rollback',
+    ),
   },
   {
     fault: 'a disk that lies about flushes, then a power cut',
-    cells: {
-      'one of three': {
-        kept: 'kept; found by the leader',
-        // What such a disk is after the cut: an older copy of itself.
-        tests: held(
-          'test/broker/lost-acks.test.ts',
-          'a follower on an old copy of its disk is found by the leader, named on both, and taken back',
-        ),
-        lab: ['lying disk of a follower, then a power cut'],
-        sim: ['lying-flush'],
-      },
-      'a majority': { kept: 'may lose', tests: { none: NOTHING_PROMISED } },
-      all: { kept: 'may lose', tests: { none: NOTHING_PROMISED } },
-    },
+    // What such a disk is after the cut: an older copy of itself.
+    cells: olderCopy([FOUND_BY_LEADER], 'lying disk of a follower, then a power cut', 'lying-flush'),
   },
 ];
