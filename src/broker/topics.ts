@@ -30,6 +30,7 @@ import {
 import type { PeerMethod, Peers } from './peers.ts';
 import type { Routes } from './routes.ts';
 import type { CreateTopicRequest, PartitionDescription, TopicDescription } from './verbs.ts';
+import { waitApplied } from './waits.ts';
 
 export interface TopicsParts {
   readonly nodeId: string;
@@ -83,7 +84,7 @@ export class Topics {
     if (outcome === 'exists')
       throw new LogError('TOPIC_EXISTS', `Topic "${name}" exists.`, { details: { topic: name } });
     if (outcome !== 'done') throw invalid(`The catalog refused topic "${name}": ${outcome}.`);
-    const topic = await this.#seen(name, deadlineMs);
+    const topic = routes.topic({ name });
     for (const { groupId, partition } of topic.partitions) {
       await routes.waitForLeader(groupId, deadlineMs - this.#now());
       if (routes.leader(groupId) === undefined) {
@@ -146,7 +147,7 @@ export class Topics {
     if (partition === undefined || !partition.isReadyLeader) throw new LogError('NOT_LEADER');
     switch (method) {
       case 'catalog':
-        return encodeCall({ outcome: await this.#propose(partition, (head as CatalogCall).command) });
+        return encodeCall(await this.#propose(partition, (head as CatalogCall).command));
       case 'transfer':
         partition.transferTo((head as TransferCall).to);
         return encodeCall({});
@@ -185,20 +186,37 @@ export class Topics {
     return encodeCall({ index: snapshot.index, nextOffset: snapshot.nextOffset } satisfies SnapshotAnswer);
   }
 
-  async #propose(catalog: Partition, command: CatalogCommand): Promise<CatalogOutcome> {
+  async #propose(catalog: Partition, command: CatalogCommand): Promise<CatalogAnswer> {
     const problem = commandProblem(command);
     if (problem !== undefined)
       throw new LogError('UNSUPPORTED', `A catalog command that is ${problem} to this version.`);
     // Deleting makes room, so it goes through on a full disk.
     const appended = refuse(await catalog.proposeCommand(command, command.kind === 'delete-topic'));
-    return appended.result as CatalogOutcome;
+    return { outcome: appended.result as CatalogOutcome, index: appended.index };
   }
 
-  /** Has the catalog's leader append a command; the outcome is that of applying it. */
+  /** Has the catalog's leader append a command; the outcome is that of applying it, here as well: whoever is told of a
+   *  change finds it on this node. */
   async change(command: CatalogCommand, deadlineMs: number = this.#deadline()): Promise<CatalogOutcome> {
     const call: CatalogCall = { groupId: CATALOG_GROUP, command };
     const answer = await this.#askLeader(CATALOG_GROUP, 'catalog', call, deadlineMs);
-    return decodeCall<{ readonly outcome: CatalogOutcome }>(answer).head.outcome;
+    const { outcome, index } = decodeCall<CatalogAnswer>(answer).head;
+    await this.#applied(index, deadlineMs);
+    return outcome;
+  }
+
+  /** Resolves when this node's catalog has come as far. */
+  async #applied(index: number, deadlineMs: number): Promise<void> {
+    const { host, env } = this.#parts;
+    for (;;) {
+      const catalog = host.get(CATALOG_GROUP);
+      if (catalog !== undefined) await waitApplied(env.timers, catalog, index, deadlineMs - this.#now());
+      if (catalog !== undefined && catalog.appliedIndex >= index) return;
+      if (this.#now() >= deadlineMs)
+        throw new LogError('TIMEOUT', 'The change was made, but this node has not heard of it yet.');
+      // Its log is being begun anew, or the node stops.
+      await new Promise<void>((resolve) => env.timers.after(RETRY_MS, resolve));
+    }
   }
 
   /** Asks again while nobody leads; stops at the first failure that may have had an effect. */
@@ -223,18 +241,6 @@ export class Topics {
         if (error.code !== 'NOT_LEADER' && error.code !== 'CONNECTION' && error.code !== 'NO_LEADER') throw error;
         await new Promise<void>((resolve) => env.timers.after(RETRY_MS, resolve));
       }
-    }
-  }
-
-  /** The topic as this node's catalog has it, once it has. */
-  async #seen(name: string, deadlineMs: number): Promise<CatalogTopic> {
-    const { host, env } = this.#parts;
-    for (;;) {
-      const topic = host.catalog.topic(name);
-      if (topic !== undefined) return topic;
-      if (this.#now() >= deadlineMs)
-        throw new LogError('TIMEOUT', `Topic "${name}" was created, but this node has not heard of it yet.`);
-      await new Promise<void>((resolve) => env.timers.after(RETRY_MS / 5, resolve));
     }
   }
 
@@ -298,6 +304,12 @@ export class Topics {
 
 interface CatalogCall extends GroupCall {
   readonly command: CatalogCommand;
+}
+
+interface CatalogAnswer {
+  readonly outcome: CatalogOutcome;
+  /** Of the command's entry in the catalog. */
+  readonly index: number;
 }
 
 /** What was appended, or the error that says why not. */

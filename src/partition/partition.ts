@@ -95,9 +95,7 @@ export class Partition {
     const isClosed = (): boolean => this.isClosed;
     this.#mending = new Mending({ log, raft, mender, rights, isClosed, run, onTrouble });
     const parts = { groupId, raft, log, cache, transport, membershipOf, timers, pace, run, onReadFailure };
-    // A machine is asked on every node, and whoever changed something asks at once.
-    const mayHoldNotices = options.createMachine === undefined;
-    const replicator = new Replicator({ ...parts, mayHoldNotices });
+    const replicator = new Replicator(parts);
     this.#replicator = replicator;
     this.#drive = new Drive({
       raft,

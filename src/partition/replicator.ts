@@ -30,9 +30,6 @@ export interface ReplicatorParts {
   readonly transport: Transport;
   readonly timers: Timers;
   readonly pace: SnapshotPace | undefined;
-  /** Whether followers may learn of a commit a moment later (commit-notices.ts). Not of a machine's: it is asked on every
-   *  node, and whoever changed something asks at once. */
-  readonly mayHoldNotices: boolean;
   /** The last one committed at the index of that snapshot (R14). */
   membershipOf(snapshot: Snapshot): Membership;
   /** After the core was told something. */
@@ -77,7 +74,7 @@ export class Replicator {
   /** Messages without entries. Losing one is legal: the core sends again. */
   sendMessage(message: Message): void {
     const isNotice = message.kind === 'heartbeat' && message.isNotice === true;
-    if (isNotice && this.#parts.mayHoldNotices) this.#notices.hold(message);
+    if (isNotice) this.#notices.hold(message);
     else this.#sendPlain(message);
   }
 

@@ -34,7 +34,7 @@ interface Bench {
   snapshot: Snapshot | undefined;
 }
 
-function bench(cached: readonly LogEntry[], mayHoldNotices = true): Bench {
+function bench(cached: readonly LogEntry[]): Bench {
   const cache = new TailCache(new CacheBudget(1_000_000));
   cache.append(cached);
   const time = new HandTimers();
@@ -52,7 +52,6 @@ function bench(cached: readonly LogEntry[], mayHoldNotices = true): Bench {
       groupId: 1,
       cache,
       timers: time,
-      mayHoldNotices,
       membershipOf: () => ({ voters: ['n1', 'n2'], votersOutgoing: [], learners: [] }),
       log: {
         lastIndex: 4,
@@ -214,20 +213,6 @@ describe('a commit notice', () => {
     made.time.advance(2);
     expect(made.sent.map(({ lane }) => lane)).toEqual(lanes);
   });
-});
-
-test('of a group whose followers are asked for what they applied, a commit notice leaves at once', () => {
-  const made = bench(FOUR, false);
-  made.replicator.sendMessage({
-    kind: 'heartbeat',
-    from: 'n1',
-    to: 'n2',
-    term: 1,
-    commit: 1,
-    round: 1,
-    isNotice: true,
-  });
-  expect(made.sent.map(({ lane }) => lane)).toEqual(['control']);
 });
 
 describe('messages without entries', () => {

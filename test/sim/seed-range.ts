@@ -16,7 +16,7 @@ const SELDOM = 40;
 const RARELY = 60;
 const RARE: ReadonlySet<string> = new Set(['rot-at-rest', 'asked while deposed', 'stranded']);
 /** Seeds of a range that are run a second time, for the same trace. */
-const TWICE = 17;
+const TWICE = 25;
 
 export function seedRange(from: number, count: number): void {
   describe(`seeds ${from} to ${from + count - 1}`, () => {
