@@ -1,100 +1,26 @@
 /** Whole brokers over simulated time and network: what clients are promised, through faults. */
 import { afterEach, describe, expect, test } from 'vitest';
-import type { AppendResult, Reader } from '../../src/broker/index.ts';
-import { decodeRecords, LogError } from '../../src/protocol/index.ts';
+import type { Reader } from '../../src/broker/index.ts';
 import { MemoryDisk } from '../../storage/index.ts';
+import {
+  append,
+  crashAll,
+  crashLater,
+  failure,
+  leaderOf,
+  PRODUCER,
+  started,
+  THREE,
+  valuesOn,
+} from './support/clients.ts';
 import { batchOf, SimCluster } from './support/sim-cluster.ts';
 
-const clusters: SimCluster[] = [];
-
-async function started(ids: readonly string[], overrides = {}): Promise<SimCluster> {
-  const cluster = new SimCluster(ids, overrides);
-  clusters.push(cluster);
-  await cluster.startAll();
-  await cluster.ready();
-  return cluster;
-}
-
-afterEach(async () => {
-  for (const cluster of clusters.splice(0)) {
-    for (const [id, node] of cluster.nodes) if (node.broker !== undefined) await cluster.crash(id);
-  }
-});
-
-const THREE = ['n1', 'n2', 'n3'] as const;
-const PRODUCER = 'ab'.repeat(16);
-
-interface AppendOptions {
-  readonly on?: string;
-  readonly producer?: { readonly id: string; readonly epoch: number; readonly sequence: number };
-  readonly redirect?: boolean;
-  readonly timeoutMs?: number;
-}
-
-function append(
-  cluster: SimCluster,
-  topic: string,
-  values: readonly string[],
-  options: AppendOptions = {},
-): Promise<AppendResult> {
-  const { on = 'n1', producer, redirect = false, timeoutMs } = options;
-  const sent = cluster.broker(on).append({
-    client: { inflightBytes: 0 },
-    topic: { name: topic },
-    partition: 0,
-    batch: batchOf(values),
-    producer,
-    redirect,
-    ...(timeoutMs === undefined ? {} : { timeoutMs }),
-  });
-  sent.catch(() => undefined);
-  return sent;
-}
-
-async function valuesOn(cluster: SimCluster, on: string, topic: string): Promise<string[]> {
-  const values: string[] = [];
-  let offset: number | undefined;
-  for (;;) {
-    const result = await cluster.wait(
-      cluster.broker(on).read({
-        topic: { name: topic },
-        partition: 0,
-        start: offset === undefined ? { kind: 'earliest' } : { kind: 'offset', offset },
-        bytesMax: 1_000,
-        waitMs: 0,
-        level: 'any',
-      }),
-    );
-    if (result.batches.length === 0) return values;
-    for (const batch of result.batches) {
-      for (const record of decodeRecords(batch)) {
-        if (record.offset >= result.fromOffset) values.push(`${record.offset}:${Buffer.from(record.value).toString()}`);
-      }
-    }
-    offset = result.nextOffset;
-  }
-}
-
-function leaderOf(cluster: SimCluster, topic: string, on = 'n1'): Promise<string | undefined> {
-  return cluster.wait(cluster.broker(on).describeTopic(topic)).then(({ partitions }) => partitions[0]?.leader);
-}
-
-function failure(promise: Promise<unknown>): Promise<LogError> {
-  return promise.then(
-    () => {
-      throw new Error('it did not fail');
-    },
-    (error: unknown) => {
-      if (!LogError.is(error)) throw error;
-      return error;
-    },
-  );
-}
+afterEach(crashAll);
 
 describe('a cluster', () => {
   test('is founded once, when every peer is there and has none, and is the same after a restart', async () => {
     const cluster = new SimCluster(THREE);
-    clusters.push(cluster);
+    crashLater(cluster);
     await cluster.start('n1');
     await cluster.start('n2');
     await cluster.time.advance(5_000);
@@ -128,7 +54,7 @@ describe('a cluster', () => {
 
   test('goes on being born when the founder stops before it told everybody', async () => {
     const cluster = new SimCluster(THREE);
-    clusters.push(cluster);
+    crashLater(cluster);
     await cluster.startAll();
     // Links from the founder break as soon as it has written the first entry.
     await cluster.until(() => cluster.broker('n1').cluster().clusterId !== undefined, 'the founder has a cluster');
@@ -259,95 +185,6 @@ describe('append and read', () => {
   });
 });
 
-describe('idempotent producers', () => {
-  const tuple = (sequence: number, epoch = 0) => ({ id: PRODUCER, epoch, sequence });
-
-  test('a batch sent twice is appended once and answered with its first offset, also after a change of leader', async () => {
-    const cluster = await started(THREE);
-    await cluster.createTopic('t');
-    const first = await cluster.wait(append(cluster, 't', ['a', 'b'], { producer: tuple(0) }));
-    const again = await cluster.wait(append(cluster, 't', ['a', 'b'], { producer: tuple(0) }));
-    expect(again).toMatchObject({ baseOffset: first.baseOffset, isDuplicate: true });
-    const leader = (await leaderOf(cluster, 't'))!;
-    await cluster.crash(leader);
-    const survivor = THREE.find((id) => id !== leader)!;
-    const third = await cluster.wait(append(cluster, 't', ['a', 'b'], { on: survivor, producer: tuple(0) }));
-    expect(third).toMatchObject({ baseOffset: 0, isDuplicate: true });
-    expect(await valuesOn(cluster, survivor, 't')).toEqual(['0:a', '1:b']);
-  });
-
-  test('two copies of a batch in one turn become one entry', async () => {
-    const cluster = await started(['n1']);
-    await cluster.createTopic('t');
-    const both = [
-      append(cluster, 't', ['a'], { producer: tuple(0) }),
-      append(cluster, 't', ['a'], { producer: tuple(0) }),
-    ];
-    const answers = await cluster.wait(Promise.all(both));
-    expect(answers.map(({ baseOffset, isDuplicate }) => [baseOffset, isDuplicate])).toEqual([
-      [0, false],
-      [0, true],
-    ]);
-  });
-
-  test('gaps are refused with what was expected, old epochs are fenced, a higher epoch begins at 0', async () => {
-    const cluster = await started(['n1']);
-    await cluster.createTopic('t');
-    await cluster.wait(append(cluster, 't', ['a'], { producer: tuple(0) }));
-    const gap = await cluster.wait(failure(append(cluster, 't', ['c'], { producer: tuple(2) })));
-    expect([gap.code, gap.details.expected]).toEqual(['SEQUENCE_GAP', 1]);
-    const late = await cluster.wait(failure(append(cluster, 't', ['c'], { producer: tuple(1, 1) })));
-    expect([late.code, late.details.expected]).toEqual(['SEQUENCE_GAP', 0]);
-    await cluster.wait(append(cluster, 't', ['b'], { producer: tuple(0, 1) }));
-    const fenced = await cluster.wait(failure(append(cluster, 't', ['x'], { producer: tuple(1, 0) })));
-    expect([fenced.code, fenced.outcome, fenced.details.epoch]).toEqual(['PRODUCER_FENCED', 'unknown', 1]);
-    expect(await valuesOn(cluster, 'n1', 't')).toEqual(['0:a', '1:b']);
-  });
-
-  test('a duplicate older than the window is acknowledged without an offset', async () => {
-    const cluster = await started(['n1']);
-    await cluster.createTopic('t');
-    for (let sequence = 0; sequence < 8; sequence += 1)
-      await cluster.wait(append(cluster, 't', ['x'], { producer: tuple(sequence) }));
-    const old = await cluster.wait(append(cluster, 't', ['x'], { producer: tuple(0) }));
-    expect(old).toMatchObject({ isDuplicate: true, baseOffset: undefined });
-    expect((await valuesOn(cluster, 'n1', 't')).length).toBe(8);
-  });
-
-  test('an entry that was cut from the log with its leader can be sent again', async () => {
-    const cluster = await started(THREE);
-    await cluster.createTopic('t');
-    const old = (await leaderOf(cluster, 't'))!;
-    const others = THREE.filter((id) => id !== old);
-    for (const id of others) {
-      cluster.cut.add(`${id}>${old}`);
-      cluster.cut.add(`${old}>${id}`);
-    }
-    const lost = append(cluster, 't', ['lost'], { on: old, producer: tuple(0), timeoutMs: 5_000 });
-    await cluster.until(
-      () =>
-        others.some(
-          (id) =>
-            cluster
-              .broker(id)
-              .cluster()
-              .nodes.find((node) => node.id === id)!.partitionsLed > 0,
-        ),
-      'a new leader among the others',
-    );
-    const won = await cluster.wait(
-      append(cluster, 't', ['won'], { on: others[0]!, producer: { id: 'cd'.repeat(16), epoch: 0, sequence: 0 } }),
-    );
-    expect(won.baseOffset).toBe(0);
-    cluster.cut.clear();
-    // The cut-off node finds the new leader, drops its entry, and the same tuple is appended there, once.
-    const answer = await cluster.wait(lost);
-    expect(answer).toMatchObject({ baseOffset: 1, isDuplicate: false });
-    await cluster.time.advance(200);
-    for (const id of THREE) expect(await valuesOn(cluster, id, 't')).toEqual(['0:won', '1:lost']);
-  });
-});
-
 describe('faults', () => {
   test('what was acknowledged survives any one crash, and all of them, without a hole or a duplicate', async () => {
     const cluster = await started(THREE, { segmentBytes: 65_536 });
@@ -419,111 +256,6 @@ describe('faults', () => {
       append(cluster, 't', [values[59]!], { on: away, producer: { id: PRODUCER, epoch: 0, sequence: 59 } }),
     );
     expect(again).toMatchObject({ baseOffset: 59, isDuplicate: true });
-  });
-});
-
-describe('topics', () => {
-  test('one name is one topic; made again after deletion it is another one', async () => {
-    const cluster = await started(THREE);
-    await cluster.createTopic('t');
-    const exists = await cluster.wait(
-      failure(
-        cluster.broker('n2').createTopic({
-          name: 't',
-          partitions: 1,
-          replicas: undefined,
-          retention: { maxBytes: undefined, maxAgeMs: undefined, maxRecords: undefined },
-        }),
-      ),
-    );
-    expect(exists.code).toBe('TOPIC_EXISTS');
-    await cluster.wait(append(cluster, 't', ['old']));
-    const { id } = await cluster.wait(cluster.broker('n1').describeTopic('t'));
-    await cluster.wait(cluster.broker('n3').deleteTopic('t'));
-    await cluster.time.advance(200);
-    await cluster.createTopic('t', {}, 'n2');
-    await cluster.time.advance(200);
-    expect(await valuesOn(cluster, 'n1', 't')).toEqual([]);
-    const stale = cluster
-      .broker('n1')
-      .read({ topic: { id }, partition: 0, start: { kind: 'earliest' }, bytesMax: 1, waitMs: 0, level: 'any' });
-    expect((await cluster.wait(failure(stale))).code).toBe('TOPIC_NOT_FOUND');
-    for (const node of THREE) expect((await cluster.wait(cluster.node(node).directory!.groups())).length).toBe(2);
-  });
-
-  test.each([
-    ['no partitions', { name: 'x', partitions: 0, replicas: undefined }],
-    ['more replicas than nodes', { name: 'x', partitions: 1, replicas: 4 }],
-    ['a leading dot', { name: '.x', partitions: 1, replicas: undefined }],
-    ['a slash', { name: 'a/b', partitions: 1, replicas: undefined }],
-    ['no name', { name: '', partitions: 1, replicas: undefined }],
-  ])('%s is refused', async (_, request) => {
-    const cluster = await started(THREE);
-    const error = await cluster.wait(
-      failure(
-        cluster
-          .broker('n1')
-          .createTopic({ ...request, retention: { maxBytes: undefined, maxAgeMs: undefined, maxRecords: undefined } }),
-      ),
-    );
-    expect(error.code).toBe('INVALID');
-  });
-
-  test('leaders are spread over the nodes and return there after a restart', async () => {
-    const cluster = await started(THREE);
-    await cluster.createTopic('t', { partitions: 6 });
-    const spread = async (): Promise<number[]> => {
-      const { partitions } = await cluster.wait(cluster.broker('n1').describeTopic('t'));
-      return THREE.map((id) => partitions.filter(({ leader }) => leader === id).length);
-    };
-    expect(await spread()).toEqual([2, 2, 2]);
-    await cluster.crash('n2');
-    await cluster.time.advance(2_000);
-    expect((await spread())[1]).toBe(0);
-    await cluster.start('n2');
-    await cluster.ready();
-    await cluster.time.advance(10_000);
-    expect(await spread()).toEqual([2, 2, 2]);
-  });
-
-  test('retention by bytes removes whole segments on every replica, and earliest moves', async () => {
-    const cluster = await started(THREE, { segmentBytes: 65_536 });
-    await cluster.wait(
-      cluster.broker('n1').createTopic({
-        name: 't',
-        partitions: 1,
-        replicas: undefined,
-        retention: { maxBytes: 150_000, maxAgeMs: undefined, maxRecords: undefined },
-      }),
-    );
-    for (let i = 0; i < 100; i += 1) await cluster.wait(append(cluster, 't', [`${i}-${'x'.repeat(6_000)}`]));
-    await cluster.time.advance(5_000);
-    for (const id of THREE) {
-      const { partitions } = await cluster.wait(cluster.broker(id).describeTopic('t'));
-      expect(partitions[0]!.earliest).toBeGreaterThan(50);
-      const values = await valuesOn(cluster, id, 't');
-      expect(values.at(-1)).toMatch(/^99:99-/);
-      expect(values[0]).toMatch(new RegExp(`^${partitions[0]!.earliest}:`));
-    }
-  });
-
-  test('retention by age removes what is older, as append times say', async () => {
-    const cluster = await started(['n1'], { segmentBytes: 65_536 });
-    await cluster.wait(
-      cluster.broker('n1').createTopic({
-        name: 't',
-        partitions: 1,
-        replicas: undefined,
-        retention: { maxBytes: undefined, maxAgeMs: 60_000, maxRecords: undefined },
-      }),
-    );
-    for (let i = 0; i < 30; i += 1) await cluster.wait(append(cluster, 't', [`${i}-${'x'.repeat(6_000)}`]));
-    await cluster.time.advance(120_000);
-    for (let i = 30; i < 60; i += 1) await cluster.wait(append(cluster, 't', [`${i}-${'x'.repeat(6_000)}`]));
-    await cluster.time.advance(5_000);
-    const values = await valuesOn(cluster, 'n1', 't');
-    expect(Number(values[0]!.split(':')[0])).toBeGreaterThan(20);
-    expect(values.at(-1)).toMatch(/^59:59-/);
   });
 });
 

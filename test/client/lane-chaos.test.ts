@@ -6,7 +6,7 @@
 import { describe, expect, test } from 'vitest';
 import { utf8 } from '../../src/client/codec.ts';
 import type { Frame } from '../../src/protocol/index.ts';
-import type { FakeSession } from './support/fake-cluster.ts';
+import type { FakeSession } from './support/fake-node.ts';
 import { outcomeOf, type Scene, scene } from './support/setup.ts';
 
 const SEEDS = Array.from({ length: 60 }, (_, at) => at + 1);

@@ -5,7 +5,8 @@
 import { describe, expect, test } from 'vitest';
 import { utf8 } from '../../src/client/codec.ts';
 import type { Frame } from '../../src/protocol/index.ts';
-import type { FakeCluster, FakeSession } from './support/fake-cluster.ts';
+import type { FakeCluster } from './support/fake-cluster.ts';
+import type { FakeSession } from './support/fake-node.ts';
 import { outcomeOf, type Scene, scene } from './support/setup.ts';
 
 const VALUES = Array.from({ length: 40 }, (_, at) => `v${at}`);

@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import { CommitNotices } from '../../src/partition/commit-notices.ts';
 import type { Heartbeat } from '../../src/raft/index.ts';
-import { HandTimers } from '../server/world.ts';
+import { HandTimers } from '../server/support/world.ts';
 
 describe('a commit notice', () => {
   let time: HandTimers;

@@ -4,7 +4,7 @@ import { Replicator, type ReplicatorParts } from '../../src/partition/replicator
 import { CacheBudget, TailCache } from '../../src/partition/tail-cache.ts';
 import type { Append, InstallSnapshot } from '../../src/raft/index.ts';
 import { EMPTY_CHAIN, type LogEntry, type Snapshot, StorageError } from '../../storage/index.ts';
-import { HandTimers } from '../server/world.ts';
+import { HandTimers } from '../server/support/world.ts';
 import { entries } from './support/entries.ts';
 
 const FOUR = entries({ kind: 'no-op' }, { values: ['a'] }, { values: ['b'] }, { values: ['c'] });

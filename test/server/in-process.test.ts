@@ -3,8 +3,8 @@ import { decodeFrame, encodeFrame, type Message } from '../../src/protocol/index
 import type { ClientSocket } from '../../src/server/client-socket.ts';
 import { type InProcessSocket, openInProcess } from '../../src/server/in-process.ts';
 import { Session } from '../../src/server/session.ts';
-import { FakeBroker } from './fake-broker.ts';
-import { realWorld, until } from './world.ts';
+import { FakeBroker } from './support/fake-broker.ts';
+import { realWorld, until } from './support/world.ts';
 
 interface Seen {
   readonly socket: InProcessSocket;

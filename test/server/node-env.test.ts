@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { flushesAtOnce } from '../../src/server/node-env.ts';
-import { realWorld } from './world.ts';
+import { realWorld } from './support/world.ts';
 
 describe('the real source of chance', () => {
   it('draws numbers from 0 to below 1, none twice, also where one handful of bytes ends and the next begins', () => {

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import { ConfigError, type ConfigInput, configOf } from '../../src/config.ts';
 import { type NodeServer, startServer, VERSION } from '../../src/server/index.ts';
-import { MemoryLogger } from './world.ts';
+import { MemoryLogger } from './support/world.ts';
 
 const closers: (() => Promise<unknown>)[] = [];
 afterEach(async () => {

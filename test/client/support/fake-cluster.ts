@@ -4,177 +4,22 @@
  * or change every message. The logs are public: what is in them at the end is what the client achieved.
  */
 import {
-  decodeFrame,
-  decodeRecords,
   type ErrorCode,
   type ErrorDetails,
-  encodeFrame,
   type Frame,
   failureOf,
   LogError,
   type Message,
-  type Outcome,
   type ProducerTuple,
-  patchBatch,
   readBatchHeader,
   type StartAt,
   type TopicInfo,
   type TopicRef,
 } from '../../../src/protocol/index.ts';
+import { FakeNode, FakeSession, type FakeSubscription } from './fake-node.ts';
+import { FakePartition, type FakeTopic } from './fake-partition.ts';
 import { MemorySocket } from './memory-socket.ts';
 import type { World } from './world.ts';
-
-export interface StoredBatch {
-  readonly bytes: Uint8Array;
-  readonly offset: number;
-  readonly nextOffset: number;
-  readonly producer: ProducerTuple | undefined;
-}
-
-interface ProducerState {
-  epoch: number;
-  nextSequence: number;
-  readonly window: { readonly sequence: number; readonly offset: number }[];
-}
-
-export class FakePartition {
-  leader: string;
-  term: number = 1;
-  earliest: number = 0;
-  readonly batches: StoredBatch[] = [];
-  readonly producers: Map<string, ProducerState> = new Map();
-  readonly replicas: readonly string[];
-
-  constructor(leader: string, replicas: readonly string[]) {
-    this.leader = leader;
-    this.replicas = replicas;
-  }
-
-  get tail(): number {
-    return this.batches.at(-1)?.nextOffset ?? 0;
-  }
-
-  /** Values of all records, in order, as text. */
-  values(): string[] {
-    const text = new TextDecoder();
-    return this.batches.flatMap(({ bytes }) => decodeRecords(bytes).map(({ value }) => text.decode(value)));
-  }
-
-  /** The verdict on a producer's batch, and its effect. */
-  append(bytes: Uint8Array, producer: ProducerTuple | undefined): { offset: number | undefined; duplicate: boolean } {
-    const { recordCount } = readBatchHeader(bytes);
-    const state = producer && this.#state(producer);
-    if (producer !== undefined && state !== undefined) {
-      if (producer.epoch < state.epoch)
-        throw new LogError('PRODUCER_FENCED', undefined, { details: { epoch: state.epoch } });
-      if (producer.sequence > state.nextSequence) {
-        const details = { expected: state.nextSequence, received: producer.sequence };
-        throw new LogError('SEQUENCE_GAP', undefined, { details });
-      }
-      if (producer.sequence < state.nextSequence) {
-        const known = state.window.find(({ sequence }) => sequence === producer.sequence);
-        return { offset: known?.offset, duplicate: true };
-      }
-    }
-    const offset = this.tail;
-    const stored = new Uint8Array(bytes);
-    patchBatch(stored, offset, this.term);
-    this.batches.push({ bytes: stored, offset, nextOffset: offset + recordCount, producer });
-    if (producer !== undefined && state !== undefined) {
-      state.window.push({ sequence: producer.sequence, offset });
-      if (state.window.length > 5) state.window.shift();
-      state.nextSequence += recordCount;
-    }
-    return { offset, duplicate: false };
-  }
-
-  #state(producer: ProducerTuple): ProducerState {
-    let state = this.producers.get(producer.id);
-    if (state === undefined || producer.epoch > state.epoch) {
-      state = { epoch: producer.epoch, nextSequence: 0, window: [] };
-      this.producers.set(producer.id, state);
-    }
-    return state;
-  }
-}
-
-export interface FakeTopic {
-  readonly id: number;
-  readonly name: string;
-  readonly partitions: readonly FakePartition[];
-}
-
-interface FakeSubscription {
-  readonly channel: number;
-  readonly topic: FakeTopic;
-  readonly partition: FakePartition;
-  position: number;
-  credit: number;
-  wasCaughtUp: boolean;
-}
-
-export class FakeSession {
-  readonly node: FakeNode;
-  readonly socket: MemorySocket;
-  readonly subscriptions: Map<number, FakeSubscription> = new Map();
-  readonly #cluster: FakeCluster;
-
-  constructor(cluster: FakeCluster, node: FakeNode, socket: MemorySocket) {
-    this.#cluster = cluster;
-    this.node = node;
-    this.socket = socket;
-    socket.onMessage = (bytes) => {
-      const frame = decodeFrame(bytes, 'client');
-      if (frame !== undefined) cluster.receive(this, frame);
-    };
-    socket.onClose = () => node.sessions.delete(this);
-  }
-
-  send(channel: number, message: Message, payload: readonly Uint8Array[] = []): void {
-    const changed = this.#cluster.outgoing?.(this, channel, message, payload);
-    if (changed === 'drop') return;
-    const { message: sent, payload: sentPayload } = changed ?? { message, payload };
-    this.socket.send(encodeFrame(channel, sent, sentPayload));
-  }
-
-  nack(requestId: number, code: ErrorCode, outcome?: Outcome, details: ErrorDetails = {}): void {
-    const error = new LogError(code, undefined, outcome === undefined ? { details } : { details, outcome });
-    this.send(0, { kind: 'nack', requestId, failure: failureOf(error) });
-  }
-}
-
-export class FakeNode {
-  readonly id: string;
-  readonly url: string;
-  readonly sessions: Set<FakeSession> = new Set();
-  /** 'hung': takes connections and answers nothing. */
-  state: 'up' | 'down' | 'hung' = 'up';
-  /** Sees nothing at or past it: a replica that lags. */
-  visibleTo: number = Number.MAX_SAFE_INTEGER;
-
-  constructor(id: string) {
-    this.id = id;
-    this.url = `ws://${id}:4437/v1/ws`;
-  }
-
-  kill(): void {
-    this.state = 'down';
-    for (const { socket } of this.sessions) socket.cut();
-    this.sessions.clear();
-  }
-
-  /** Its process is stopped: sockets stay open and say nothing. */
-  hang(): void {
-    this.state = 'hung';
-    for (const { socket } of this.sessions) socket.link.isSilent = true;
-  }
-
-  goAway(reason = 'restart'): void {
-    for (const session of this.sessions) {
-      session.send(0, { kind: 'goaway', reason, reconnectAfterMs: 100, preferred: undefined });
-    }
-  }
-}
 
 export interface Outgoing {
   readonly message: Message;

@@ -2,7 +2,8 @@
 import { type Client, connectWith } from '../../../src/client/client.ts';
 import type { ConnectOptions } from '../../../src/client/options.ts';
 import { crc32cPortable, encodeRecordBatch, LogError } from '../../../src/protocol/index.ts';
-import { FakeCluster, type FakePartition, type FakeTopic } from './fake-cluster.ts';
+import { FakeCluster } from './fake-cluster.ts';
+import type { FakePartition, FakeTopic } from './fake-partition.ts';
 import { World } from './world.ts';
 
 export interface Scene {

@@ -1,7 +1,7 @@
 /** What the server tests share: quiet worlds with a hand-driven clock, and waiting for a condition. */
-import type { Clock, Env, LogFields, Logger, TimerHandle, Timers } from '../../src/env.ts';
-import type { MetricLabels, MetricName, Metrics } from '../../src/metrics.ts';
-import { nodeEnv } from '../../src/server/node-env.ts';
+import type { Clock, Env, LogFields, Logger, TimerHandle, Timers } from '../../../src/env.ts';
+import type { MetricLabels, MetricName, Metrics } from '../../../src/metrics.ts';
+import { nodeEnv } from '../../../src/server/node-env.ts';
 
 export interface Line {
   readonly level: string;
@@ -16,18 +16,23 @@ export class MemoryLogger implements Logger {
   debug(fields: LogFields, message: string): void {
     this.lines.push({ level: 'debug', fields, message });
   }
+
   info(fields: LogFields, message: string): void {
     this.lines.push({ level: 'info', fields, message });
   }
+
   warn(fields: LogFields, message: string): void {
     this.lines.push({ level: 'warn', fields, message });
   }
+
   error(fields: LogFields, message: string): void {
     this.lines.push({ level: 'error', fields, message });
   }
+
   fatal(fields: LogFields, message: string): void {
     this.lines.push({ level: 'fatal', fields, message });
   }
+
   child(): Logger {
     return this;
   }
@@ -40,12 +45,15 @@ export class MemoryMetrics implements Metrics {
   add(name: MetricName, amount = 1, labels: MetricLabels = {}): void {
     this.values.set(key(name, labels), this.get(name, labels) + amount);
   }
+
   set(name: MetricName, value: number, labels: MetricLabels = {}): void {
     this.values.set(key(name, labels), value);
   }
+
   observe(name: MetricName, _value: number, labels: MetricLabels = {}): void {
     this.add(name, 1, labels);
   }
+
   get(name: MetricName, labels: MetricLabels = {}): number {
     return this.values.get(key(name, labels)) ?? 0;
   }
@@ -63,15 +71,19 @@ export class HandTimers implements Timers, Clock {
   nowMs(): number {
     return this.#nowMs;
   }
+
   monotonicMs(): number {
     return this.#nowMs;
   }
+
   after(delayMs: number, fn: () => void): TimerHandle {
     return this.#add({ atMs: this.#nowMs + delayMs, periodMs: undefined, fn });
   }
+
   every(periodMs: number, fn: () => void): TimerHandle {
     return this.#add({ atMs: this.#nowMs + periodMs, periodMs, fn });
   }
+
   soon(fn: () => void): void {
     setImmediate(fn);
   }

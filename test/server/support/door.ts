@@ -1,11 +1,10 @@
 /** Both client doors on one free port, over a fake broker. */
-
-import type { Env } from '../../src/env.ts';
-import { crc32cPortable } from '../../src/protocol/index.ts';
-import { Health } from '../../src/server/health.ts';
-import { HttpListener } from '../../src/server/http-listener.ts';
-import { PrometheusMetrics } from '../../src/server/prometheus.ts';
-import { WsListener } from '../../src/server/ws-listener.ts';
+import type { Env } from '../../../src/env.ts';
+import { crc32cPortable } from '../../../src/protocol/index.ts';
+import { Health } from '../../../src/server/health.ts';
+import { HttpListener } from '../../../src/server/http-listener.ts';
+import { PrometheusMetrics } from '../../../src/server/prometheus.ts';
+import { WsListener } from '../../../src/server/ws-listener.ts';
 import { FakeBroker } from './fake-broker.ts';
 
 export interface Door {

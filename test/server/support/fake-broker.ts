@@ -19,8 +19,8 @@ import type {
   TailResult,
   TopicDescription,
   TopicRef,
-} from '../../src/broker/index.ts';
-import { LogError, patchBatch, readBatchHeader } from '../../src/protocol/index.ts';
+} from '../../../src/broker/index.ts';
+import { LogError, patchBatch, readBatchHeader } from '../../../src/protocol/index.ts';
 
 interface FakeTopic {
   readonly name: string;
