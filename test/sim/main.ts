@@ -13,9 +13,10 @@
 import { execFileSync, fork } from 'node:child_process';
 import { parseArgs } from 'node:util';
 import { addTally, appendToLedger, NO_TALLY, type Tally, tallyOf } from './ledger.ts';
+import { Plan } from './plan.ts';
 import { EXIT_CODES, type FailureKind, type Outcome, replayCommand, runSeed } from './run-seed.ts';
 import { shrink } from './shrink.ts';
-import { kindsOf, type SimulationOptions } from './simulation.ts';
+import type { SimulationOptions } from './simulation.ts';
 
 const LEDGER_PATH = 'test/sim/ledger.jsonl';
 const SAY_EVERY_MS = 10_000;
@@ -120,7 +121,7 @@ async function many(
     code = Math.max(code, tell(run, outcome));
     onWord({ seed, kind: outcome.kind });
     if (!hasShrinking || isInterrupted) continue;
-    const { kinds, chaosMs } = kindsOf(run);
+    const { kinds, chaosMs } = new Plan(run);
     const small = await shrink(run, outcome.kind, kinds, chaosMs);
     say(`smaller, after ${small.runs} runs: ${replayCommand(small.options)} --trace`);
   }

@@ -1,10 +1,10 @@
 import { describe, expect, test } from 'vitest';
+import { Plan } from './plan.ts';
 import { EXIT_CODES, replayCommand, runSeed } from './run-seed.ts';
 import { shrink } from './shrink.ts';
-import { kindsOf } from './simulation.ts';
 
 /** Short, and with nothing going wrong but what the test says. */
-const CALM = { seed: 3, chaosMs: 200, without: [...kindsOf({ seed: 3 }).kinds] };
+const CALM = { seed: 3, chaosMs: 200, without: [...new Plan({ seed: 3 }).kinds] };
 
 describe('a run', () => {
   test('without faults is a quiet one', async () => {
@@ -15,7 +15,7 @@ describe('a run', () => {
   test('that leaves out one kind of fault keeps the moments of the others', async () => {
     // Which seed has both changes with every kind that is added.
     let seed = 1;
-    while (!['clock-jump', 'power'].every((kind) => kindsOf({ seed }).kinds.includes(kind))) seed += 1;
+    while (!['clock-jump', 'power'].every((kind) => new Plan({ seed }).kinds.includes(kind))) seed += 1;
     const traceOf = async (without: readonly string[]): Promise<string[]> => {
       const lines: string[] = [];
       await runSeed({ seed, chaosMs: 1_500, without, onTrace: (line) => lines.push(line) });
@@ -40,7 +40,7 @@ describe('shrinking', () => {
   test('leaves out everything the failure does not need', async () => {
     // A run that cannot even begin fails whatever is left out: all of it goes.
     const options = { seed: 3, nodes: 0 };
-    const { kinds, chaosMs } = kindsOf({ seed: 3 });
+    const { kinds, chaosMs } = new Plan({ seed: 3 });
     const first = await runSeed(options);
     expect(first.kind).not.toBe('ok');
     if (first.kind === 'ok') return;

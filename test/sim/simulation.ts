@@ -4,25 +4,23 @@
  * and agree, then everybody is. What clients saw is judged by the oracle at the end, and the disks are read by
  * themselves.
  */
-
 import { LogError } from '../../src/protocol/index.ts';
 import { describeRaft } from '../../src/raft/index.ts';
-import { isStorageError } from '../../storage/index.ts';
 import { Prng } from '../raft/support/prng.ts';
-import { type ClientWorld, SimClient, type SimTopic } from './clients/client-world.ts';
-import { LODGERS, type Lodger, moveIn } from './clients/lodging.ts';
+import { Alarms } from './alarms.ts';
+import { type ClientWorld, SimClient } from './clients/client-world.ts';
+import { moveIn } from './clients/lodging.ts';
 import { garden, OPERATIONS, operate } from './clients/operators.ts';
 import { follow, visit } from './clients/readers.ts';
 import { type Hall, hallOf, manageStaff } from './clients/staff.ts';
 import { appendBatches, produce } from './clients/writers.ts';
 import { compareReplicas } from './end/compare-replicas.ts';
-import { ALL_FAULTS, LATER_FAULTS, LATEST_FAULTS } from './faults/all.ts';
 import type { Fault } from './faults/fault.ts';
 import { Harm } from './faults/harm.ts';
-import { brokerOptions, HABITS, type Habit, habitOptions } from './habits.ts';
 import { allInvariants } from './invariants/all.ts';
 import { type GroupView, View, Violation } from './invariants/view.ts';
 import { describeAnomalies, judge, Recorder } from './oracle/index.ts';
+import { Plan, type PlanOptions } from './plan.ts';
 import { SimCluster, type SimNode } from './world/cluster.ts';
 import { guarded } from './world/guard.ts';
 import { observed } from './world/observer.ts';
@@ -30,14 +28,7 @@ import type { LogLine, SimProcess } from './world/process.ts';
 import { Scheduler } from './world/scheduler.ts';
 import { quietProcess } from './world/unhandled.ts';
 
-export interface SimulationOptions {
-  readonly seed: number;
-  /** How long faults strike, ms. Default: as the seed says. */
-  readonly chaosMs?: number;
-  /** Kinds of fault and operation that are left out, whatever the seed says. */
-  readonly without?: readonly string[];
-  /** Fewer nodes than the seed says. */
-  readonly nodes?: number;
+export interface SimulationOptions extends PlanOptions {
   /** One line of the trace. */
   readonly onTrace?: (line: string) => void;
 }
@@ -67,23 +58,7 @@ export interface Report {
 const BORN_WITHIN_MS = 10_000;
 const HEALED_WITHIN_MS = 40_000;
 const STEP_MS = 20;
-const SCRUB = { scrub: { periodMs: 200, bytesPerSecond: 1024 * 1024 } };
-/** From word of a stopped partition to an operator's hand. */
-const OPERATOR_MS = 400;
-const LOST = 'a log is lost: its replica takes no part until it has rejoined';
 const LEADS = 'leads a partition';
-const DAMAGED = 'stored bytes are damaged: they are kept, and mended from a peer';
-const STOPPED = 'a partition is stopped on this node; the others go on';
-
-interface StoppedFields {
-  readonly group: number;
-  readonly err: Error;
-}
-
-/** What a seed has switched on, without running it. */
-export function kindsOf(options: SimulationOptions): { readonly kinds: readonly string[]; readonly chaosMs: number } {
-  return new Simulation(options).plan;
-}
 
 /** Runs a seed to its end. Synchronous: to be called on a fresh turn (scheduler.ts). */
 export function simulate(options: SimulationOptions): Report {
@@ -103,22 +78,13 @@ class Simulation {
   readonly scheduler = new Scheduler();
   readonly view = new View(allInvariants(), (error) => this.#failed(error));
   readonly #options: SimulationOptions;
-  readonly #random: Prng;
+  readonly #plan: Plan;
   readonly #cluster: SimCluster;
   readonly #harm: Harm;
   readonly #world: ClientWorld;
-  readonly #topics: readonly SimTopic[];
-  /** With the number of the stream of chance each lives by. */
-  readonly #kinds: readonly { readonly fault: Fault; readonly number: number }[];
-  readonly #operations: readonly string[];
-  readonly #habits: readonly Habit[];
-  readonly #lodgers: readonly Lodger[];
-  readonly #chaosMs: number;
-  readonly #paceMs: number;
   readonly #effects: Record<string, number> = {};
   readonly #clientNames: string[] = [];
-  /** Partitions that the unlucky machine has stopped by name, for damage that no recovery can know the extent of. */
-  readonly #stopped = new Set<string>();
+  readonly #alarms: Alarms;
   readonly #hall: Hall;
   /** Topics in the order of their ids, which is that of their groups. */
   readonly #made: { readonly name: string; readonly id: number }[] = [];
@@ -129,83 +95,40 @@ class Simulation {
 
   constructor(options: SimulationOptions) {
     this.#options = options;
-    const { seed, without = [] } = options;
-    const random = new Prng(seed);
-    this.#random = random;
-    const size = random.pick([3, 3, 3, 3, 5]);
-    const nodeIds = Array.from({ length: Math.min(size, options.nodes ?? size) }, (_, at) => `n${at + 1}`);
-    // A stream of its own: what came later leaves the seeds of before as they were where it is off.
-    const later = new Prng(seed * 64 + 63);
-    const habits = HABITS.filter(() => later.chance(0.4)).filter((name) => !without.includes(name));
-    this.#habits = habits;
-    // And one for what came later still.
-    const latest = new Prng(seed * 64 + 62);
-    const isOn = (name: string): boolean => latest.chance(0.4) && !without.includes(name);
-    this.#lodgers = LODGERS.filter(isOn).filter((name) => name !== 'raw-changes' || !habits.includes('members'));
-    const isScrubbed = isOn('scrub');
-    this.#topics = [
-      { name: 't', replicas: Math.min(3, nodeIds.length) },
-      { name: 'u', replicas: Math.min(2, nodeIds.length) },
-    ];
-    const share = random.pick([0.15, 0.3, 0.5]);
-    // Drawn and numbered for every kind, also for those left out: the rest stays as the seed has it.
-    this.#kinds = [
-      ...ALL_FAULTS.filter(() => random.chance(share)),
-      ...LATER_FAULTS.filter(() => later.chance(share)),
-      ...LATEST_FAULTS.filter(() => latest.chance(0.5)),
-    ]
-      .map((fault, number) => ({ fault, number }))
-      .filter(({ fault }) => !without.includes(fault.name))
-      // Leases are for clocks that keep to a bound (R8).
-      .filter(({ fault }) => fault.name !== 'clock-drift' || !habits.includes('leases'));
-    this.#operations = [...OPERATIONS, 'garden'].filter((name) => random.chance(0.6) && !without.includes(name));
-    const chaosMs = random.pick([1_500, 3_000, 6_000]);
-    this.#chaosMs = options.chaosMs ?? chaosMs;
-    this.#paceMs = random.pick([15, 40, 120]);
-    this.#cluster = new SimCluster(
-      this.scheduler,
-      random.below(2 ** 31),
-      {
-        nodeIds,
-        broker: { ...brokerOptions(random), ...habitOptions(habits, later), ...(isScrubbed && SCRUB) },
-        latencyMs: random.pick([0.3, 1, 5]),
-        flushMs: random.pick([0.3, 2, 8]),
-      },
-      {
-        onLine: (process, line) => this.#line(process, line),
-        onUnexpectedEnd: (node, error) => this.#endedByItself(node, error),
-        onGone: ({ id }) => this.view.forget(id),
-      },
-    );
+    const plan = new Plan(options);
+    this.#plan = plan;
+    this.#cluster = new SimCluster(this.scheduler, plan.clusterSeed, plan.cluster, {
+      onLine: (process, line) => this.#line(process, line),
+      onUnexpectedEnd: (node, error) => this.#endedByItself(node, error),
+      onGone: ({ id }) => this.view.forget(id),
+    });
     this.view.onPartition = (node, partition) => this.#cluster.node(node).partitions.set(partition.groupId, partition);
-    this.#harm = new Harm(random.pick(nodeIds), this.view, (node) => this.#cluster.nodes.has(node));
+    this.#harm = new Harm(plan.unlucky, this.view, (node) => this.#cluster.nodes.has(node));
     this.#cluster.mayLosePower = (node) => !node.weather.hasLied || this.#harm.isRedundant(node.id);
     // Of a group with fewer replicas than three the loss of one is the loss of the group.
-    this.#hall = hallOf(this.#cluster, this.#harm, !this.#operations.includes('garden'));
+    this.#hall = hallOf(this.#cluster, this.#harm, !plan.operations.includes('garden'));
+    const fail = (violation: Violation): void => this.#failed(violation);
+    this.#alarms = new Alarms({ cluster: this.#cluster, harm: this.#harm, view: this.view, fail });
     const recorder = new Recorder();
     const done = {};
     this.#world = { cluster: this.#cluster, recorder, isHealed: false, isOver: false, acked: new Map(), done };
     this.scheduler.onCrash = (error, process) => this.#crashed(error, process);
   }
 
-  get plan(): { readonly kinds: readonly string[]; readonly chaosMs: number } {
-    const faults = this.#kinds.map(({ fault }) => fault.name);
-    return { kinds: [...faults, ...this.#operations, ...this.#habits, ...this.#lodgers], chaosMs: this.#chaosMs };
-  }
-
   run(): Report {
     const { scheduler } = this;
     const ids = [...this.#cluster.nodes.keys()];
     this.#trace(
-      () => `seed ${this.#options.seed}: ${ids.length} nodes, faults ${this.#kinds.map(({ fault }) => fault.name)}`,
+      () =>
+        `seed ${this.#options.seed}: ${ids.length} nodes, faults ${this.#plan.faults.map(({ fault }) => fault.name)}`,
     );
     for (const id of ids) this.#cluster.boot(id);
     this.#until(() => this.#isReady(ids), 'the cluster is born', BORN_WITHIN_MS);
     this.#createTopics();
     this.#employ();
     this.#isChaos = true;
-    for (const { fault, number } of this.#kinds) this.#unleash(fault, new Prng(this.#options.seed * 64 + number));
-    this.#runFor(this.#chaosMs);
+    for (const { fault, number } of this.#plan.faults) this.#unleash(fault, new Prng(this.#options.seed * 64 + number));
+    this.#runFor(this.#plan.chaosMs);
     this.#isChaos = false;
     this.#trace(() => 'the chaos is over');
     this.#healQuorum();
@@ -228,10 +151,10 @@ class Simulation {
   // What happens.
 
   #createTopics(): void {
-    const client = new SimClient(this.#world, 'founder', this.#random.below(2 ** 31));
-    let left = this.#topics.length;
+    const client = new SimClient(this.#world, 'founder', this.#plan.random.below(2 ** 31));
+    let left = this.#plan.topics.length;
     client.process.in(0, 'client', () => {
-      for (const { name, replicas } of this.#topics) {
+      for (const { name, replicas } of this.#plan.topics) {
         const op = this.#world.recorder.begin({ kind: 'create', client: 'founder', partition: name });
         const created = client.sdk.admin.ensureTopic({ name, replicas });
         created.then(
@@ -251,30 +174,30 @@ class Simulation {
   }
 
   #employ(): void {
-    const paceMs = this.#paceMs;
-    const operations = OPERATIONS.filter((name) => this.#operations.includes(name));
-    for (const { name: topic } of this.#topics) {
+    const paceMs = this.#plan.paceMs;
+    const operations = OPERATIONS.filter((name) => this.#plan.operations.includes(name));
+    for (const { name: topic } of this.#plan.topics) {
       this.#hire(`p-${topic}`, (it) => produce(it, topic, paceMs));
       this.#hire(`b-${topic}`, (it) => appendBatches(it, topic, paceMs));
       this.#hire(`f-${topic}`, (it) => follow(it, topic));
       this.#hire(`v-${topic}`, (it) => visit(it, topic, 4 * paceMs));
       this.#hire(`o-${topic}`, (it) => operate(it, topic, operations));
     }
-    if (this.#habits.includes('members')) this.#hire('staff', (it) => manageStaff(it, this.#hall));
-    if (this.#operations.includes('garden')) this.#hire('gardener', garden);
+    if (this.#plan.habits.includes('members')) this.#hire('staff', (it) => manageStaff(it, this.#hall));
+    if (this.#plan.operations.includes('garden')) this.#hire('gardener', garden);
     this.#onElected = moveIn({
-      lodgers: this.#lodgers,
+      lodgers: this.#plan.lodgers,
       world: this.#world,
-      topics: this.#topics.map((topic) => ({ ...topic, group: this.#groupOf(topic.name)!.id })),
+      topics: this.#plan.topics.map((topic) => ({ ...topic, group: this.#groupOf(topic.name)!.id })),
       seed: this.#options.seed,
       paceMs,
-      hasLeases: this.#habits.includes('leases'),
+      hasLeases: this.#plan.habits.includes('leases'),
       mayVoteOut: () => !this.#cluster.node(this.#harm.unlucky).weather.isHurt,
     });
   }
 
   #hire(name: string, work: (it: SimClient) => Promise<void>): void {
-    const client = new SimClient(this.#world, name, this.#random.below(2 ** 31));
+    const client = new SimClient(this.#world, name, this.#plan.random.below(2 ** 31));
     this.#clientNames.push(name);
     this.#clientsAtWork += 1;
     client.process.in(0, 'client', () => {
@@ -327,10 +250,10 @@ class Simulation {
     const { isDamaged, lostByLying } = this.#cluster.node(unlucky).weather;
     const isSpared = isDamaged || lostByLying;
     const healed = ids
-      .map((id) => ({ id, draw: isSpared && id === unlucky ? 1 : this.#random.next() }))
+      .map((id) => ({ id, draw: isSpared && id === unlucky ? 1 : this.#plan.random.next() }))
       .sort((a, b) => a.draw - b.draw)
       // In the middle of a change a majority of the machines is not one of the voters.
-      .slice(0, this.#random.chance(0.5) && !this.#hall.isChanging ? majority : ids.length)
+      .slice(0, this.#plan.random.chance(0.5) && !this.#hall.isChanging ? majority : ids.length)
       .map(({ id }) => id);
     this.#trace(() => `healing ${healed}`);
     this.#healNodes(healed);
@@ -339,7 +262,7 @@ class Simulation {
     const before = new Map(this.#world.acked);
     // Asked anew each time: what a log holds of a change is known only once its node has opened it again.
     const waiting = (): readonly string[] =>
-      this.#topics
+      this.#plan.topics
         .map(({ name }) => name)
         .filter((name) => (this.#world.acked.get(name) ?? 0) <= (before.get(name) ?? 0) + 3)
         .filter((name) => this.#hasMajority(name, healed));
@@ -374,7 +297,7 @@ class Simulation {
     this.#world.recorder.note({ kind: 'healed' });
     const before = new Map(this.#world.acked);
     this.#until(
-      () => this.#topics.every(({ name }) => (this.#world.acked.get(name) ?? 0) > (before.get(name) ?? 0) + 3),
+      () => this.#plan.topics.every(({ name }) => (this.#world.acked.get(name) ?? 0) > (before.get(name) ?? 0) + 3),
       'appends to every topic are acknowledged after healing',
       HEALED_WITHIN_MS,
     );
@@ -405,19 +328,14 @@ class Simulation {
   #isReady(ids: readonly string[]): boolean {
     return ids.every((id) => {
       const { broker } = this.#cluster.node(id);
-      const mayWait = id === this.#harm.unlucky && this.#lost().length > 0;
+      const mayWait = id === this.#harm.unlucky && this.#alarms.lost().length > 0;
       return broker?.readiness().every(({ isOk, name }) => isOk || (name === 'logs' && mayWait)) === true;
     });
   }
 
-  /** Groups that the unlucky machine cannot serve: stopped by name. */
-  #lost(): readonly number[] {
-    return [...this.view.groups.keys()].filter((id) => this.#stopped.has(`${this.#harm.unlucky}/${id}`));
-  }
-
   #isConverged(): boolean {
     const { unlucky } = this.#harm;
-    const lost = this.#lost();
+    const lost = this.#alarms.lost();
     for (const { id, replicas } of this.view.groups.values()) {
       const [first, ...others] = [...replicas.values()].filter(({ node }) => node !== unlucky || !lost.includes(id));
       if (first === undefined) continue;
@@ -436,9 +354,9 @@ class Simulation {
 
   #judge(): void {
     let isDone = false;
-    const isLost = (node: string): boolean => node === this.#harm.unlucky && this.#lost().length > 0;
+    const isLost = (node: string): boolean => node === this.#harm.unlucky && this.#alarms.lost().length > 0;
     const isDamaged = (node: string): boolean => this.#cluster.node(node).weather.isDamaged;
-    compareReplicas(this.#cluster, this.#topics, this.#world.recorder, isLost, isDamaged).then(
+    compareReplicas(this.#cluster, this.#plan.topics, this.#world.recorder, isLost, isDamaged).then(
       () => {
         isDone = true;
       },
@@ -527,35 +445,8 @@ class Simulation {
     this.#trace(() => `${process.name} ${lineText(line)}`);
     // The last words of one that was just ended by its disk, in the same turn.
     if (process.isOver) return;
-    if (line.message === LEADS) this.#onElected(process.name, (line.fields as StoppedFields).group);
-    if (line.message === STOPPED) this.#partitionStopped(process, line.fields as StoppedFields);
-    if (line.message === DAMAGED) this.#damageFound(process, line.fields);
-    if (line.message === LOST) this.#logLost(process, line.fields as StoppedFields);
-  }
-
-  /** What a crash leaves is a torn end at most, and never looks like damage: only a disk of ours may have done that. */
-  #damageFound({ name }: SimProcess, found: object): void {
-    const { isDamaged, lostByLying } = this.#cluster.node(name).weather;
-    if (!isDamaged && !lostByLying)
-      this.#failed(new Violation(`${name} finds damage that no disk of ours did: ${JSON.stringify(found)}`));
-  }
-
-  /** A replica begins anew, without a vote: what was durable on it is void, which only a disk of ours may do to it. */
-  #logLost({ name }: SimProcess, { group, err }: StoppedFields): void {
-    const { isDamaged, lostByLying } = this.#cluster.node(name).weather;
-    if (isDamaged || lostByLying) this.view.lose(name, group);
-    else this.#failed(new Violation(`${name} lost the log of group ${group} for no reason of ours: ${err}`));
-  }
-
-  /** A node goes on without one of its partitions, and says so: for an operator to see. */
-  #partitionStopped({ name }: SimProcess, { group, err }: StoppedFields): void {
-    const { weather } = this.#cluster.node(name);
-    if (isStorageError(err, 'IO') && weather.mayFail) {
-      // The disk failed while the log was opened. What an operator does then is to start the node again.
-      this.scheduler.in(OPERATOR_MS, 'world', undefined, () => void this.#cluster.bounce(name, 'kill', 10));
-    } else if (isStorageError(err, 'CORRUPT') && (weather.isDamaged || weather.lostByLying)) {
-      this.#stopped.add(`${name}/${group}`);
-    } else this.#failed(new Violation(`${name} stopped group ${group} for no reason of ours: ${err}`));
+    if (line.message === LEADS) this.#onElected(process.name, (line.fields as { readonly group: number }).group);
+    this.#alarms.hear(process.name, line);
   }
 
   #trace(line: () => string): void {

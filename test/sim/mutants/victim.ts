@@ -7,8 +7,8 @@
  * With kinds of faults or clients, seeds that have not all of them switched on are passed over.
  */
 import { writeSync } from 'node:fs';
+import { Plan } from '../plan.ts';
 import { runSeed } from '../run-seed.ts';
-import { kindsOf } from '../simulation.ts';
 
 /** One line about one seed; `failure` is the whole story. */
 export interface SeedReport {
@@ -31,7 +31,7 @@ function storyOf(error: unknown): string {
 const [first, count] = process.argv.slice(2).map(Number) as [number, number];
 const needed = process.argv[4]?.split(',') ?? [];
 for (let seed = first; seed < first + count; seed += 1) {
-  const { kinds } = kindsOf({ seed });
+  const { kinds } = new Plan({ seed });
   const outcome = needed.every((kind) => kinds.includes(kind)) ? await runSeed({ seed }) : undefined;
   if (outcome !== undefined && outcome.kind !== 'ok') {
     report({ seed, failure: `${outcome.kind}: ${storyOf(outcome.error)}` });
