@@ -4,7 +4,7 @@
  * that left the cluster is none of them; who asks may have been away when it left, and is told by those who answer.
  */
 import type { Env } from '../env.ts';
-import { decodeEntries, type Supply, type WantedEntry } from '../partition/index.ts';
+import { decodeEntries, type EntryId, type Supply, type WantedEntry } from '../partition/index.ts';
 import type { Host } from './host.ts';
 import { decodeCall, encodeCall, type FetchEntryAnswer, type FetchEntryCall } from './peer-calls.ts';
 import type { Peers } from './peers.ts';
@@ -14,7 +14,7 @@ const CALL_TIMEOUT_MS = 2_000;
 export interface EntryCallParts {
   readonly nodeId: string;
   readonly world: { readonly env: Pick<Env, 'logger'>; readonly peers: Pick<Peers, 'list' | 'call'> };
-  readonly host: Pick<Host, 'catalog' | 'canSupply' | 'readEntry'>;
+  readonly host: Pick<Host, 'catalog' | 'canSupply' | 'committed' | 'readEntry'>;
 }
 
 export class EntryCalls {
@@ -31,6 +31,7 @@ export class EntryCalls {
     const { index } = wanted;
     const call: FetchEntryCall = { groupId, ...wanted };
     let isTrimmed = false;
+    let committed: EntryId | undefined;
     for (const peer of peers.list) {
       if (!peer.isUp) continue;
       try {
@@ -42,11 +43,12 @@ export class EntryCalls {
         if (entry === undefined && head.isFinal) unheard.delete(peer.id);
         for (const id of head.gone ?? []) unheard.delete(id);
         isTrimmed ||= head.isTrimmed;
+        if (head.committed !== undefined && head.committed.index > (committed?.index ?? 0)) committed = head.committed;
       } catch (error) {
         env.logger.warn({ group: groupId, index, peer: peer.id, err: error }, 'a peer could not supply an entry');
       }
     }
-    return { entry: undefined, unheard: [...unheard], isTrimmed };
+    return { entry: undefined, unheard: [...unheard], isTrimmed, committed };
   }
 
   /** What a peer asked for. */
@@ -57,8 +59,10 @@ export class EntryCalls {
     const found = await host.readEntry(groupId, { index, witness });
     if (found === undefined || found === 'trimmed') {
       const isTrimmed = found === 'trimmed';
-      const none: FetchEntryAnswer = { isCommitted: false, isFinal, isTrimmed, gone: host.catalog.gone };
-      return encodeCall(none);
+      const { gone } = host.catalog;
+      const committed = host.committed(groupId);
+      const none = { isCommitted: false, isFinal, isTrimmed, gone, ...(committed !== undefined && { committed }) };
+      return encodeCall(none satisfies FetchEntryAnswer);
     }
     const { isCommitted, entry } = found;
     const answer: FetchEntryAnswer = { isCommitted, isFinal, isTrimmed: false };

@@ -5,6 +5,7 @@
 
 import {
   type CacheBudget,
+  type EntryId,
   isFatal,
   isLogLost,
   type LogEvent,
@@ -118,6 +119,11 @@ export class Host {
     const hosted = this.#hosted.get(groupId);
     if (hosted?.kind === 'open') return hosted.partition.readEntry(wanted);
     return hosted?.kind === 'opening' ? hosted.readEntry?.(wanted) : undefined;
+  }
+
+  /** The last entry of a group that this node knows committed. */
+  committed(groupId: number): EntryId | undefined {
+    return this.get(groupId)?.committed;
   }
 
   /** Whether this node knows which entries of a group it has: its log is open, or open enough to be read. */

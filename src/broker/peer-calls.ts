@@ -6,7 +6,7 @@
  * Peers are trusted (they proved cluster, node and disk at the handshake, and their frames carry a checksum), so heads
  * are checked for shape where a wrong one could do harm, and not field by field.
  */
-import { MalformedBytes } from '../partition/index.ts';
+import { type EntryId, MalformedBytes } from '../partition/index.ts';
 import type { ReadLevel, StartAt, WantedLevel } from './verbs.ts';
 
 export interface AppendCall {
@@ -92,6 +92,8 @@ export interface FetchEntryAnswer {
   readonly isTrimmed: boolean;
   /** Without an entry: ids of nodes that are members no more, so that nobody waits for their answer. Absent: none. */
   readonly gone?: readonly string[];
+  /** Without an entry: the last one known committed there. Absent: that log is not open. */
+  readonly committed?: EntryId;
 }
 
 /** Of a replica that lost what it may have promised, to its leader: put this marker into the log. */

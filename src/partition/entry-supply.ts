@@ -26,6 +26,8 @@ export interface Unsupplied {
   readonly unheard: readonly string[];
   /** Some replica has trimmed it: what is committed begins behind it there. */
   readonly isTrimmed: boolean;
+  /** The last entry that any replica knows committed. Absent: none said. */
+  readonly committed?: EntryId | undefined;
 }
 
 export type Supply = SuppliedEntry | Unsupplied;

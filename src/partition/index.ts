@@ -4,6 +4,7 @@ export {
   crc32c,
   type DataDirectory,
   decodeEntries,
+  type EntryId,
   entryBytes,
   type LogEntry,
   type LogEvent,

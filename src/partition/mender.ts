@@ -7,9 +7,17 @@
  *
  * What a peer knows committed and what does not fit here tells that this log has another entry in that place, which was
  * never committed (W10): its leader would cut it away as well. Of an entry whose term is a guess (isTermKnown) nothing
- * less tells that: what is cut away wrongly may have been acked, and made others commit.
+ * less tells that: what is cut away wrongly may have been acked, and made others commit. Where no peer has an entry
+ * there, one that is committed below it and differs from the one here tells the same of all that follows it.
  */
-import { type Damage, type Log, type LogEntry, type LogIndex, StorageError } from '../../storage/index.ts';
+import {
+  type Damage,
+  type EntryId,
+  type Log,
+  type LogEntry,
+  type LogIndex,
+  StorageError,
+} from '../../storage/index.ts';
 import { isTermKnown, type Unsupplied, wantedEntry } from './entry-supply.ts';
 import { LostEntries } from './lost-entries.ts';
 import type { PartitionEvents, PartitionWorld } from './options.ts';
@@ -106,6 +114,7 @@ export class Mender {
     const { firstIndex: index } = found;
     const supplied = await world.fetchEntry(groupId, wantedEntry(log, index));
     if (supplied.entry === undefined) {
+      if (this.#isBehindAnother(supplied.committed, index)) return this.#cut(found);
       this.#notSupplied(found, supplied);
       return false;
     }
@@ -129,6 +138,14 @@ export class Mender {
     return true;
   }
 
+  /** This log holds another entry than the one committed there, in front of `index`: what follows it never was. */
+  #isBehindAnother(committed: EntryId | undefined, index: LogIndex): boolean {
+    const { log, mayCut } = this.#parts;
+    if (committed === undefined || !mayCut() || committed.index >= index || committed.index <= log.commitHint)
+      return false;
+    return isTermKnown(log, committed.index) && log.termAt(committed.index) !== committed.term;
+  }
+
   #notSupplied(found: Damage, { unheard, isTrimmed }: Unsupplied): void {
     const { firstIndex: index, file, position } = found;
     if (unheard.length === 0 && isTrimmed) {
@@ -145,7 +162,7 @@ export class Mender {
 
   #cut(found: Damage): true {
     const { firstIndex: index } = found;
-    const what = `${where(found)} is damaged, and another one was committed in its place: it is cut away`;
+    const what = `${where(found)} is damaged, and another one was committed in its place, or before it: it is cut away`;
     this.#reported.delete(index);
     this.#report(index, what, undefined);
     this.#parts.log.truncateSuffix(index);

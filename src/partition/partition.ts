@@ -4,7 +4,7 @@
  * awaited between the first and the last write of one change.
  * Expected outcomes are values. Only a broken invariant throws, and then the process ends.
  */
-import type { Log, LogIndex, Offset, ProducerTuple, Snapshot } from '../../storage/index.ts';
+import type { EntryId, Log, LogIndex, Offset, ProducerTuple, Snapshot } from '../../storage/index.ts';
 import type { Clock } from '../env.ts';
 import type { BatchHeader } from '../protocol/index.ts';
 import type { InstallSnapshot, Membership, MembershipTarget, Raft, RaftStatus } from '../raft/index.ts';
@@ -14,7 +14,7 @@ import { Compactor } from './compactor.ts';
 import { encodeControl } from './control.ts';
 import { createRaft } from './core.ts';
 import { Drive } from './drive.ts';
-import type { OneSupply, WantedEntry } from './entry-supply.ts';
+import { isTermKnown, type OneSupply, type WantedEntry } from './entry-supply.ts';
 import { Inbox } from './inbox.ts';
 import { Installing } from './installing.ts';
 import { beginChange, type MembershipChange } from './membership-change.ts';
@@ -229,6 +229,13 @@ export class Partition {
   }
 
   /** The last one that is committed and applied here. */
+  /** The last entry known committed, if its term is known as well. */
+  get committed(): EntryId | undefined {
+    const index = this.#raft.commit;
+    const term = isTermKnown(this.#log, index) ? this.#log.termAt(index) : undefined;
+    return term === undefined ? undefined : { index, term };
+  }
+
   get committedMembership(): Membership {
     return this.#state.membership ?? this.#options.membership;
   }

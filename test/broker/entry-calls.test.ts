@@ -6,6 +6,7 @@ import { CATALOG_GROUP, Catalog, type CatalogCommand } from '../../src/broker/ca
 import { EntryCalls } from '../../src/broker/entry-calls.ts';
 import { decodeCall, type FetchEntryCall } from '../../src/broker/peer-calls.ts';
 import type { PeerDescription } from '../../src/broker/peers.ts';
+import type { EntryId } from '../../src/partition/index.ts';
 import { LogError } from '../../src/protocol/index.ts';
 import { SimTime, simEnv } from './support/sim-env.ts';
 
@@ -23,8 +24,13 @@ function catalogOf(...commands: readonly CatalogCommand[]): Catalog {
 }
 
 /** A node that trimmed what it is asked for. */
-function trimmedOn(nodeId: string, catalog: Catalog): EntryCalls {
-  const host = { catalog, canSupply: () => true, readEntry: async () => 'trimmed' as const };
+function trimmedOn(nodeId: string, catalog: Catalog, committed?: EntryId): EntryCalls {
+  const host = {
+    catalog,
+    canSupply: () => true,
+    committed: () => committed,
+    readEntry: async () => 'trimmed' as const,
+  };
   const peers = { list: [], call: () => Promise.reject(new LogError('CONNECTION')) };
   return new EntryCalls({ nodeId, world: { env, peers }, host });
 }
@@ -38,11 +44,22 @@ function asking(up: ReadonlyMap<string, EntryCalls>): EntryCalls {
   const call = async (id: string, _method: string, body: readonly Uint8Array[]): Promise<Uint8Array> => {
     return Buffer.concat(await up.get(id)!.answer(decodeCall<FetchEntryCall>(Buffer.concat(body)).head));
   };
-  const host = { catalog: new Catalog(), canSupply: () => false, readEntry: async () => undefined };
+  const host = {
+    catalog: new Catalog(),
+    canSupply: () => false,
+    committed: () => undefined,
+    readEntry: async () => undefined,
+  };
   return new EntryCalls({ nodeId: 'n1', world: { env, peers: { list, call } }, host });
 }
 
 describe('of an entry that nobody supplies', () => {
+  test('the last one that any of those asked knows committed is told', async () => {
+    const told = [undefined, { index: 12, term: 2 }, { index: 9, term: 2 }];
+    const up = new Map(['n2', 'n3', 'n4'].map((id, at) => [id, trimmedOn(id, catalogOf(), told[at])]));
+    expect(await asking(up).fetch(CATALOG_GROUP, WANTED)).toMatchObject({ committed: { index: 12, term: 2 } });
+  });
+
   test('a node that left while the asking one was away is not waited for', async () => {
     const left = catalogOf({ kind: 'remove-node', id: 'n4' }, { kind: 'node-gone', id: 'n4' });
     const up = new Map(['n2', 'n3'].map((id) => [id, trimmedOn(id, left)]));

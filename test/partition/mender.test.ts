@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { LostEntry } from '../../src/partition/lost-entries.ts';
 import { Mender, type MenderParts } from '../../src/partition/mender.ts';
-import { type Damage, type LogEntry, StorageError } from '../../storage/index.ts';
+import { type Damage, type EntryId, type LogEntry, StorageError } from '../../storage/index.ts';
 import { entries } from './support/entries.ts';
 
 const FOUR = entries({}, {}, {}, {});
@@ -20,6 +20,8 @@ interface Bench {
   isCommitted: boolean;
   /** Who could not be asked, as the answer to a question without an entry says. */
   unheard: string[];
+  /** What such an answer says is committed. */
+  committed: EntryId | undefined;
   /** What was told to be lost, one after the other. */
   readonly losses: (number | undefined)[];
   mayCut: boolean;
@@ -40,6 +42,7 @@ function bench(...damage: Damage[]): Bench {
     repairs: 0,
     isCommitted: true,
     unheard: ['n3'],
+    committed: undefined,
     losses: [],
     mayCut: false,
     cuts: [],
@@ -82,7 +85,12 @@ function bench(...damage: Damage[]): Bench {
               resolve(
                 typeof entry === 'object'
                   ? { entry, isCommitted: made.isCommitted }
-                  : { entry: undefined, unheard: made.unheard, isTrimmed: entry === 'trimmed' },
+                  : {
+                      entry: undefined,
+                      unheard: made.unheard,
+                      isTrimmed: entry === 'trimmed',
+                      committed: made.committed,
+                    },
               ),
             ),
           );
@@ -188,6 +196,41 @@ describe('mending', () => {
       const mended = made.mender.mend(index);
       await made.supply(other[index - 1]);
       expect([await mended, made.cuts]).toEqual([false, []]);
+    });
+  });
+
+  describe('of an entry that no peer has', () => {
+    const committed = { index: 2, term: 2 };
+
+    /** Entry 4 of a log of term 1. */
+    function behind(): Bench {
+      const made = bench(region(4, 4));
+      return Object.assign(made, { mayCut: true, unheard: [], committed });
+    }
+
+    async function cutsOf(made: Bench): Promise<number[]> {
+      const mended = made.mender.mend(4);
+      await made.supply(undefined);
+      expect(await mended).toBe(made.cuts.length > 0);
+      return made.cuts;
+    }
+
+    test('cuts it away when another entry than the one here was committed before it', async () => {
+      expect(await cutsOf(behind())).toEqual([4]);
+    });
+
+    test.each([
+      ['the same one was', { termAt: () => 2 }],
+      ['nobody says what was', { committed: undefined }],
+      ['what was is not before it', { committed: { index: 4, term: 2 } }],
+      ['what was is known committed here', { committed: { index: 1, term: 2 } }],
+      [
+        'its term is a guess here',
+        { damage: [{ ...region(2, 3), where: 'tail' }, region(4, 4)], termAt: (at: number) => (at < 2 ? 1 : 3) },
+      ],
+      ['a Raft core works on the log', { mayCut: false }],
+    ])('cuts nothing when %s', async (_, change) => {
+      expect(await cutsOf(Object.assign(behind(), change))).toEqual([]);
     });
   });
 
