@@ -13,6 +13,6 @@ const v8 = require('node:v8') as typeof import('node:v8');
 
 process.env.UV_THREADPOOL_SIZE ??= '12';
 if (process.argv[2] === 'serve') {
-  v8.setFlagsFromString('--heap-growing-percent=100');
+  v8.setFlagsFromString('--heap-growing-percent=200');
 }
 void import('./logdrive.ts');

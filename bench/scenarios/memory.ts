@@ -7,7 +7,7 @@ import { figureOf } from '../result.ts';
 import { defineScenario, type Scenario } from '../scenario.ts';
 
 const MB = 1e6;
-const TARGET_MB = 150;
+const TARGET_MB = 200;
 const TARGET_BYTES = 2e9;
 const STEPS = 10;
 const REST_MS = 5_000;
