@@ -13,6 +13,7 @@ import {
   type LostEntry,
   newMarker,
   type OneSupply,
+  type Pace,
   Partition,
   type PartitionWorld,
   SnapshotPace,
@@ -25,6 +26,7 @@ import { CatalogSeat } from './catalog-seat.ts';
 import { EarlyMessages } from './early-messages.ts';
 import { FullLogs } from './full-logs.ts';
 import type { BrokerOptions, BrokerWorld } from './options.ts';
+import { Paces } from './paces.ts';
 import { partitionOptions } from './partition-options.ts';
 import { RoomWaits } from './room-waits.ts';
 import { isPlacedOn } from './roster.ts';
@@ -63,13 +65,11 @@ export class Host {
   readonly #hosted = new Map<number, Hosted>();
   /** Opening, closing and removing happen one after the other for each group. */
   readonly #work = new Map<number, Promise<void>>();
-  /** The open partitions that need ticks: the others rest. */
-  readonly #awake = new Set<Partition>();
+  readonly #paces: Paces<Partition>;
   readonly #roomWaits: RoomWaits;
   readonly #early = new EarlyMessages();
   /** Of groups with an entry that is damaged here and that no peer supplied yet: the gravest. */
   readonly #lostEntries = new Map<number, LostEntry>();
-  #ticks = 0;
   readonly #campaignTurns = new CampaignTurns();
   readonly #strays: Strays;
   #isFull = false;
@@ -87,6 +87,7 @@ export class Host {
     events: HostEvents,
   ) {
     this.#options = options;
+    this.#paces = new Paces(options.timing.heartbeatTicks);
     this.#world = world;
     this.#events = events;
     const { env, metrics, directory, peers: transport } = world;
@@ -178,16 +179,15 @@ export class Host {
   }
 
   tick(): void {
-    this.#ticks += 1;
     this.#campaignTurns.tick();
-    for (const partition of this.#awake) partition.tick();
+    this.#paces.tick();
   }
 
   /** Open partitions that are not ticked. */
   get resting(): number {
     let open = 0;
     for (const hosted of this.#hosted.values()) if (hosted.kind === 'open') open += 1;
-    return open - this.#awake.size;
+    return open - this.#paces.awake;
   }
 
   /** What this node leads, as its partitions know it. */
@@ -317,7 +317,7 @@ export class Host {
       partition.setFull(this.#isFull, false);
       if (this.#isResigned) partition.resign();
       this.#hosted.set(groupId, { kind: 'open', partition });
-      this.#awake.add(partition);
+      this.#paces.set(partition, 'ticks');
       this.#welcome(partition, voters);
     };
     return this.#enqueue(groupId, open, isGivenUp);
@@ -353,7 +353,7 @@ export class Host {
     const partition = this.get(groupId);
     if (partition === undefined || this.#isClosed) return;
     if (groupId === CATALOG_GROUP) this.#seat.lost(partition.appliedIndex);
-    this.#awake.delete(partition);
+    this.#paces.set(partition, 'none');
     this.#fullLogs.closed(groupId);
     void this.#enqueue(groupId, () => partition.close());
     void this.#open(groupId, voters, error);
@@ -394,7 +394,7 @@ export class Host {
       groupId,
       clusterId,
       voters: this.#votersOf(voters),
-      heartbeatPhase: () => this.#ticks % this.#options.timing.heartbeatTicks,
+      heartbeatPhase: () => this.#paces.phase,
       mayCampaignNow: () => this.#campaignTurns.take(),
       ...(firstOffset !== undefined && { firstOffset }),
       createMachine: machine === undefined ? undefined : takeMachine,
@@ -409,7 +409,7 @@ export class Host {
         if (status.role === 'candidate') this.#world.metrics.add('logdrive_raft_elections_total');
         this.#events.onStatus(groupId, status);
       },
-      onRest: (isResting) => this.#rests(groupId, isResting),
+      onPace: (pace) => this.#paced(groupId, pace),
       onApplied: () => this.#applied(groupId),
       onReplaying: (readEntry) => {
         opening.readEntry = readEntry;
@@ -431,11 +431,9 @@ export class Host {
     return opened;
   }
 
-  #rests(groupId: number, isResting: boolean): void {
+  #paced(groupId: number, pace: Pace): void {
     const partition = this.get(groupId);
-    if (partition === undefined) return;
-    if (isResting) this.#awake.delete(partition);
-    else this.#awake.add(partition);
+    if (partition !== undefined) this.#paces.set(partition, pace);
   }
 
   #lostEntryChanged(groupId: number, lost: LostEntry | undefined): void {
@@ -452,7 +450,7 @@ export class Host {
   /** An open partition has stopped itself. */
   #stopped(groupId: number, error: Error): void {
     const partition = this.get(groupId);
-    if (partition !== undefined) this.#awake.delete(partition);
+    if (partition !== undefined) this.#paces.set(partition, 'none');
     this.#broke(groupId, error);
     void this.#enqueue(groupId, async () => partition?.close());
   }
@@ -462,7 +460,7 @@ export class Host {
     this.#hosted.delete(groupId);
     this.#lostEntryChanged(groupId, undefined);
     this.#fullLogs.closed(groupId);
-    if (hosted?.kind === 'open') this.#awake.delete(hosted.partition);
+    if (hosted?.kind === 'open') this.#paces.set(hosted.partition, 'none');
     // An opening that is under way ends first, and closes what it opened.
     this.#roomWaits.wake(groupId);
     return this.#enqueue(groupId, async () => {

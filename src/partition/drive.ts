@@ -16,6 +16,7 @@ import type {
   LostAcks,
   Message,
   OwnEntry,
+  Pace,
   Raft,
   RaftStatus,
   Ready,
@@ -43,7 +44,7 @@ export interface DriveParts {
   /** Entries from this index on are gone. */
   onTruncated(from: LogIndex): void;
   onStatus(status: RaftStatus): void;
-  onRest(isResting: boolean): void;
+  onPace(pace: Pace): void;
   /** A follower lost entries it had acknowledged (R21): its disk is to be looked at. */
   onLostAcks(lost: LostAcks): void;
   /** A committed entry cannot be applied by this version: the partition stops, by name. */
@@ -68,7 +69,7 @@ export class Drive {
   #afterHardState: Message[] = [];
   #isStopped = false;
   /** As last told. */
-  #isResting = false;
+  #pace: Pace = 'ticks';
 
   constructor(parts: DriveParts) {
     this.#parts = parts;
@@ -107,7 +108,7 @@ export class Drive {
       while (!this.#isStopped) {
         const ready = this.#parts.raft.ready();
         if (ready === undefined) {
-          this.#tellRest();
+          this.#tellPace();
           return;
         }
         this.#turn(ready);
@@ -122,11 +123,11 @@ export class Drive {
     }
   }
 
-  #tellRest(): void {
-    const { isResting } = this.#parts.raft;
-    if (isResting === this.#isResting) return;
-    this.#isResting = isResting;
-    this.#parts.onRest(isResting);
+  #tellPace(): void {
+    const { pace } = this.#parts.raft;
+    if (pace === this.#pace) return;
+    this.#pace = pace;
+    this.#parts.onPace(pace);
   }
 
   #turn(ready: Ready): void {

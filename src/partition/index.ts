@@ -16,6 +16,7 @@ export {
   type Membership,
   type MembershipTarget,
   type NodeId,
+  type Pace,
 } from '../raft/index.ts';
 export type { Appended, AppendOutcome, AppendRefusal } from './append-queue.ts';
 export { ByteReader, ByteWriter, MalformedBytes } from './bytes.ts';

@@ -3,7 +3,7 @@
 import type { DataDirectory, GroupId, LogEvent } from '../../storage/index.ts';
 import type { Env } from '../env.ts';
 import type { Metrics } from '../metrics.ts';
-import type { LostAcks, Membership, NodeId, RaftStatus } from '../raft/index.ts';
+import type { LostAcks, Membership, NodeId, Pace, RaftStatus } from '../raft/index.ts';
 import type { OneSupply, Supply, WantedEntry } from './entry-supply.ts';
 import type { LeaseOptions } from './lease.ts';
 import type { LostEntry } from './lost-entries.ts';
@@ -66,8 +66,8 @@ export interface PartitionWorld {
 export interface PartitionEvents {
   /** Role, term or known leader changed. */
   onStatus(status: RaftStatus): void;
-  /** A group that rests need not be ticked until it does not any more. */
-  onRest(isResting: boolean): void;
+  /** How often the group is to be ticked from here on; 'ticks' when it is opened. */
+  onPace(pace: Pace): void;
   /** Entries were applied: high watermark, log start or machine state may have moved. */
   onApplied(): void;
   /** The log is open and its state being brought up to date, which may wait for peers: until then, entries for peers

@@ -113,7 +113,7 @@ export class Partition {
       onApplied: () => this.#applied(),
       onTruncated: (from) => this.#snapshots.truncated(from),
       onStatus: (status) => this.#statusChanged(status),
-      onRest: (isResting) => events.onRest(isResting),
+      onPace: (pace) => events.onPace(pace),
       onLostAcks: (lost) => events.onLostAcks(lost),
       onUnsupported: (error) => {
         pending.loseWaiters();
@@ -240,10 +240,11 @@ export class Partition {
     return this.#state.membership ?? this.#options.membership;
   }
 
-  tick(): void {
+  /** See PartitionEvents.onPace. */
+  tick(ticks = 1): void {
     if (this.isClosed) return;
     this.#readIndex.onTick();
-    if (this.#raft.tick()) this.#drive.run();
+    if (this.#raft.tick(ticks)) this.#drive.run();
   }
 
   /**

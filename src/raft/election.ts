@@ -30,11 +30,11 @@ const HASTE_HEARTBEATS = 2;
 const VOTE_TIMEOUTS = 16;
 
 /** Time passes for anybody but a leader. True: the wait is over. */
-export function tickElection(state: RaftState): boolean {
+export function tickElection(state: RaftState, ticks: number): boolean {
   // A vote on its way to the disk is waited for: on a disk slower than an election timeout (one that a new topic's
   // hundreds of groups write to at once) each campaign would be given up for the next one, for ever.
   if (isVoteInFlight(state)) return false;
-  state.electionElapsed += 1;
+  state.electionElapsed += ticks;
   // A promise outlasts even a link that broke: the leader may live on, and hold a lease that rests on it (R8).
   if (state.electionElapsed < state.electionTimeout || isBound(state)) return false;
   // An election costs as much as many appends: hundreds at once would make each other time out, and those who hear of

@@ -26,6 +26,7 @@ export type {
   Message,
   NodeId,
   OwnEntry,
+  Pace,
   PreVoteReply,
   PreVoteRequest,
   ProposeMembershipResult,

@@ -124,10 +124,10 @@ export class Progress {
     return this.standing !== 'sound';
   }
 
-  /** @param isAwaited It is to be heard: a tick without it is silence. */
-  tick(isAwaited: boolean): void {
-    if (isAwaited) this.#ticksSilent += 1;
-    if (this.#snapshotTicks !== undefined) this.#snapshotTicks += 1;
+  /** @param isAwaited It is to be heard: ticks without it are silence. */
+  tick(isAwaited: boolean, ticks = 1): void {
+    if (isAwaited) this.#ticksSilent += ticks;
+    if (this.#snapshotTicks !== undefined) this.#snapshotTicks += ticks;
   }
 
   /** Holds everything up to `lastIndex` durably, and nothing is on its way or in doubt. */
@@ -283,9 +283,11 @@ export class Progress {
     return true;
   }
 
-  /** The state was sent, and `patienceTicks` passed without an answer: it is asked for again. */
-  snapshotOverdue(patienceTicks: number): void {
-    if (this.#snapshotTicks !== undefined && this.#snapshotTicks >= patienceTicks) this.#snapshotTicks = undefined;
+  /** The state was sent, and `patienceTicks` passed without an answer: it is asked for again. Returns whether it is so. */
+  snapshotOverdue(patienceTicks: number): boolean {
+    if (this.#snapshotTicks === undefined || this.#snapshotTicks < patienceTicks) return false;
+    this.#snapshotTicks = undefined;
+    return true;
   }
 
   /** The state up to `index` is installed and durable there. */

@@ -29,6 +29,7 @@ import type {
   Membership,
   Message,
   NodeId,
+  Pace,
   ProposeMembershipResult,
   ProposeResult,
   Ready,
@@ -97,17 +98,22 @@ export class Raft {
     return this.#state.isResting;
   }
 
-  /** One unit of Raft time passes. False: nothing came of it, and ready() need not be asked; most ticks are so. */
-  tick(): boolean {
+  /** How often time is to be told to pass. */
+  get pace(): Pace {
+    return rest.paceOf(this.#state);
+  }
+
+  /** So many units of Raft time pass; `pace` says how many at most. False: nothing came of it, and ready() need not be
+   *  asked; most ticks are so. */
+  tick(ticks = 1): boolean {
     const state = this.#state;
     if (state.isResting) return false;
-    if (state.promisedTicks > 0) state.promisedTicks -= 1;
-    if (state.role !== 'leader') return election.tickElection(state);
-    transfer.tickTransfer(state);
-    const { heartbeatElapsed } = state.leading!;
-    if (!replication.tickLeader(state)) election.becomeFollower(state, state.term, undefined);
-    // Also what a timeout of a transfer or a snapshot set free leaves with the next round, a few ticks later.
-    return state.leading === undefined || state.leading.heartbeatElapsed <= heartbeatElapsed;
+    if (state.promisedTicks > 0) state.promisedTicks = Math.max(0, state.promisedTicks - ticks);
+    if (state.role !== 'leader') return election.tickElection(state, ticks);
+    transfer.tickTransfer(state, ticks);
+    const outcome = replication.tickLeader(state, ticks);
+    if (outcome === 'unheard') election.becomeFollower(state, state.term, undefined);
+    return outcome !== 'nothing';
   }
 
   /** A message arrived. After an 'append' or a 'snapshot' take ready() before stepping another one, so that the bytes

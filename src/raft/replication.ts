@@ -72,25 +72,29 @@ export function propose(state: RaftState, sizes: readonly ByteCount[]): ProposeR
   return { kind: 'accepted', term: state.term, first, last };
 }
 
-/** Time passes for a leader. Returns false when it must step down: no majority was heard for an election timeout
- *  (R9, R10), so another leader may exist by now. */
-export function tickLeader(state: RaftState): boolean {
+/** 'acted': there may be something to send. 'unheard': no majority was heard for an election timeout, so another leader
+ *  may exist by now, and this one must step down (R9, R10). */
+type TickOutcome = 'nothing' | 'acted' | 'unheard';
+
+/** Time passes for a leader. */
+export function tickLeader(state: RaftState, ticks: number): TickOutcome {
   const { leading, options } = state;
   assert.ok(leading !== undefined, 'only a leader ticks as one');
   const areAllAwaited = !isWatched(state) || leading.isInDoubt;
+  let outcome: TickOutcome = 'nothing';
   for (const progress of leading.progress.values()) {
     // Who is not asked need not answer: until the next round its node is heard in its place.
-    progress.tick(areAllAwaited || progress.answeredRound < leading.round);
-    progress.snapshotOverdue(options.electionTicksMax);
+    progress.tick(areAllAwaited || progress.answeredRound < leading.round, ticks);
+    if (progress.snapshotOverdue(options.electionTicksMax)) outcome = 'acted';
   }
-  if (!hasQuorum(state.membership, (voter) => isActive(state, voter))) return false;
-  leading.idleTicks += 1;
-  leading.heartbeatElapsed += 1;
-  if (leading.heartbeatElapsed >= options.heartbeatTicks) {
-    leading.heartbeatElapsed = 0;
-    if (isRoundDue(state)) broadcastHeartbeat(state);
-  }
-  return true;
+  if (!hasQuorum(state.membership, (voter) => isActive(state, voter))) return 'unheard';
+  leading.idleTicks += ticks;
+  leading.heartbeatElapsed += ticks;
+  if (leading.heartbeatElapsed < options.heartbeatTicks) return outcome;
+  leading.heartbeatElapsed = 0;
+  if (!isRoundDue(state)) return outcome;
+  broadcastHeartbeat(state);
+  return 'acted';
 }
 
 /** Heard within an election timeout. The leader always hears itself. One that forgot what it promised cannot say that

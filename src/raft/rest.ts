@@ -19,7 +19,7 @@
  * Leases rest on rounds and on promises that ticks count (R8): with them, a group does all this only while it is idle.
  */
 import { isHardStateDurable, type RaftState } from './state.ts';
-import type { Heartbeat, HeartbeatReply, Message, NodeId } from './types.ts';
+import type { Heartbeat, HeartbeatReply, Message, NodeId, Pace } from './types.ts';
 
 /** Rounds left out, while there is something to ask, before one leaves: few at first, since what is on its way is
  *  mostly there in time; more later, since many groups that all wait would keep each other waiting with their rounds.
@@ -30,6 +30,16 @@ const ROUNDS_PATIENCE_MAX = 4;
 /** Whoever drives this core says when a node falls silent, so that groups need not find out for themselves. */
 export function isWatched({ options }: RaftState): boolean {
   return (options.restTicks ?? 0) > 0 && options.promiseMs === 0;
+}
+
+/**
+ * A leader whose nodes are watched has nothing to do between two heartbeats: it is told of them alone, with the ticks of
+ * a whole one. Of a thousand groups at work each would look after its followers a hundred times a second. What it counts
+ * may so be a heartbeat more or less than has passed; promises, which are counted exactly, are not given there.
+ */
+export function paceOf(state: RaftState): Pace {
+  if (state.isResting) return 'none';
+  return state.role === 'leader' && isWatched(state) ? 'heartbeats' : 'ticks';
 }
 
 /** Leader: a round of heartbeats may leave now. Is there anything to ask or to tell, or is it time to offer rest? */

@@ -21,10 +21,10 @@ export function transferTo(state: RaftState, peer: NodeId): boolean {
 }
 
 /** Gives up after an election timeout: the group must not stay without proposals for a target that cannot win. */
-export function tickTransfer(state: RaftState): void {
+export function tickTransfer(state: RaftState, ticks: number): void {
   const { leading, options } = state;
   if (leading?.transfer === undefined) return;
-  leading.transfer.ticks += 1;
+  leading.transfer.ticks += ticks;
   if (leading.transfer.ticks >= options.electionTicksMax) leading.transfer = undefined;
 }
 

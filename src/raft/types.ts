@@ -55,6 +55,10 @@ export interface MembershipEntry {
 
 export type Role = 'follower' | 'pre-candidate' | 'candidate' | 'leader';
 
+/** How often a core is told that time passes: not at all while it rests, with the ticks of a whole heartbeat at each of
+ *  the node's common heartbeats, or with each tick. */
+export type Pace = 'none' | 'heartbeats' | 'ticks';
+
 interface Envelope {
   readonly from: NodeId;
   readonly to: NodeId;

@@ -109,7 +109,7 @@ function bench(): Bench {
       onApplied: (index: number) => done.push(`told of ${index}`),
       onTruncated: (from: number) => done.push(`told of the cut ${from}`),
       onStatus: () => done.push('status'),
-      onRest: () => undefined,
+      onPace: () => undefined,
       onLostAcks: () => done.push('lost acks'),
       onUnsupported: ({ message: what }: Error) => done.push(`unsupported: ${what}`),
       nowMs: () => 7,

@@ -120,7 +120,7 @@ describe('leader election (5.2)', () => {
   });
 
   test('a leader sends heartbeats periodically', () => {
-    // Mutant, replication.ts: `leading.heartbeatElapsed += 1;` -> ``
+    // Mutant, replication.ts: `leading.heartbeatElapsed += ticks;` -> ``
     const solo = new Solo().lead().tick(8);
     expect(solo.sent('heartbeat').map(({ to, round }) => `${to} ${round}`)).toEqual(['n2 2', 'n3 2', 'n2 3', 'n3 3']);
   });

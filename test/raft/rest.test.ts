@@ -7,6 +7,8 @@ import { Cluster } from './support/cluster.ts';
 import { at, Solo } from './support/solo.ts';
 
 const REST_TICKS = 10;
+/** As support/cluster.ts has it. */
+const HEARTBEAT_TICKS = 4;
 
 /** Three nodes, n1 leads, and everybody rests. */
 function resting(traced: string[] = []): Cluster {
@@ -107,6 +109,35 @@ describe('what is left out while the nodes are watched', () => {
     // The heartbeats are the notices of the commit, which nobody answers.
     expect(counts).toEqual({ append: 40, 'append-reply': 40, heartbeat: 40 });
     expect(cluster.node('n3').raft.commit).toBe(cluster.node('n1').raft.lastIndex);
+  });
+
+  test('a leader is told of time at heartbeats alone, and has something to say at those at which a round is due', () => {
+    const cluster = settled();
+    const { raft } = cluster.node('n1');
+    expect(raft.pace).toBe('heartbeats');
+    expect([1, 2, 3, 4, 5].map(() => raft.tick(HEARTBEAT_TICKS))).toEqual([false, false, false, false, false]);
+    raft.propose([100]);
+    expect([1, 2].map(() => raft.tick(HEARTBEAT_TICKS))).toEqual([false, true]);
+  });
+
+  test('a leader that is told of heartbeats alone notices in time that no majority is there (R10)', () => {
+    const cluster = settled();
+    const leader = cluster.node('n1');
+    cluster.cut(['n1'], ['n2', 'n3']);
+    for (const peer of ['n2', 'n3']) leader.turn((raft) => raft.peerSilent(peer, 20));
+    let ticks = 20;
+    for (; leader.raft.role === 'leader'; ticks += HEARTBEAT_TICKS) leader.turn((raft) => raft.tick(HEARTBEAT_TICKS));
+    // An election timeout is 40 ticks.
+    expect(ticks).toBe(40);
+    expect(leader.raft.pace).toBe('ticks');
+  });
+
+  test('who does not lead, or leads a group that nobody watches, is told of each tick', () => {
+    const cluster = new Cluster({ ids: ['n1', 'n2', 'n3'] }).start();
+    expect(cluster.node('n1').raft.pace).toBe('ticks');
+    cluster.elect('n1');
+    expect(cluster.node('n1').raft.pace).toBe('ticks');
+    expect(resting().node('n1').raft.pace).toBe('none');
   });
 
   test('a follower counts no time while what it was sent is on its way to its disk', () => {

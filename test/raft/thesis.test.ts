@@ -57,7 +57,7 @@ describe('disruptive servers (section 6, thesis 4.2.3 and 9.6)', () => {
   });
 
   test('a leader that hears no majority for an election timeout steps down (thesis 6.2, R10)', () => {
-    // Mutant, replication.ts: `if (!hasQuorum(state.membership, (voter) => isActive(state, voter))) return false;` -> ``
+    // Mutant, replication.ts: `if (!hasQuorum(state.membership, (voter) => isActive(state, voter))) return 'unheard';` -> ``
     const solo = new Solo().lead().tick(39);
     expect(solo.raft.role).toBe('leader');
     expect(solo.tick().raft).toMatchObject({ role: 'follower', leader: undefined, term: 1 });

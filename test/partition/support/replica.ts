@@ -119,7 +119,7 @@ export class Replica {
           this.events.push(event);
           options.onLogEvent?.(event);
         },
-        onRest: () => undefined,
+        onPace: () => undefined,
         onBroken: (error) => this.broken.push(error),
         onLostAcks: ({ peer }) => this.lost.push(peer),
         onLostEntry: () => undefined,

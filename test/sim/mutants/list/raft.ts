@@ -262,7 +262,7 @@ export const RAFT_MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: REPLICATION,
-        from: '  if (!hasQuorum(state.membership, (voter) => isActive(state, voter))) return false;\n',
+        from: "  if (!hasQuorum(state.membership, (voter) => isActive(state, voter))) return 'unheard';\n",
         to: '',
       },
     ],
