@@ -7,6 +7,7 @@ import { fanout } from './fanout.ts';
 import { growth } from './growth.ts';
 import { http } from './http.ts';
 import { idle } from './idle.ts';
+import { journal } from './journal.ts';
 import { latency } from './latency.ts';
 import { limit } from './limit.ts';
 import { memory } from './memory.ts';
@@ -25,6 +26,7 @@ export const SCENARIOS: readonly Scenario[] = [
   codec,
   raftCore,
   snapshot,
+  journal,
   produce,
   latency,
   rate,
