@@ -3,7 +3,7 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { join } from 'node:path';
 import type { Cleanup } from '../cleanup.ts';
 import { repositoryRoot } from '../machine.ts';
-import type { Done, Work, WriterOptions } from './writer-main.ts';
+import type { Done, Work, WriterOptions } from './small-appends.ts';
 
 /** As nodes are started: threads for eight flushes, and some for reads. */
 const ENVIRONMENT = { UV_THREADPOOL_SIZE: '12' };

@@ -20,6 +20,7 @@ import { singles } from './singles.ts';
 import { snapshot } from './snapshot.ts';
 import { start } from './start.ts';
 import { topics } from './topics.ts';
+import { workers } from './workers.ts';
 
 export const SCENARIOS: readonly Scenario[] = [
   limit,
@@ -27,6 +28,7 @@ export const SCENARIOS: readonly Scenario[] = [
   raftCore,
   snapshot,
   journal,
+  workers,
   produce,
   latency,
   rate,

@@ -4,8 +4,8 @@
  * thread pool; no Raft, no network. The two ways take turns in every repeat.
  */
 import { join } from 'node:path';
+import type { Done, WriterOptions } from '../journal/small-appends.ts';
 import { Writer } from '../journal/writer.ts';
-import type { Done, WriterOptions } from '../journal/writer-main.ts';
 import { figureOf } from '../result.ts';
 import { type BenchContext, defineScenario, type Scenario } from '../scenario.ts';
 import { distributionOf } from '../statistics.ts';
