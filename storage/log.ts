@@ -23,7 +23,7 @@ import { eventsOf, type Recovered } from './recovery.ts';
 import { mendFrames, repairEntry } from './repair.ts';
 import { type RewritePlan, Rewriter, type Rewritten } from './rewrite.ts';
 import { type Pace, scrub } from './scrub.ts';
-import { infoOf, type SegmentInfo } from './segment-info.ts';
+import type { SegmentInfo } from './segment-info.ts';
 import { SegmentReader } from './segment-reader.ts';
 import type { Fault } from './segment-scan.ts';
 import type { Segments } from './segments.ts';
@@ -314,7 +314,7 @@ export class Log {
 
   /** All segments, oldest first; the last one is active. */
   segments(): SegmentInfo[] {
-    return this.#segments.all().map(infoOf);
+    return this.#segments.infos();
   }
 
   /**

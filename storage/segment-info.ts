@@ -14,7 +14,14 @@ export interface SegmentInfo {
   readonly isSealed: boolean;
 }
 
-export function infoOf({ before, last, marks, isSealed, fileBytes, dataEnd }: StoredSegment): SegmentInfo {
+export function infoOf({
+  before,
+  last,
+  marks,
+  isSealed,
+  fileBytes,
+  dataEnd,
+}: Omit<StoredSegment, 'path' | 'segmentId' | 'frames' | 'termRuns'>): SegmentInfo {
   return {
     firstIndex: before.index + 1,
     lastIndex: last.index,

@@ -16,6 +16,7 @@ import type { LogContext } from './log-context.ts';
 import { type LogPoint, samePoint } from './log-point.ts';
 import { type Manifest, storeManifest } from './manifest.ts';
 import { encodeSegmentHeader } from './segment-header.ts';
+import { infoOf, type SegmentInfo } from './segment-info.ts';
 import { type StoredSegment, segmentPath } from './stored-segment.ts';
 import type { ByteCount, LogEntry, LogIndex } from './types.ts';
 
@@ -59,6 +60,14 @@ export class Segments {
   all(): StoredSegment[] {
     const { path, fileBytes, marks } = this.#active;
     return [...this.#sealed, { ...this.#active.summary(), path, fileBytes, marks, isSealed: false }];
+  }
+
+  /** As all(), without the runs of terms, which are copied there and may be many: retention asks every second. */
+  infos(): SegmentInfo[] {
+    const { before, last, marks, fileBytes, dataEnd } = this.#active;
+    const infos = this.#sealed.map(infoOf);
+    infos.push(infoOf({ before, last, marks, fileBytes, dataEnd, isSealed: false }));
+    return infos;
   }
 
   /** Bytes of all files, with the active one counted up to what is flushed. */
