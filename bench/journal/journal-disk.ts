@@ -7,8 +7,10 @@
  *                                         \--> kept in memory --> one durable write to each file, when half of the
  *                                              journal is full: then that half may be written over
  *
- * What it is not: nothing replays the journal after a crash, a full disk ends the process, and reads see only what
- * reached its file. It costs what a real one would cost while all goes well: bytes, copies, checksums, trips to the disk.
+ * A read of a file whose bytes are in the journal alone writes them back first.
+ *
+ * What it is not: nothing replays the journal after a crash, and a full disk ends the process. It costs what a real one
+ * would cost while all goes well: bytes, copies, checksums, trips to the disk.
  */
 import { crc32c, type Disk, type DiskLock, type File, type OpenMode } from '../../storage/index.ts';
 
@@ -45,6 +47,8 @@ export class JournalDisk implements Disk {
   /** With bytes that are in the journal and not in their file. */
   #dirty = new Set<JournaledFile>();
   #writingBack: Promise<void> = Promise.resolve();
+  /** The newest handle of each file that is written through the journal. */
+  readonly #byPath = new Map<string, JournaledFile>();
 
   /** Makes the journal, all of it written once: a flush then changes nothing but bytes. */
   static async open(disk: Disk, { path, bytes }: JournalOptions): Promise<JournalDisk> {
@@ -63,7 +67,10 @@ export class JournalDisk implements Disk {
 
   async open(path: string, mode: OpenMode, hint?: 'durable-writes'): Promise<File> {
     const file = await this.#disk.open(path, mode, hint);
-    return hint === undefined ? file : new JournaledFile(file, this, ++this.#files);
+    if (hint === undefined) return new SettledFile(file, () => this.#byPath.get(path)?.writeBack());
+    const journaled = new JournaledFile(file, this, ++this.#files);
+    this.#byPath.set(path, journaled);
+    return journaled;
   }
 
   /** Resolves when the bytes are durable in the journal. */
@@ -171,12 +178,47 @@ export class JournalDisk implements Disk {
   }
 }
 
+/** A file that may also be written through the journal, by another handle. */
+class SettledFile implements File {
+  readonly #file: File;
+  readonly #settle: () => Promise<void> | undefined;
+
+  constructor(file: File, settle: () => Promise<void> | undefined) {
+    this.#file = file;
+    this.#settle = settle;
+  }
+
+  async read(position: number, into: Uint8Array): Promise<number> {
+    await this.#settle();
+    return this.#file.read(position, into);
+  }
+  bytes(): Promise<number> {
+    return this.#file.bytes();
+  }
+  write(position: number, chunks: readonly Uint8Array[]): Promise<void> {
+    return this.#file.write(position, chunks);
+  }
+  writeDurable(position: number, chunks: readonly Uint8Array[]): Promise<void> {
+    return this.#file.writeDurable(position, chunks);
+  }
+  setBytes(bytes: number): Promise<void> {
+    return this.#file.setBytes(bytes);
+  }
+  flush(): Promise<void> {
+    return this.#file.flush();
+  }
+  close(): Promise<void> {
+    return this.#file.close();
+  }
+}
+
 class JournaledFile implements File {
   readonly id: number;
   readonly #file: File;
   readonly #disk: JournalDisk;
   /** In the journal and not in the file, in the order they came. */
   #kept: { readonly position: number; readonly bytes: Uint8Array }[] = [];
+  #writing: Promise<void> = Promise.resolve();
 
   constructor(file: File, disk: JournalDisk, id: number) {
     this.#file = file;
@@ -192,8 +234,14 @@ class JournaledFile implements File {
     this.#kept.push({ position, bytes });
   }
 
-  /** Frames of a segment lie behind each other, so this is one write as a rule. */
-  async writeBack(): Promise<void> {
+  /** Frames of a segment lie behind each other, so this is one write as a rule. One after the other: who asks while one
+   *  is under way waits for that as well. */
+  writeBack(): Promise<void> {
+    this.#writing = this.#writing.then(() => this.#writeKept());
+    return this.#writing;
+  }
+
+  async #writeKept(): Promise<void> {
     const kept = this.#kept;
     this.#kept = [];
     while (kept.length > 0) {
@@ -211,7 +259,8 @@ class JournaledFile implements File {
   bytes(): Promise<number> {
     return this.#file.bytes();
   }
-  read(position: number, into: Uint8Array): Promise<number> {
+  async read(position: number, into: Uint8Array): Promise<number> {
+    await this.writeBack();
     return this.#file.read(position, into);
   }
   write(position: number, chunks: readonly Uint8Array[]): Promise<void> {
