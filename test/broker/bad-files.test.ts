@@ -3,30 +3,20 @@
  * with garbage behind them. The node comes back with everything it had, from its peers, or says by name what is wrong.
  */
 import { afterEach, describe, expect, test } from 'vitest';
+import { crashAll, endLater } from './support/endings.ts';
 import { fileBytes, overwrite, putFile, segmentsOf } from './support/files.ts';
-import { batchOf, SimCluster } from './support/sim-cluster.ts';
+import { append } from './support/records.ts';
+import { SimCluster } from './support/sim-cluster.ts';
 
 const THREE = ['n1', 'n2', 'n3'] as const;
 const RECORDS = 40;
 const LOG = '/data/logs/0000000001';
 const BLOCK = 4_096;
-const clusters: SimCluster[] = [];
-
-afterEach(async () => {
-  for (const cluster of clusters.splice(0)) {
-    for (const [id, node] of cluster.nodes) if (node.broker !== undefined) await cluster.crash(id);
-  }
-});
-
-async function append(cluster: SimCluster, on: string, value: string): Promise<number | undefined> {
-  const batch = batchOf([value]);
-  const request = { client: { inflightBytes: 0 }, topic: { name: 't' }, partition: 0, batch, producer: undefined };
-  return (await cluster.wait(cluster.broker(on).append({ ...request, redirect: false }))).baseOffset;
-}
+afterEach(crashAll);
 
 async function filled(): Promise<SimCluster> {
   const cluster = new SimCluster(THREE, { segmentBytes: 65_536, cacheBytesMax: 1 });
-  clusters.push(cluster);
+  endLater(cluster);
   await cluster.startAll();
   await cluster.ready();
   await cluster.createTopic('t');
@@ -76,7 +66,7 @@ async function expectWhole(cluster: SimCluster): Promise<void> {
     'no damage is left',
     60_000,
   );
-  expect(await append(cluster, 'n3', 'one more')).toBe(RECORDS);
+  expect((await append(cluster, 'n3', 'one more')).baseOffset).toBe(RECORDS);
 }
 
 describe('a deleted sealed segment', () => {

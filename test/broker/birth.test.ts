@@ -2,18 +2,15 @@
 import { afterEach, describe, expect, test } from 'vitest';
 import { MemoryDisk } from '../../storage/index.ts';
 import { ModelDisk } from '../support/model-disk.ts';
+import { endLater, killAll } from './support/endings.ts';
 import { batchOf, SimCluster } from './support/sim-cluster.ts';
 
 const THREE = ['n1', 'n2', 'n3'] as const;
-const clusters: SimCluster[] = [];
-
-afterEach(() => {
-  for (const cluster of clusters.splice(0)) for (const id of THREE) cluster.kill(id);
-});
+afterEach(killAll);
 
 function made(): SimCluster {
   const cluster = new SimCluster(THREE);
-  clusters.push(cluster);
+  endLater(cluster);
   return cluster;
 }
 

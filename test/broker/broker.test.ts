@@ -2,17 +2,8 @@
 import { afterEach, describe, expect, test } from 'vitest';
 import type { Reader } from '../../src/broker/index.ts';
 import { MemoryDisk } from '../../storage/index.ts';
-import {
-  append,
-  crashAll,
-  crashLater,
-  failure,
-  leaderOf,
-  PRODUCER,
-  started,
-  THREE,
-  valuesOn,
-} from './support/clients.ts';
+import { append, failure, leaderOf, PRODUCER, started, THREE, valuesOn } from './support/clients.ts';
+import { crashAll, endLater } from './support/endings.ts';
 import { batchOf, SimCluster } from './support/sim-cluster.ts';
 
 afterEach(crashAll);
@@ -20,7 +11,7 @@ afterEach(crashAll);
 describe('a cluster', () => {
   test('is founded once, when every peer is there and has none, and is the same after a restart', async () => {
     const cluster = new SimCluster(THREE);
-    crashLater(cluster);
+    endLater(cluster);
     await cluster.start('n1');
     await cluster.start('n2');
     await cluster.time.advance(5_000);
@@ -54,7 +45,7 @@ describe('a cluster', () => {
 
   test('goes on being born when the founder stops before it told everybody', async () => {
     const cluster = new SimCluster(THREE);
-    crashLater(cluster);
+    endLater(cluster);
     await cluster.startAll();
     // Links from the founder break as soon as it has written the first entry.
     await cluster.until(() => cluster.broker('n1').cluster().clusterId !== undefined, 'the founder has a cluster');

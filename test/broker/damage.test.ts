@@ -1,22 +1,18 @@
 /** Damaged bytes on one replica, on all, and in the end of a log: never served, never cut, mended from a peer (P10). */
 import { afterEach, describe, expect, test } from 'vitest';
 import { LogError } from '../../src/protocol/index.ts';
-import { batchOf, SimCluster } from './support/sim-cluster.ts';
+import { crashAll, endLater } from './support/endings.ts';
+import { append, readToTail } from './support/records.ts';
+import { SimCluster } from './support/sim-cluster.ts';
 
 const THREE = ['n1', 'n2', 'n3'] as const;
 const RECORDS = 40;
-const clusters: SimCluster[] = [];
-
-afterEach(async () => {
-  for (const cluster of clusters.splice(0)) {
-    for (const [id, node] of cluster.nodes) if (node.broker !== undefined) await cluster.crash(id);
-  }
-});
+afterEach(crashAll);
 
 /** A topic of several sealed segments, on brokers whose caches hold next to nothing. */
 async function filled(): Promise<SimCluster> {
   const cluster = new SimCluster(THREE, { segmentBytes: 65_536, cacheBytesMax: 1 });
-  clusters.push(cluster);
+  endLater(cluster);
   await cluster.startAll();
   await cluster.ready();
   await cluster.createTopic('t');
@@ -27,9 +23,7 @@ async function filled(): Promise<SimCluster> {
 
 async function fill(cluster: SimCluster): Promise<void> {
   for (let i = 0; i < RECORDS; i += 1) {
-    const batch = batchOf([`${i}-${'x'.repeat(6_000)}`]);
-    const request = { client: { inflightBytes: 0 }, topic: { name: 't' }, partition: 0, batch, producer: undefined };
-    await cluster.wait(cluster.broker('n1').append({ ...request, redirect: false }));
+    await append(cluster, 'n1', `${i}-${'x'.repeat(6_000)}`);
   }
 }
 
@@ -61,17 +55,6 @@ async function contents(cluster: SimCluster, id: string, path: string): Promise<
   return bytes;
 }
 
-async function readAll(cluster: SimCluster, on: string): Promise<number> {
-  let offset = 0;
-  for (;;) {
-    const start = { kind: 'offset', offset } as const;
-    const request = { topic: { name: 't' }, partition: 0, start, bytesMax: 1, waitMs: 0, level: 'any' } as const;
-    const { nextOffset } = await cluster.wait(cluster.broker(on).read(request));
-    if (nextOffset === offset) return offset;
-    offset = nextOffset;
-  }
-}
-
 describe('damage in a sealed segment', () => {
   test.each([
     ['a payload', 20_000],
@@ -82,7 +65,7 @@ describe('damage in a sealed segment', () => {
     const before = await contents(cluster, 'n2', path);
     await flip(cluster, 'n2', path, position);
     expect(await contents(cluster, 'n2', path)).not.toEqual(before);
-    expect(await readAll(cluster, 'n2')).toBe(RECORDS);
+    expect(await readToTail(cluster, 'n2')).toBe(RECORDS);
     expect(await contents(cluster, 'n2', path)).toEqual(before);
     expect(cluster.node('n2').lines.some(({ message }) => message.includes('damaged'))).toBe(true);
   });
@@ -98,7 +81,7 @@ describe('damage in a sealed segment', () => {
       before.set(id, await contents(cluster, id, path));
       await flip(cluster, id, path, 10_000 + at * 13_000);
     }
-    for (const id of THREE) expect(await readAll(cluster, id)).toBe(RECORDS);
+    for (const id of THREE) expect(await readToTail(cluster, id)).toBe(RECORDS);
     for (const [id, bytes] of before)
       expect(await contents(cluster, id, await firstSegment(cluster, id))).toEqual(bytes);
   });
@@ -107,7 +90,7 @@ describe('damage in a sealed segment', () => {
     const cluster = await filled();
     for (const id of THREE) await flip(cluster, id, await firstSegment(cluster, id), 20_000);
     const failure = await cluster.wait(
-      readAll(cluster, 'n2').then(
+      readToTail(cluster, 'n2').then(
         () => undefined,
         (error: unknown) => error,
       ),
@@ -125,7 +108,7 @@ describe('damage in a sealed segment', () => {
     await cluster.crash('n2');
     await cluster.start('n2');
     await cluster.ready();
-    expect(await readAll(cluster, 'n2')).toBe(RECORDS);
+    expect(await readToTail(cluster, 'n2')).toBe(RECORDS);
   });
 });
 
@@ -146,7 +129,7 @@ describe('damage in the end of a log, which a replica must know to take part', (
     await cluster.start('n2');
     await cluster.ready();
     await cluster.time.advance(2_000);
-    expect(await readAll(cluster, 'n2')).toBe(RECORDS);
+    expect(await readToTail(cluster, 'n2')).toBe(RECORDS);
     expect((await contents(cluster, 'n2', path)).subarray(0, before.length - 4_096)).toEqual(
       before.subarray(0, before.length - 4_096),
     );
@@ -193,6 +176,6 @@ describe('damage in the end of a log, which a replica must know to take part', (
       60_000,
     );
     await cluster.time.advance(2_000);
-    for (const id of THREE) expect(await readAll(cluster, id)).toBe(RECORDS);
+    for (const id of THREE) expect(await readToTail(cluster, id)).toBe(RECORDS);
   });
 });

@@ -7,18 +7,13 @@ import { afterEach, expect, test } from 'vitest';
 import { decodePeerMessage, encodePeerMessage } from '../../src/partition/peer-codec.ts';
 import { patchBatch } from '../../src/protocol/index.ts';
 import { encodeEntry, type LogEntry } from '../../storage/index.ts';
+import { crashAll, endLater } from './support/endings.ts';
 import { segmentsOf } from './support/files.ts';
 import { batchOf, SimCluster } from './support/sim-cluster.ts';
 
 const THREE = ['n1', 'n2', 'n3'] as const;
 const LOG = '/data/logs/0000000001';
-const clusters: SimCluster[] = [];
-
-afterEach(async () => {
-  for (const cluster of clusters.splice(0)) {
-    for (const [id, node] of cluster.nodes) if (node.broker !== undefined) await cluster.crash(id);
-  }
-});
+afterEach(crashAll);
 
 function append(cluster: SimCluster, value: string): Promise<unknown> {
   const batch = batchOf([value]);
@@ -59,7 +54,7 @@ function forge({ header, payload }: LogEntry, previousChain: LogEntry['header'][
 
 async function started(deceived: readonly string[]): Promise<SimCluster> {
   const cluster = new SimCluster(THREE);
-  clusters.push(cluster);
+  endLater(cluster);
   await cluster.startAll();
   await cluster.ready();
   await cluster.createTopic('t');

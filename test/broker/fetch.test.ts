@@ -1,28 +1,21 @@
 /** Readers and waits of the read verbs, through whole brokers. */
 import { afterEach, describe, expect, test } from 'vitest';
-import type { AppendResult, Reader, ReadResult, StartAt } from '../../src/broker/index.ts';
+import type { Reader, ReadResult, StartAt } from '../../src/broker/index.ts';
 import { LogError } from '../../src/protocol/index.ts';
-import { batchOf, SimCluster } from './support/sim-cluster.ts';
+import { endLater, killAll } from './support/endings.ts';
+import { append } from './support/records.ts';
+import { SimCluster } from './support/sim-cluster.ts';
 
 const THREE = ['n1', 'n2', 'n3'] as const;
-const clusters: SimCluster[] = [];
-
-afterEach(() => {
-  for (const cluster of clusters.splice(0)) for (const id of cluster.nodes.keys()) cluster.kill(id);
-});
+afterEach(killAll);
 
 async function started(ids: readonly string[], replicas?: number): Promise<SimCluster> {
   const cluster = new SimCluster(ids);
-  clusters.push(cluster);
+  endLater(cluster);
   await cluster.startAll();
   await cluster.ready();
   await cluster.createTopic('t', replicas === undefined ? {} : { replicas });
   return cluster;
-}
-
-function append(cluster: SimCluster, on: string, value: string): Promise<AppendResult> {
-  const request = { client: { inflightBytes: 0 }, topic: { name: 't' }, partition: 0, producer: undefined };
-  return cluster.wait(cluster.broker(on).append({ ...request, batch: batchOf([value]), redirect: false }));
 }
 
 function subscribe(cluster: SimCluster, on: string, offset: number): Promise<Reader> {

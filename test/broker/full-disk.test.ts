@@ -4,7 +4,9 @@
  */
 import { afterEach, describe, expect, test } from 'vitest';
 import { LogError } from '../../src/protocol/index.ts';
+import { endLater, killAll } from './support/endings.ts';
 import { FaultyDisk, type SpaceCall } from './support/faulty-disk.ts';
+import { readToTail } from './support/records.ts';
 import { batchOf, SimCluster } from './support/sim-cluster.ts';
 
 const IDS = ['n1', 'n2', 'n3'];
@@ -17,11 +19,7 @@ const SPACE = {
 };
 /** As long as the node may take to find that there is room again (F38). */
 const RESUME_MS = 10_000;
-const clusters: SimCluster[] = [];
-
-afterEach(() => {
-  for (const cluster of clusters.splice(0)) for (const id of IDS) cluster.kill(id);
-});
+afterEach(killAll);
 
 interface Filling {
   readonly cluster: SimCluster;
@@ -32,7 +30,7 @@ interface Filling {
 
 async function start(): Promise<Filling> {
   const cluster = new SimCluster(IDS, { segmentBytes: 65_536, cacheBytesMax: 1, space: SPACE });
-  clusters.push(cluster);
+  endLater(cluster);
   const disks = new Map(IDS.map((id) => [id, new FaultyDisk()]));
   for (const [id, disk] of disks) cluster.node(id).disk = disk;
   await cluster.startAll();
@@ -71,22 +69,10 @@ async function leaderOf({ cluster }: Filling, seenBy: string): Promise<string | 
   return (await cluster.broker(seenBy).listTopics())[0]!.partitions[0]!.leader;
 }
 
-/** What a node has to read, as text. */
-async function readAll({ cluster }: Filling, on: string): Promise<number> {
-  let offset = 0;
-  for (;;) {
-    const start = { kind: 'offset', offset } as const;
-    const request = { topic: { name: 't' }, partition: 0, start, bytesMax: 1, waitMs: 0, level: 'any' } as const;
-    const { nextOffset } = await cluster.wait(cluster.broker(on).read(request));
-    if (nextOffset === offset) return offset;
-    offset = nextOffset;
-  }
-}
-
 /** Every node holds what was acknowledged, and they agree. */
 async function expectWhole(filling: Filling): Promise<void> {
   await filling.cluster.time.advance(3_000);
-  const held = await Promise.all(IDS.map((id) => readAll(filling, id)));
+  const held = await Promise.all(IDS.map((id) => readToTail(filling.cluster, id)));
   expect(new Set(held).size).toBe(1);
   // An append of which the fate was unknown may be there as well.
   expect(held[0]).toBeGreaterThanOrEqual(filling.acked.length);
@@ -117,7 +103,7 @@ describe('free space below the rung', () => {
     // It has room and leads, but the others take no entries.
     expect(await leaderOf(filling, roomy)).toBe(roomy);
     for (const id of IDS) expect(await append(filling, id)).toMatch(/^(TIMEOUT unknown|STORAGE_FULL none)$/);
-    for (const id of IDS) expect(await readAll(filling, id)).toBe(5);
+    for (const id of IDS) expect(await readToTail(filling.cluster, id)).toBe(5);
     for (const id of full) filling.disks.get(id)!.freeBytes = 100 * MiB;
     expect(await acksAgainWithin(filling, roomy, RESUME_MS)).toBeLessThan(RESUME_MS);
     await expectWhole(filling);
@@ -129,7 +115,7 @@ describe('free space below the rung', () => {
     for (const disk of disks.values()) disk.freeBytes = MiB;
     await cluster.time.advance(2_500);
     expect(await append(filling, 'n1')).toBe('STORAGE_FULL none');
-    expect(await readAll(filling, 'n2')).toBe(5);
+    expect(await readToTail(filling.cluster, 'n2')).toBe(5);
     const request = { topic: { name: 't' }, partition: 0, bytesMax: 1, waitMs: 0, level: 'linearizable' } as const;
     const read = cluster.broker('n3').read({ ...request, start: { kind: 'offset', offset: 0 } });
     expect((await cluster.wait(read)).nextOffset).toBeGreaterThan(0);
@@ -162,10 +148,10 @@ describe('free space below the rung', () => {
     await filling.cluster.time.advance(2_500);
     for (let i = 0; i < 40; i += 1) expect(await append(filling, leader)).toBe('acked');
     expect(await leaderOf(filling, leader)).toBe(leader);
-    expect(await readAll(filling, follower)).toBeLessThan(filling.acked.length);
+    expect(await readToTail(filling.cluster, follower)).toBeLessThan(filling.acked.length);
     filling.disks.get(follower)!.freeBytes = 100 * MiB;
     await filling.cluster.time.advance(RESUME_MS);
-    expect(await readAll(filling, follower)).toBe(filling.acked.length);
+    expect(await readToTail(filling.cluster, follower)).toBe(filling.acked.length);
   });
 });
 
@@ -194,7 +180,7 @@ describe('a disk that runs out of room although it told of free space, as with a
     // Rolls and snapshots come by with the bytes.
     for (let i = 0; i < 60; i += 1) await acksAgainWithin(filling, other, RESUME_MS);
     expect(failed).toBeGreaterThan(0);
-    expect(await readAll(filling, leader)).toBeGreaterThanOrEqual(5);
+    expect(await readToTail(filling.cluster, leader)).toBeGreaterThanOrEqual(5);
     full.isOutOfRoom = () => false;
     await cluster.time.advance(RESUME_MS);
     expect(await append(filling, leader)).toBe('acked');
@@ -221,7 +207,7 @@ describe('a disk that runs out of room although it told of free space, as with a
     expect(first === 'acked').toBe(false);
     // With one that has room it is that one's turn to lead, and it finds no majority for it.
     expect(await append(filling, 'n1')).toBe(full.length < IDS.length ? 'NO_LEADER none' : 'STORAGE_FULL none');
-    for (const id of IDS) expect(await readAll(filling, id)).toBe(5);
+    for (const id of IDS) expect(await readToTail(filling.cluster, id)).toBe(5);
     for (const disk of disks.values()) disk.isOutOfRoom = () => false;
     expect(await acksAgainWithin(filling, 'n1', RESUME_MS)).toBeLessThan(RESUME_MS);
     await expectWhole(filling);
@@ -237,7 +223,7 @@ describe('a file system that becomes read-only', () => {
     disks.get(leader)!.isReadOnly = true;
     for (let i = 0; i < 5; i += 1) await acksAgainWithin(filling, other, RESUME_MS);
     expect(await leaderOf(filling, other)).not.toBe(leader);
-    expect(await readAll(filling, leader)).toBeGreaterThanOrEqual(5);
+    expect(await readToTail(filling.cluster, leader)).toBeGreaterThanOrEqual(5);
     const refused = cluster.node(leader).lines.find(({ message }) => message.startsWith('nothing can be written'));
     expect(
       JSON.stringify(refused?.fields, (_key, value) => (value instanceof Error ? value.message : value)),
@@ -260,7 +246,7 @@ describe('a file system that becomes read-only', () => {
     expect(await append(filling, 'n1')).not.toBe('acked');
     await cluster.time.advance(10_000);
     expect(await append(filling, 'n1')).toMatch(/STORAGE_FULL none|NO_LEADER none/);
-    for (const id of IDS) expect(await readAll(filling, id)).toBe(5);
+    for (const id of IDS) expect(await readToTail(filling.cluster, id)).toBe(5);
     for (const disk of disks.values()) disk.isReadOnly = false;
     expect(await acksAgainWithin(filling, 'n1', RESUME_MS)).toBeLessThan(RESUME_MS);
     await expectWhole(filling);

@@ -5,6 +5,7 @@
 import { afterEach, describe, expect, test } from 'vitest';
 import { encodeCall } from '../../src/broker/peer-calls.ts';
 import { LogError } from '../../src/protocol/index.ts';
+import { crashAll, endLater } from './support/endings.ts';
 import { FaultyDisk } from './support/faulty-disk.ts';
 import { damageFile, segmentsOf } from './support/files.ts';
 import { batchOf, SimCluster } from './support/sim-cluster.ts';
@@ -13,13 +14,7 @@ const THREE = ['n1', 'n2', 'n3'] as const;
 const CATALOG_LOG = '/data/logs/0000000000';
 const TOPIC_LOG = '/data/logs/0000000001';
 const RECORDS = 40;
-const clusters: SimCluster[] = [];
-
-afterEach(async () => {
-  for (const cluster of clusters.splice(0)) {
-    for (const [id, node] of cluster.nodes) if (node.broker !== undefined) await cluster.crash(id);
-  }
-});
+afterEach(crashAll);
 
 async function append(cluster: SimCluster, on: string, count: number): Promise<void> {
   for (let i = 0; i < count; i += 1) {
@@ -35,7 +30,7 @@ function from(offset: number) {
 
 async function filled(replicas?: number): Promise<SimCluster> {
   const cluster = new SimCluster(THREE, { segmentBytes: 65_536, cacheBytesMax: 1 });
-  clusters.push(cluster);
+  endLater(cluster);
   for (const id of THREE) cluster.node(id).disk = new FaultyDisk();
   await cluster.startAll();
   await cluster.ready();
@@ -130,7 +125,7 @@ describe('a damaged end that all others have trimmed', () => {
 
 test('a catalog that is begun anew leaves the node with what it knew until then, and with its partitions', async () => {
   const cluster = new SimCluster(THREE, { segmentBytes: 16_384, cacheBytesMax: 1 });
-  clusters.push(cluster);
+  endLater(cluster);
   const disk = new FaultyDisk();
   cluster.node('n2').disk = disk;
   await cluster.startAll();

@@ -1,6 +1,7 @@
 /** Producers that number their batches: each is in the log once, whatever is sent again (P7). */
 import { afterEach, describe, expect, test } from 'vitest';
-import { append, crashAll, failure, leaderOf, PRODUCER, started, THREE, valuesOn } from './support/clients.ts';
+import { append, failure, leaderOf, PRODUCER, started, THREE, valuesOn } from './support/clients.ts';
+import { crashAll } from './support/endings.ts';
 
 afterEach(crashAll);
 

@@ -2,21 +2,16 @@
 import { afterEach, expect, test } from 'vitest';
 import { type Disk, MemoryDisk } from '../../storage/index.ts';
 import { ModelDisk } from '../support/model-disk.ts';
+import { crashAll, endLater } from './support/endings.ts';
 import { SimCluster } from './support/sim-cluster.ts';
 
 const THREE = ['n1', 'n2', 'n3'] as const;
-const clusters: SimCluster[] = [];
-
-afterEach(async () => {
-  for (const cluster of clusters.splice(0)) {
-    for (const [id, node] of cluster.nodes) if (node.broker !== undefined) await cluster.crash(id);
-  }
-});
+afterEach(crashAll);
 
 async function started(disk: Disk = new MemoryDisk()): Promise<SimCluster> {
   const cluster = new SimCluster(THREE);
   cluster.node('n1').disk = disk;
-  clusters.push(cluster);
+  endLater(cluster);
   await cluster.startAll();
   await cluster.ready();
   return cluster;

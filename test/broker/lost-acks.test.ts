@@ -4,16 +4,11 @@
  */
 import { afterEach, expect, test } from 'vitest';
 import { type Disk, MemoryDisk } from '../../storage/index.ts';
+import { crashAll, endLater } from './support/endings.ts';
 import { batchOf, SimCluster } from './support/sim-cluster.ts';
 
 const THREE = ['n1', 'n2', 'n3'] as const;
-const clusters: SimCluster[] = [];
-
-afterEach(async () => {
-  for (const cluster of clusters.splice(0)) {
-    for (const [id, node] of cluster.nodes) if (node.broker !== undefined) await cluster.crash(id);
-  }
-});
+afterEach(crashAll);
 
 /** What a copy of the whole disk would hold, but for the lock of the process. */
 async function copyOf(disk: Disk): Promise<Disk> {
@@ -51,7 +46,7 @@ async function append(cluster: SimCluster, on: string, count: number): Promise<v
 /** n2 was stopped, and its disk is as it was ten records ago; n1 leads. */
 async function rolledBack(): Promise<SimCluster> {
   const cluster = new SimCluster(THREE, { segmentBytes: 65_536 });
-  clusters.push(cluster);
+  endLater(cluster);
   await cluster.startAll();
   await cluster.ready();
   await cluster.createTopic('t');

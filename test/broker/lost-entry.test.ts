@@ -4,47 +4,26 @@
  */
 import { afterEach, describe, expect, test } from 'vitest';
 import { LogError } from '../../src/protocol/index.ts';
+import { crashAll, endLater } from './support/endings.ts';
 import { damageFile, fileBytes, putFile, segmentsOf } from './support/files.ts';
-import { batchOf, SimCluster } from './support/sim-cluster.ts';
+import { append, readToTail } from './support/records.ts';
+import { SimCluster } from './support/sim-cluster.ts';
 
 const THREE = ['n1', 'n2', 'n3'] as const;
 const RECORDS = 40;
 const LOG = '/data/logs/0000000001';
-const clusters: SimCluster[] = [];
-
-afterEach(async () => {
-  for (const cluster of clusters.splice(0)) {
-    for (const [id, node] of cluster.nodes) if (node.broker !== undefined) await cluster.crash(id);
-  }
-});
-
-async function append(cluster: SimCluster, on: string, topic: string, value: string): Promise<number | undefined> {
-  const batch = batchOf([value]);
-  const request = { client: { inflightBytes: 0 }, topic: { name: topic }, partition: 0, batch, producer: undefined };
-  return (await cluster.wait(cluster.broker(on).append({ ...request, redirect: false }))).baseOffset;
-}
+afterEach(crashAll);
 
 async function filled(): Promise<SimCluster> {
   const cluster = new SimCluster(THREE, { segmentBytes: 65_536, cacheBytesMax: 1 });
-  clusters.push(cluster);
+  endLater(cluster);
   await cluster.startAll();
   await cluster.ready();
   await cluster.createTopic('t');
   await cluster.createTopic('other');
-  for (let i = 0; i < RECORDS; i += 1) await append(cluster, 'n1', 't', `${i}-${'x'.repeat(6_000)}`);
+  for (let i = 0; i < RECORDS; i += 1) await append(cluster, 'n1', `${i}-${'x'.repeat(6_000)}`);
   await cluster.time.advance(500);
   return cluster;
-}
-
-async function read(cluster: SimCluster, on: string, from = 0): Promise<number> {
-  let offset = from;
-  for (;;) {
-    const start = { kind: 'offset', offset } as const;
-    const request = { topic: { name: 't' }, partition: 0, start, bytesMax: 1, waitMs: 0, level: 'any' } as const;
-    const { nextOffset } = await cluster.wait(cluster.broker(on).read(request));
-    if (nextOffset === offset) return offset;
-    offset = nextOffset;
-  }
 }
 
 async function failureOf(work: Promise<unknown>): Promise<LogError> {
@@ -66,7 +45,7 @@ async function expectStopped(cluster: SimCluster, file: string): Promise<void> {
   for (const id of THREE) {
     expect(cluster.damageOn(id)).toContain(file);
     expect(cluster.node(id).metrics.get('logdrive_partitions_stopped')).toBe(1);
-    const failure = await failureOf(append(cluster, id, 't', 'behind the hole'));
+    const failure = await failureOf(append(cluster, id, 'behind the hole'));
     expect([failure.code, failure.outcome]).toEqual(['STORAGE_CORRUPT', 'none']);
     expect(failure.details).toMatchObject({ topic: 't', partition: 0, file });
     expect(failure.message).toMatch(/entry \d+ \(byte \d+ of .*\) is damaged or missing on every replica/);
@@ -76,7 +55,7 @@ async function expectStopped(cluster: SimCluster, file: string): Promise<void> {
       .readiness()
       .filter(({ isOk }) => !isOk);
     expect(broken.map(({ name }) => name).filter((name) => name !== 'leaders')).toEqual([]);
-    expect(await append(cluster, id, 'other', 'lives on')).toBeDefined();
+    expect((await append(cluster, id, 'lives on', 'other')).baseOffset).toBeDefined();
   }
   const { partitions } = await cluster.wait(cluster.broker('n1').describeTopic('t'));
   expect(partitions[0]).toMatchObject({ leader: undefined, state: 'damaged' });
@@ -91,9 +70,9 @@ async function expectHealed(cluster: SimCluster): Promise<void> {
   await cluster.ready();
   for (const id of THREE) {
     expect(cluster.node(id).metrics.get('logdrive_partitions_stopped')).toBe(0);
-    expect(await read(cluster, id)).toBe(RECORDS);
+    expect(await readToTail(cluster, id)).toBe(RECORDS);
   }
-  expect(await append(cluster, 'n2', 't', 'goes on')).toBe(RECORDS);
+  expect((await append(cluster, 'n2', 'goes on')).baseOffset).toBe(RECORDS);
 }
 
 describe('the same entry damaged on every replica', () => {
@@ -102,11 +81,11 @@ describe('the same entry damaged on every replica', () => {
     const [path] = await segmentsOf(cluster, 'n3', LOG);
     const good = await fileBytes(cluster, 'n3', path!);
     for (const id of THREE) await damageFile(cluster, id, (await segmentsOf(cluster, id, LOG))[0]!, 20_000);
-    const failure = await failureOf(read(cluster, 'n2'));
+    const failure = await failureOf(readToTail(cluster, 'n2'));
     expect(failure.code).toBe('STORAGE_CORRUPT');
     await expectStopped(cluster, path!);
     // What is sound is served as before.
-    expect(await read(cluster, 'n2', 20)).toBe(RECORDS);
+    expect(await readToTail(cluster, 'n2', 20)).toBe(RECORDS);
 
     await cluster.crash('n3');
     await putFile(cluster, 'n3', path!, good);
@@ -122,7 +101,7 @@ describe('the same entry damaged on every replica', () => {
     for (const id of THREE) await damageFile(cluster, id, (await segmentsOf(cluster, id, LOG)).at(-1)!, 6_000);
     await cluster.startAll();
     await expectStopped(cluster, path);
-    for (const id of THREE) expect((await failureOf(read(cluster, id))).code).toBe('STORAGE_CORRUPT');
+    for (const id of THREE) expect((await failureOf(readToTail(cluster, id))).code).toBe('STORAGE_CORRUPT');
 
     // Over restarts of all it stays what it is.
     for (const id of THREE) await cluster.stop(id);
@@ -140,16 +119,16 @@ describe('the same entry damaged on every replica', () => {
     const path = (await segmentsOf(cluster, 'n1', LOG))[0]!;
     await cluster.crash('n3');
     for (const id of ['n1', 'n2']) await damageFile(cluster, id, (await segmentsOf(cluster, id, LOG))[0]!, 20_000);
-    expect((await failureOf(read(cluster, 'n2'))).code).toBe('STORAGE_CORRUPT');
+    expect((await failureOf(readToTail(cluster, 'n2'))).code).toBe('STORAGE_CORRUPT');
     expect(cluster.damageOn('n2')).toMatch(/waiting groups: 1 \(entry \d+ \(byte \d+ of .*n3 cannot be asked/);
     expect(cluster.damageOn('n2')).toContain(path);
-    expect(await append(cluster, 'n1', 't', 'two of three are a majority')).toBe(RECORDS);
+    expect((await append(cluster, 'n1', 'two of three are a majority')).baseOffset).toBe(RECORDS);
     await cluster.start('n3');
     await cluster.until(
       () => THREE.every((id) => cluster.damageOn(id) === 'no damage known'),
       'mended from n3',
       60_000,
     );
-    for (const id of THREE) expect(await read(cluster, id)).toBe(RECORDS + 1);
+    for (const id of THREE) expect(await readToTail(cluster, id)).toBe(RECORDS + 1);
   });
 });

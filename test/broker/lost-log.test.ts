@@ -3,47 +3,26 @@
  * nothing, no part in anything until it has rejoined, and then a full part again (R19, W26, F50).
  */
 import { afterEach, describe, expect, test } from 'vitest';
-import { batchOf, SimCluster } from './support/sim-cluster.ts';
+import { crashAll, endLater } from './support/endings.ts';
+import { append, readToTail } from './support/records.ts';
+import { SimCluster } from './support/sim-cluster.ts';
 
 const THREE = ['n1', 'n2', 'n3'] as const;
 const TOPIC_LOG = '/data/logs/0000000001';
 const CATALOG_LOG = '/data/logs/0000000000';
 const RECORDS = 20;
-const clusters: SimCluster[] = [];
-
-afterEach(async () => {
-  for (const cluster of clusters.splice(0)) {
-    for (const [id, node] of cluster.nodes) if (node.broker !== undefined) await cluster.crash(id);
-  }
-});
-
-async function append(cluster: SimCluster, on: string, value: string): Promise<number | undefined> {
-  const batch = batchOf([value]);
-  const request = { client: { inflightBytes: 0 }, topic: { name: 't' }, partition: 0, batch, producer: undefined };
-  return (await cluster.wait(cluster.broker(on).append({ ...request, redirect: false }))).baseOffset;
-}
+afterEach(crashAll);
 
 /** A topic of several segments on three nodes. */
 async function filled(): Promise<SimCluster> {
   const cluster = new SimCluster(THREE, { segmentBytes: 65_536, cacheBytesMax: 1 });
-  clusters.push(cluster);
+  endLater(cluster);
   await cluster.startAll();
   await cluster.ready();
   await cluster.createTopic('t');
   for (let i = 0; i < RECORDS; i += 1) await append(cluster, 'n1', `${i}-${'x'.repeat(6_000)}`);
   await cluster.time.advance(500);
   return cluster;
-}
-
-async function count(cluster: SimCluster, on: string): Promise<number> {
-  let offset = 0;
-  for (;;) {
-    const start = { kind: 'offset', offset } as const;
-    const request = { topic: { name: 't' }, partition: 0, start, bytesMax: 1, waitMs: 0, level: 'any' } as const;
-    const { nextOffset } = await cluster.wait(cluster.broker(on).read(request));
-    if (nextOffset === offset) return offset;
-    offset = nextOffset;
-  }
 }
 
 async function files(cluster: SimCluster, id: string, directory: string): Promise<string[]> {
@@ -133,12 +112,12 @@ describe.each([
     expect(String((lost?.fields as { err?: Error } | undefined)?.err?.message)).toContain(named);
     await cluster.ready();
     expect(cluster.damageOn('n2')).toBe('no damage known');
-    expect(await count(cluster, 'n2')).toBe(RECORDS);
+    expect(await readToTail(cluster, 'n2')).toBe(RECORDS);
     // Nothing is left of what was set aside.
     expect(await files(cluster, 'n2', '/data/logs')).toEqual(['0000000000', '0000000001']);
     // It is needed for the majority now.
     await cluster.crash('n3');
-    expect(await append(cluster, 'n1', 'needs both')).toBe(RECORDS);
+    expect((await append(cluster, 'n1', 'needs both')).baseOffset).toBe(RECORDS);
   });
 });
 
@@ -162,7 +141,7 @@ describe('while it rejoins, a replica', () => {
     await cluster.start('n3');
     await cluster.ready();
     await cluster.until(() => cluster.damageOn('n2') === 'no damage known', 'n2 has rejoined');
-    expect(await count(cluster, 'n2')).toBe(RECORDS);
+    expect(await readToTail(cluster, 'n2')).toBe(RECORDS);
   });
 
   test('stays marked over restarts, and what was set aside is kept until it is back', async () => {
@@ -181,7 +160,7 @@ describe('while it rejoins, a replica', () => {
     await cluster.start('n3');
     await cluster.ready();
     await cluster.until(() => cluster.damageOn('n2') === 'no damage known', 'n2 has rejoined');
-    expect(await count(cluster, 'n2')).toBe(RECORDS);
+    expect(await readToTail(cluster, 'n2')).toBe(RECORDS);
   });
 
   test('acks nothing that counts: with one other node up, no append is acknowledged', async () => {
@@ -224,7 +203,7 @@ test.each([{ lostBy: ['n1', 'n2'] }, { lostBy: ['n1', 'n2', 'n3'] }])(
 
 test('a replica that is alone in its group is never started empty: it is stopped, by name', async () => {
   const cluster = new SimCluster(['n1']);
-  clusters.push(cluster);
+  endLater(cluster);
   await cluster.startAll();
   await cluster.ready();
   await cluster.createTopic('t');
@@ -241,7 +220,7 @@ test('a replica that is alone in its group is never started empty: it is stopped
 
 test('one that became alone, since the others left, is not either', async () => {
   const cluster = new SimCluster(['n1', 'n2']);
-  clusters.push(cluster);
+  endLater(cluster);
   await cluster.startAll();
   await cluster.ready();
   await cluster.createTopic('t');

@@ -1,19 +1,16 @@
 /** Nodes that come, go and are replaced: whole brokers in simulated time, under appends, with crashes in between. */
 import { afterEach, describe, expect, test } from 'vitest';
 import { MemoryDisk } from '../../storage/index.ts';
+import { endLater, killAll } from './support/endings.ts';
 import { batchOf, SimCluster } from './support/sim-cluster.ts';
 
 const THREE = ['n1', 'n2', 'n3'] as const;
-const clusters: SimCluster[] = [];
-
-afterEach(() => {
-  for (const cluster of clusters.splice(0)) for (const id of cluster.nodes.keys()) cluster.kill(id);
-});
+afterEach(killAll);
 
 /** A cluster that works, with a topic of four partitions. */
 async function born(ids: readonly string[] = THREE): Promise<SimCluster> {
   const cluster = new SimCluster(ids, { nodeIds: ids });
-  clusters.push(cluster);
+  endLater(cluster);
   await cluster.startAll();
   await cluster.ready();
   await cluster.createTopic('t', { partitions: 4, replicas: 3 });
@@ -210,7 +207,7 @@ describe('a node that is removed', () => {
     expect(await codeOf(cluster, broker.removeNode('n2'))).toBe('NODE_DOWN');
     expect(statesSeenBy(cluster, 'n1')).toEqual({ n1: 'member', n2: 'member', n3: 'member' });
     const alone = new SimCluster(['m1']);
-    clusters.push(alone);
+    endLater(alone);
     await alone.startAll();
     await alone.ready();
     expect(await codeOf(alone, alone.broker('m1').removeNode('m1'))).toBe('INVALID');

@@ -2,27 +2,20 @@
 import { afterEach, describe, expect, test } from 'vitest';
 import type { AppendResult, BrokerOptions, ReadResult, WantedLevel } from '../../src/broker/index.ts';
 import { LogError, type ReadToken } from '../../src/protocol/index.ts';
-import { batchOf, SimCluster } from './support/sim-cluster.ts';
+import { endLater, killAll } from './support/endings.ts';
+import { append } from './support/records.ts';
+import { SimCluster } from './support/sim-cluster.ts';
 
 const THREE = ['n1', 'n2', 'n3'] as const;
-const clusters: SimCluster[] = [];
-
-afterEach(() => {
-  for (const cluster of clusters.splice(0)) for (const id of cluster.nodes.keys()) cluster.kill(id);
-});
+afterEach(killAll);
 
 async function started(replicas?: number, overrides: Partial<BrokerOptions> = {}): Promise<SimCluster> {
   const cluster = new SimCluster(THREE, overrides);
-  clusters.push(cluster);
+  endLater(cluster);
   await cluster.startAll();
   await cluster.ready();
   await cluster.createTopic('t', replicas === undefined ? {} : { replicas });
   return cluster;
-}
-
-function append(cluster: SimCluster, on: string, value: string): Promise<AppendResult> {
-  const request = { client: { inflightBytes: 0 }, topic: { name: 't' }, partition: 0, producer: undefined };
-  return cluster.wait(cluster.broker(on).append({ ...request, batch: batchOf([value]), redirect: false }));
 }
 
 function tokenOf({ topicId, baseOffset, term }: AppendResult): ReadToken {

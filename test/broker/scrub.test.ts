@@ -1,32 +1,28 @@
 /** Damage that no client reads is found by the scrub and mended from a peer, at a bounded rate (W24). */
 import { afterEach, describe, expect, test } from 'vitest';
+import { endLater, killAll } from './support/endings.ts';
 import { FaultyDisk } from './support/faulty-disk.ts';
-import { batchOf, SimCluster } from './support/sim-cluster.ts';
+import { append } from './support/records.ts';
+import { SimCluster } from './support/sim-cluster.ts';
 
 const IDS = ['n1', 'n2', 'n3'];
 const LOG = '/data/logs/0000000001';
 const SPACE = { warnBelowBytes: 0, warnBelowPercent: 0, rejectBelowBytes: 0, rejectBelowPercent: 0 };
 const PERIOD_MS = 10_000;
 const BYTES_PER_SECOND = 100_000;
-const clusters: SimCluster[] = [];
-
-afterEach(() => {
-  for (const cluster of clusters.splice(0)) for (const id of IDS) cluster.kill(id);
-});
+afterEach(killAll);
 
 async function filled(): Promise<{ cluster: SimCluster; disks: Map<string, FaultyDisk> }> {
   const scrub = { periodMs: PERIOD_MS, bytesPerSecond: BYTES_PER_SECOND };
   const cluster = new SimCluster(IDS, { segmentBytes: 65_536, cacheBytesMax: 1, scrub, space: SPACE });
-  clusters.push(cluster);
+  endLater(cluster);
   const disks = new Map(IDS.map((id) => [id, new FaultyDisk()]));
   for (const [id, disk] of disks) cluster.node(id).disk = disk;
   await cluster.startAll();
   await cluster.ready();
   await cluster.createTopic('t');
   for (let i = 0; i < 30; i += 1) {
-    const request = { client: { inflightBytes: 0 }, topic: { name: 't' }, partition: 0, producer: undefined };
-    const batch = batchOf([`${i}-${'x'.repeat(6_000)}`]);
-    await cluster.wait(cluster.broker('n1').append({ ...request, batch, redirect: false }));
+    await append(cluster, 'n1', `${i}-${'x'.repeat(6_000)}`);
   }
   await cluster.time.advance(500);
   return { cluster, disks };

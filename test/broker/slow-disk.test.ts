@@ -2,6 +2,7 @@
 import { afterEach, describe, expect, test } from 'vitest';
 import { DiskWatch } from '../../src/broker/disk-watch.ts';
 import type { LogError } from '../../src/protocol/index.ts';
+import { endLater, killAll } from './support/endings.ts';
 import { batchOf, SimCluster } from './support/sim-cluster.ts';
 import { type LogLine, SimTime, simEnv } from './support/sim-env.ts';
 import { SlowDisk } from './support/slow-disk.ts';
@@ -9,11 +10,7 @@ import { SlowDisk } from './support/slow-disk.ts';
 const IDS = ['n1', 'n2', 'n3'];
 const NEVER = Number.POSITIVE_INFINITY;
 const ELECTION_MS = 400;
-const clusters: SimCluster[] = [];
-
-afterEach(() => {
-  for (const cluster of clusters.splice(0)) for (const id of IDS) cluster.kill(id);
-});
+afterEach(killAll);
 
 interface Slow {
   readonly cluster: SimCluster;
@@ -23,7 +20,7 @@ interface Slow {
 
 async function slowCluster(): Promise<Slow> {
   const cluster = new SimCluster(IDS);
-  clusters.push(cluster);
+  endLater(cluster);
   const flushMs = new Map<string, number>();
   for (const id of IDS) {
     const takes = (): Promise<void> =>

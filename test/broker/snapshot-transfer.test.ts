@@ -2,6 +2,7 @@
  * States that travel in chunks: paced, resumed after crashes on either side, and never used before they are whole (F6).
  */
 import { afterEach, describe, expect, test } from 'vitest';
+import { endLater, killAll } from './support/endings.ts';
 import { batchOf, SimCluster } from './support/sim-cluster.ts';
 
 const IDS = ['n1', 'n2', 'n3'];
@@ -10,11 +11,7 @@ const CHUNK_BYTES = 100;
 /** Two chunks a tenth of a second: a transfer takes seconds, and can be cut short anywhere. */
 const BYTES_PER_SECOND = 2_000;
 const INCOMING = '/data/logs/0000000001/incoming-snapshot';
-const clusters: SimCluster[] = [];
-
-afterEach(() => {
-  for (const cluster of clusters.splice(0)) for (const id of IDS) cluster.kill(id);
-});
+afterEach(killAll);
 
 function append(cluster: SimCluster, on: string, at: number): Promise<unknown> {
   const producer = { id: at.toString(16).padStart(32, '0'), epoch: 0, sequence: 0 };
@@ -37,7 +34,7 @@ async function leaderOf(cluster: SimCluster): Promise<string> {
 async function behind(): Promise<{ cluster: SimCluster; away: string }> {
   const snapshots = { bytesPerSecond: BYTES_PER_SECOND, chunkBytes: CHUNK_BYTES };
   const cluster = new SimCluster(IDS, { segmentBytes: 65_536, snapshots });
-  clusters.push(cluster);
+  endLater(cluster);
   await cluster.startAll();
   await cluster.ready();
   await cluster.createTopic('t');

@@ -6,6 +6,7 @@
 import { afterEach, expect, test } from 'vitest';
 import { LogError } from '../../src/protocol/index.ts';
 import { ModelDisk } from '../support/model-disk.ts';
+import { endLater, killAll } from './support/endings.ts';
 import { batchOf, SimCluster } from './support/sim-cluster.ts';
 
 const THREE = ['n1', 'n2', 'n3'] as const;
@@ -13,11 +14,7 @@ const COUNTS = [1, 2, 3] as const;
 /** Some election timeouts. */
 const HARM_MS = 2_000;
 const ASK_MS = 50;
-const clusters: SimCluster[] = [];
-
-afterEach(() => {
-  for (const cluster of clusters.splice(0)) for (const id of THREE) cluster.kill(id);
-});
+afterEach(killAll);
 
 class Struck {
   readonly cluster: SimCluster = new SimCluster(THREE, {}, { onFatal: (id) => this.cluster.kill(id) });
@@ -32,7 +29,7 @@ class Struck {
   static async create(): Promise<Struck> {
     const struck = new Struck();
     const { cluster } = struck;
-    clusters.push(cluster);
+    endLater(cluster);
     for (const id of THREE) struck.insert(id, new ModelDisk({ onCall: ({ kind }) => struck.#outcomeOf(id, kind) }));
     await cluster.startAll();
     await cluster.ready();

@@ -1,6 +1,7 @@
 /** Topics over their lives, and changes of the catalog as the node that was asked shows them. */
 import { afterEach, describe, expect, test } from 'vitest';
-import { append, crashAll, failure, started, THREE, valuesOn } from './support/clients.ts';
+import { append, failure, started, THREE, valuesOn } from './support/clients.ts';
+import { crashAll } from './support/endings.ts';
 
 afterEach(crashAll);
 

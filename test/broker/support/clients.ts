@@ -1,24 +1,12 @@
-/** Clusters that end with their test, and clients of theirs that append and read. */
+/** Clients of a cluster that append to topics and read them. */
 import type { AppendResult } from '../../../src/broker/index.ts';
 import { decodeRecords, LogError } from '../../../src/protocol/index.ts';
+import { endLater } from './endings.ts';
 import { batchOf, SimCluster } from './sim-cluster.ts';
-
-const clusters: SimCluster[] = [];
-
-export function crashLater(cluster: SimCluster): void {
-  clusters.push(cluster);
-}
-
-/** For `afterEach`. */
-export async function crashAll(): Promise<void> {
-  for (const cluster of clusters.splice(0)) {
-    for (const [id, node] of cluster.nodes) if (node.broker !== undefined) await cluster.crash(id);
-  }
-}
 
 export async function started(ids: readonly string[], overrides = {}): Promise<SimCluster> {
   const cluster = new SimCluster(ids, overrides);
-  crashLater(cluster);
+  endLater(cluster);
   await cluster.startAll();
   await cluster.ready();
   return cluster;
