@@ -12,12 +12,10 @@ import { UsageError } from '../exit.ts';
 import { withClient } from '../open-client.ts';
 import { renderDocument } from '../output.ts';
 import { parseCount } from '../values.ts';
-import { describe, summaryOf } from './snapshot-save.ts';
+import { describe, READ_BYTES, summaryOf, TOPIC_FLAG, WAIT_MS } from './snapshot-save.ts';
 
 /** Bytes handed over to a partition and not answered. */
 const PENDING_BYTES_MAX = 8 * 1024 * 1024;
-const READ_BYTES = 2 * 1024 * 1024;
-const WAIT_MS = 5_000;
 /** Base offset and length, and then everything that a leader leaves as it is; between them lies its term. */
 const LEADER_EPOCH_AT = 12;
 const LEADER_EPOCH_END = 16;
@@ -26,12 +24,7 @@ export const snapshotRestore: Command = {
   usage: 'restore <file>',
   flags: {
     ...CLIENT_FLAGS,
-    topic: {
-      kind: 'list',
-      short: 't',
-      sentence: 'Only this topic; may be given again. Default: all.',
-      placeholder: 'T',
-    },
+    topic: TOPIC_FLAG,
     replicas: {
       kind: 'text',
       sentence: 'Copies of each partition. Default: as saved, or all nodes when fewer.',

@@ -15,21 +15,24 @@ import { UsageError } from '../exit.ts';
 import { withClient } from '../open-client.ts';
 import { formatBytes, groupDigits, renderDocument } from '../output.ts';
 
-const READ_BYTES = 2 * 1024 * 1024;
+export const READ_BYTES: number = 2 * 1024 * 1024;
 /** A replica that lags is waited for this long before the read is tried elsewhere. */
-const WAIT_MS = 5_000;
+export const WAIT_MS = 5_000;
 const ATTEMPTS_MAX = 10;
+
+/** Of a restore too. */
+export const TOPIC_FLAG = {
+  kind: 'list',
+  short: 't',
+  sentence: 'Only this topic; may be given again. Default: all.',
+  placeholder: 'T',
+} as const;
 
 export const snapshotSave: Command = {
   usage: 'save <file>',
   flags: {
     ...CLIENT_FLAGS,
-    topic: {
-      kind: 'list',
-      short: 't',
-      sentence: 'Only this topic; may be given again. Default: all.',
-      placeholder: 'T',
-    },
+    topic: TOPIC_FLAG,
     'without-majority': {
       kind: 'switch',
       sentence: 'Save what the nodes asked know to be committed, though a majority is lost; says first what that is.',

@@ -9,7 +9,8 @@ import { FAILURE_TEXT_CHARS_MAX } from './limits.ts';
 import type { Failure } from './messages.ts';
 import type { Wire } from './schema.ts';
 
-const DETAIL_TYPES: { readonly [Name in keyof Required<ErrorDetails>]: 'string' | 'number' } = {
+/** Typed by the interface, so that a new detail does not compile until it is here. */
+export const DETAIL_TYPES: { readonly [Name in keyof Required<ErrorDetails>]: 'string' | 'number' } = {
   topic: 'string',
   partition: 'number',
   offset: 'number',

@@ -6,29 +6,16 @@ import {
   FRAME_BYTES_MAX,
   FRAME_HEADER_BYTES_MAX,
   HEADER_FIELDS_MAX,
-  LogError,
   type Message,
   type ResponseMessage,
   type TopicInfo,
 } from '../../src/protocol/index.ts';
 import { CODECS } from '../../src/protocol/message-codec.ts';
+import { codeOf } from './support/code-of.ts';
 
 const ping: Message = { kind: 'ping', nonce: 1 };
 const data: Message = { kind: 'data', fromOffset: 0, nextOffset: 1, tail: 1, compacted: false, filtered: false };
 const batch = Uint8Array.of(1, 2, 3);
-
-function codeOf(act: () => unknown): string {
-  try {
-    act();
-  } catch (error) {
-    if (LogError.is(error)) {
-      expect(error.outcome).toBe('none');
-      return error.code;
-    }
-    throw error;
-  }
-  return 'no error';
-}
 
 /** A frame around a hand-made header. */
 function frame(kind: number, channel: number, header: readonly number[], payload: readonly number[] = []): Uint8Array {

@@ -5,29 +5,16 @@ import {
   checkProducedBatch,
   crc32cPortable,
   encodeRecordBatch,
-  LogError,
   patchBatch,
   readBatchHeader,
   splitBatches,
   verifyBatch,
 } from '../../src/protocol/index.ts';
+import { codeOf } from './support/code-of.ts';
 import { bytesOfHex, GOLDEN_RECORDS, readGolden } from './support/golden.ts';
 
 const GOLDEN = bytesOfHex(readGolden('record-batch-v2.hex'));
 const limits = { batchBytesMax: 1_024 };
-
-function codeOf(act: () => unknown): string {
-  try {
-    act();
-  } catch (error) {
-    if (LogError.is(error)) {
-      expect(error.outcome).toBe('none');
-      return error.code;
-    }
-    throw error;
-  }
-  return 'no error';
-}
 
 /** The golden batch with one field replaced, and the checksum put right unless the field is the checksum. */
 function altered(change: (view: DataView, bytes: Uint8Array) => void, options = { fixCrc: true }): Uint8Array {

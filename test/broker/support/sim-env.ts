@@ -3,11 +3,12 @@
  * Between two due times every promise that can settle does.
  */
 import type { Env, Logger, TimerHandle } from '../../../src/env.ts';
+import { DueQueue } from '../../support/due-queue.ts';
 
 interface Timer {
   dueMs: number;
   /** Timers due at the same time run in the order they were set. */
-  sequence: number;
+  order: number;
   readonly periodMs: number | undefined;
   readonly fn: () => void;
   isCancelled: boolean;
@@ -21,13 +22,12 @@ export interface LogLine {
 
 export class SimTime {
   nowMs = 1_700_000_000_000;
-  #sequence = 0;
-  /** A binary heap; the next timer first. */
-  readonly #heap: Timer[] = [];
+  #orders = 0;
+  readonly #timers = new DueQueue<Timer>();
 
   add(delayMs: number, periodMs: number | undefined, fn: () => void): TimerHandle {
-    const timer = { dueMs: this.nowMs + delayMs, sequence: this.#sequence++, periodMs, fn, isCancelled: false };
-    this.#push(timer);
+    const timer = { dueMs: this.nowMs + delayMs, order: this.#orders++, periodMs, fn, isCancelled: false };
+    this.#timers.push(timer);
     return {
       cancel: () => {
         timer.isCancelled = true;
@@ -39,51 +39,19 @@ export class SimTime {
   async advance(ms: number): Promise<void> {
     const endMs = this.nowMs + ms;
     await settle();
-    for (let next = this.#heap[0]; next !== undefined && next.dueMs <= endMs; next = this.#heap[0]) {
-      this.#pop();
+    for (let next = this.#timers.first; next !== undefined && next.dueMs <= endMs; next = this.#timers.first) {
+      this.#timers.pop();
       if (next.isCancelled) continue;
       this.nowMs = Math.max(this.nowMs, next.dueMs);
       next.fn();
       await settle();
       if (next.periodMs === undefined || next.isCancelled) continue;
       next.dueMs = this.nowMs + next.periodMs;
-      next.sequence = this.#sequence++;
-      this.#push(next);
+      next.order = this.#orders++;
+      this.#timers.push(next);
     }
     this.nowMs = endMs;
   }
-
-  #push(timer: Timer): void {
-    const heap = this.#heap;
-    let at = heap.push(timer) - 1;
-    while (at > 0) {
-      const parent = (at - 1) >> 1;
-      if (!isBefore(timer, heap[parent]!)) break;
-      heap[at] = heap[parent]!;
-      at = parent;
-    }
-    heap[at] = timer;
-  }
-
-  #pop(): void {
-    const heap = this.#heap;
-    const last = heap.pop()!;
-    if (heap.length === 0) return;
-    let at = 0;
-    for (;;) {
-      let child = 2 * at + 1;
-      if (child >= heap.length) break;
-      if (child + 1 < heap.length && isBefore(heap[child + 1]!, heap[child]!)) child += 1;
-      if (!isBefore(heap[child]!, last)) break;
-      heap[at] = heap[child]!;
-      at = child;
-    }
-    heap[at] = last;
-  }
-}
-
-function isBefore(one: Timer, other: Timer): boolean {
-  return one.dueMs < other.dueMs || (one.dueMs === other.dueMs && one.sequence < other.sequence);
 }
 
 /** Lets every promise that can settle without time do so: simulated disks use promises and nothing else. */

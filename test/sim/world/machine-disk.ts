@@ -4,15 +4,9 @@
  * that end in the middle, calls that never return. Answers come to the process as events, so a paused process does not
  * see them and a dead one never does.
  */
-import {
-  type DirectoryItem,
-  type Disk,
-  type DiskLock,
-  type File,
-  type OpenMode,
-  StorageError,
-} from '../../../storage/index.ts';
+import { type File, type OpenMode, StorageError } from '../../../storage/index.ts';
 import type { ModelDisk } from '../../support/model-disk.ts';
+import { WrappedDisk, WrappedFile } from '../../support/wrapped-disk.ts';
 import type { SimProcess } from './process.ts';
 
 export type DurableCall = 'write' | 'flush' | 'sync';
@@ -32,57 +26,24 @@ export interface DiskWeather {
   failsRead(path: string): boolean;
 }
 
-export class MachineDisk implements Disk {
-  readonly #disk: ModelDisk;
+export class MachineDisk extends WrappedDisk {
   readonly #process: SimProcess;
   readonly #weather: DiskWeather;
 
   constructor(disk: ModelDisk, process: SimProcess, weather: DiskWeather) {
-    this.#disk = disk;
+    super(disk);
     this.#process = process;
     this.#weather = weather;
   }
 
-  async open(path: string, mode: OpenMode): Promise<File> {
-    return new MachineFile(await this.#disk.open(path, mode), path, this);
+  override async open(path: string, mode: OpenMode): Promise<File> {
+    return new MachineFile(await super.open(path, mode), path, this);
   }
 
-  stat(path: string): ReturnType<Disk['stat']> {
-    return this.#disk.stat(path);
-  }
-
-  list(path: string): Promise<DirectoryItem[]> {
-    return this.#disk.list(path);
-  }
-
-  makeDirectory(path: string): Promise<void> {
-    return this.#disk.makeDirectory(path);
-  }
-
-  removeDirectory(path: string): Promise<void> {
-    return this.#disk.removeDirectory(path);
-  }
-
-  remove(path: string): Promise<void> {
-    return this.#disk.remove(path);
-  }
-
-  rename(from: string, to: string): Promise<void> {
-    return this.#disk.rename(from, to);
-  }
-
-  async syncDirectory(path: string): Promise<void> {
+  override async syncDirectory(path: string): Promise<void> {
     const fate = this.#weather.fateOf('sync', path);
     await this.takesMs(this.#weather.durableMs(), path, fate);
-    if (fate !== 'lie') await this.#disk.syncDirectory(path);
-  }
-
-  space(path: string): ReturnType<Disk['space']> {
-    return this.#disk.space(path);
-  }
-
-  lock(path: string): Promise<DiskLock> {
-    return this.#disk.lock(path);
+    if (fate !== 'lie') await super.syncDirectory(path);
   }
 
   read(file: File, path: string, position: number, into: Uint8Array): Promise<number> {
@@ -123,43 +84,26 @@ export class MachineDisk implements Disk {
   }
 }
 
-class MachineFile implements File {
-  readonly #file: File;
+class MachineFile extends WrappedFile {
   readonly #path: string;
   readonly #disk: MachineDisk;
 
   constructor(file: File, path: string, disk: MachineDisk) {
-    this.#file = file;
+    super(file);
     this.#path = path;
     this.#disk = disk;
   }
 
-  bytes(): Promise<number> {
-    return this.#file.bytes();
+  override read(position: number, into: Uint8Array): Promise<number> {
+    return this.#disk.read(this.below, this.#path, position, into);
   }
 
-  read(position: number, into: Uint8Array): Promise<number> {
-    return this.#disk.read(this.#file, this.#path, position, into);
+  override writeDurable(position: number, chunks: readonly Uint8Array[]): Promise<void> {
+    return this.#disk.writeDurable(this.below, this.#path, position, chunks);
   }
 
-  write(position: number, chunks: readonly Uint8Array[]): Promise<void> {
-    return this.#file.write(position, chunks);
-  }
-
-  writeDurable(position: number, chunks: readonly Uint8Array[]): Promise<void> {
-    return this.#disk.writeDurable(this.#file, this.#path, position, chunks);
-  }
-
-  setBytes(bytes: number): Promise<void> {
-    return this.#file.setBytes(bytes);
-  }
-
-  flush(): Promise<void> {
-    return this.#disk.flush(this.#file, this.#path);
-  }
-
-  close(): Promise<void> {
-    return this.#file.close();
+  override flush(): Promise<void> {
+    return this.#disk.flush(this.below, this.#path);
   }
 }
 

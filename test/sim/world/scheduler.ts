@@ -6,6 +6,7 @@
  * It runs synchronously. Promises are drained as Node itself drains them between two callbacks, so run() must be called
  * from a callback, never from inside a promise: see `onFreshTurn`.
  */
+import { DueQueue } from '../../support/due-queue.ts';
 import type { SimProcess } from './process.ts';
 
 /** Promise jobs cannot be run to their end through any public call; this is what Node calls after every callback. */
@@ -35,7 +36,7 @@ export class Scheduler {
   traceHash = 0;
   readonly counts: Record<EventKind, number> = { timer: 0, message: 0, disk: 0, client: 0, world: 0 };
   #orders = 0;
-  readonly #heap: SimEvent[] = [];
+  readonly #queue = new DueQueue<SimEvent>();
   /** Called after each event, its promises included. */
   afterEach: () => void = () => undefined;
   /** Something a process threw, or a promise it left rejected: its end. */
@@ -46,7 +47,7 @@ export class Scheduler {
   /** Runs `fn` in `delayMs` of true time. */
   in(delayMs: number, kind: EventKind, process: SimProcess | undefined, fn: () => void): SimEvent {
     const event = { dueMs: this.nowMs + delayMs, order: this.#orders++, kind, process, fn, isCancelled: false };
-    this.#push(event);
+    this.#queue.push(event);
     return event;
   }
 
@@ -54,7 +55,7 @@ export class Scheduler {
   again(event: SimEvent, delayMs: number): void {
     event.dueMs = this.nowMs + delayMs;
     event.order = this.#orders++;
-    this.#push(event);
+    this.#queue.push(event);
   }
 
   /** Counts something that happened inside another event, such as an answer of the disk. */
@@ -75,8 +76,8 @@ export class Scheduler {
 
   /** Runs everything due until then, or until `isDone` says so after an event. */
   run(untilMs: number, isDone: () => boolean = () => false): void {
-    for (let next = this.#heap[0]; next !== undefined && next.dueMs <= untilMs; next = this.#heap[0]) {
-      this.#pop();
+    for (let next = this.#queue.first; next !== undefined && next.dueMs <= untilMs; next = this.#queue.first) {
+      this.#queue.pop();
       if (next.isCancelled || next.process?.isOver === true) continue;
       this.nowMs = Math.max(this.nowMs, next.dueMs);
       if (next.process?.holdsBack(next) === true) continue;
@@ -101,38 +102,6 @@ export class Scheduler {
     this.afterEach();
     this.current = undefined;
   }
-
-  #push(event: SimEvent): void {
-    const heap = this.#heap;
-    let at = heap.push(event) - 1;
-    while (at > 0) {
-      const parent = (at - 1) >> 1;
-      if (!isBefore(event, heap[parent]!)) break;
-      heap[at] = heap[parent]!;
-      at = parent;
-    }
-    heap[at] = event;
-  }
-
-  #pop(): void {
-    const heap = this.#heap;
-    const last = heap.pop()!;
-    if (heap.length === 0) return;
-    let at = 0;
-    for (;;) {
-      let child = 2 * at + 1;
-      if (child >= heap.length) break;
-      if (child + 1 < heap.length && isBefore(heap[child + 1]!, heap[child]!)) child += 1;
-      if (!isBefore(heap[child]!, last)) break;
-      heap[at] = heap[child]!;
-      at = child;
-    }
-    heap[at] = last;
-  }
-}
-
-function isBefore(one: SimEvent, other: SimEvent): boolean {
-  return one.dueMs < other.dueMs || (one.dueMs === other.dueMs && one.order < other.order);
 }
 
 /** Runs synchronous work in a callback of its own, where promises can be drained. */
