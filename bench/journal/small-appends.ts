@@ -1,6 +1,7 @@
 /**
- * Small appends to many real logs (storage as it is), as a node makes them for its partitions: on the disk itself, or on
- * the journal of journal-disk.ts. Runs in a process of its own (writer-main.ts) or in a worker (workers/worker-main.ts).
+ * Small appends to many real logs (storage as it is), as a node makes them for its partitions: on the disk itself, or
+ * on the journal of journal-disk.ts. Runs in a process of its own (writer-main.ts) or in a worker
+ * (workers/worker-main.ts).
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,7 +1,7 @@
 /**
  * What a client feels when the leader dies: under a steady load the leader gets SIGKILL, and the longest time without
- * an acknowledgement is taken. Then the node comes back under the same load, which is timed as well, catches up, and the
- * next round begins. Nothing acknowledged may be missing at the end, and nothing may be there twice.
+ * an acknowledgement is taken. Then the node comes back under the same load, which is timed as well, catches up, and
+ * the next round begins. Nothing acknowledged may be missing at the end, and nothing may be there twice.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Producer } from '../../src/client/index.ts';

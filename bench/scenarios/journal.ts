@@ -1,7 +1,7 @@
 /**
- * Small appends to a thousand logs of a node: each made durable in its own file, as storage does it, against one journal
- * for all of them (bench/journal/journal-disk.ts, a prototype). Storage alone, with its real frames and through the real
- * thread pool; no Raft, no network. The two ways take turns in every repeat.
+ * Small appends to a thousand logs of a node: each made durable in its own file, as storage does it, against one
+ * journal for all of them (bench/journal/journal-disk.ts, a prototype). Storage alone, with its real frames and through
+ * the real thread pool; no Raft, no network. The two ways take turns in every repeat.
  */
 import { join } from 'node:path';
 import type { Done, WriterOptions } from '../journal/small-appends.ts';

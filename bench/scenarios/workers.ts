@@ -1,8 +1,8 @@
 /**
  * What it would cost, and bring, to spread the partitions of a node over worker threads: handing a frame to another
- * thread and getting one back, and the work of partitions (Raft cores; durable appends to logs) in one thread and in two.
- * A machine with two processors shows the costs and whether two threads get in each other's way; it cannot show what
- * eight would bring.
+ * thread and getting one back, and the work of partitions (Raft cores; durable appends to logs) in one thread and in
+ * two. A machine with two processors shows the costs and whether two threads get in each other's way; it cannot show
+ * what eight would bring.
  */
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';

@@ -283,7 +283,9 @@ export class Progress {
     return true;
   }
 
-  /** The state was sent, and `patienceTicks` passed without an answer: it is asked for again. Returns whether it is so. */
+  /**
+   * The state was sent, and `patienceTicks` passed without an answer: it is asked for again. Returns whether it is so.
+   */
   snapshotOverdue(patienceTicks: number): boolean {
     if (this.#snapshotTicks === undefined || this.#snapshotTicks < patienceTicks) return false;
     this.#snapshotTicks = undefined;

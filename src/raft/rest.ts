@@ -33,9 +33,9 @@ export function isWatched({ options }: RaftState): boolean {
 }
 
 /**
- * A leader whose nodes are watched has nothing to do between two heartbeats: it is told of them alone, with the ticks of
- * a whole one. Of a thousand groups at work each would look after its followers a hundred times a second. What it counts
- * may so be a heartbeat more or less than has passed; promises, which are counted exactly, are not given there.
+ * A leader whose nodes are watched has nothing to do between two heartbeats: it is told of them alone, with the ticks
+ * of a whole one. Of a thousand groups at work each would look after its followers a hundred times a second. What it
+ * counts may so be a heartbeat more or less than has passed; promises, which are counted exactly, are not given there.
  */
 export function paceOf(state: RaftState): Pace {
   if (state.isResting) return 'none';

@@ -1,4 +1,6 @@
-/** Subscriptions in trouble: what is survived, every offset once and in order, and what ends them (P4, P5, F74, F75). */
+/**
+ * Subscriptions in trouble: what is survived, every offset once and in order, and what ends them (P4, P5, F74, F75).
+ */
 import { describe, expect, test } from 'vitest';
 import { type Codec, utf8 } from '../../src/client/codec.ts';
 import { batches, cut, flipped, onData, subscribe, take, values } from './support/reading.ts';

@@ -1,6 +1,6 @@
 /**
- * What a consumer is handed: every offset once, in order, checked, within its memory (P4, P6, P10). What the nodes and the
- * network may do meanwhile: subscription-trouble.test.ts.
+ * What a consumer is handed: every offset once, in order, checked, within its memory (P4, P6, P10). What the nodes and
+ * the network may do meanwhile: subscription-trouble.test.ts.
  */
 import { describe, expect, test } from 'vitest';
 import { batches, cut, subscribe, take, values } from './support/reading.ts';
