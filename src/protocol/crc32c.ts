@@ -28,6 +28,47 @@ function buildTables(): Int32Array {
   return tables;
 }
 
+/** Of x^0 and x^1 as remainders of the polynomial: bits are reflected, so the highest power is bit 0. */
+const X0 = 0x8000_0000 | 0;
+const X1 = 0x4000_0000;
+/** A byte is 2^3 bits. */
+const BYTE_POWER = 3;
+const LENGTH_BITS_MAX = 32;
+
+/** The remainder of x^(2^k) for each k: what 2^k more bits multiply the checksum before them by. */
+const POWERS = buildPowers();
+
+function buildPowers(): Int32Array {
+  const powers = new Int32Array(BYTE_POWER + LENGTH_BITS_MAX);
+  powers[0] = X1;
+  for (let k = 1; k < powers.length; k++) powers[k] = multiply(powers[k - 1]!, powers[k - 1]!);
+  return powers;
+}
+
+/** Two remainders multiplied, modulo the polynomial. */
+function multiply(a: number, b: number): number {
+  let product = 0;
+  let factor = b;
+  for (let mask = X0; mask !== 0; mask >>>= 1) {
+    if ((a & mask) !== 0) product ^= factor;
+    factor = factor & 1 ? (factor >>> 1) ^ POLYNOMIAL : factor >>> 1;
+  }
+  return product;
+}
+
+/**
+ * The checksum of two runs of bytes, one behind the other, from the checksum of each: what crc32c(second, first) gives,
+ * without another look at the bytes. About a microsecond, whatever the length.
+ * @param secondBytes The length of the second run, below 2^32.
+ */
+export function crc32cJoin(first: number, second: number, secondBytes: number): number {
+  let shift = X0;
+  for (let rest = secondBytes, k = BYTE_POWER; rest > 0; rest = Math.floor(rest / 2), k++) {
+    if (rest % 2 === 1) shift = multiply(POWERS[k]!, shift);
+  }
+  return (multiply(shift, first) ^ second) >>> 0;
+}
+
 /** Works everywhere; about 1.2 GB/s. */
 export function crc32cPortable(bytes: Uint8Array, seed = 0): number {
   const tables = TABLES;

@@ -2,7 +2,7 @@
  * The words: everything clients, servers and tools agree on. Pure, and the same in Node and in browsers. Reads no
  * clock, makes no chance, holds no connection. docs/protocol.md is its specification.
  */
-export { type Crc32c, crc32cPortable } from './crc32c.ts';
+export { type Crc32c, crc32cJoin, crc32cPortable } from './crc32c.ts';
 export {
   assert,
   ERROR_TABLE,

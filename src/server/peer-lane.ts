@@ -32,6 +32,8 @@ export interface LaneContext {
   readonly timers: Timers;
   readonly metrics: Metrics;
   readonly crc32c: Crc32c;
+  /** For what is sent, shared by all lanes of this node (shared-sums.ts). */
+  readonly sentCrc32c: Crc32c;
 }
 
 export class PeerLane {
@@ -132,7 +134,7 @@ export class PeerLane {
   }
 
   #push(kind: PeerFrameKind, body: readonly Uint8Array[]): void {
-    const head = encodePeerHead(kind, this.#nextSequence, body, this.#context.crc32c);
+    const head = encodePeerHead(kind, this.#nextSequence, body, this.#context.sentCrc32c);
     this.#nextSequence = (this.#nextSequence + 1) >>> 0;
     const bytes = body.reduce((sum, chunk) => sum + chunk.byteLength, PEER_HEAD_BYTES + 1);
     this.#context.metrics.add('logdrive_peer_bytes_sent_total', bytes, { lane: this.name });

@@ -14,8 +14,9 @@ import type { Lane } from '../partition/index.ts';
 import { type Crc32c, LogError } from '../protocol/index.ts';
 import { listenOn } from './listen.ts';
 import { decodeHello, dials, encodeHello, HANDSHAKE_MS, judgeHello, type PeerHello } from './peer-handshake.ts';
-import { PeerLane } from './peer-lane.ts';
+import { type LaneContext, PeerLane } from './peer-lane.ts';
 import { PeerLink } from './peer-link.ts';
+import { sharingCrc32c } from './shared-sums.ts';
 
 const REDIAL_MS_MIN = 50;
 const REDIAL_MS_MAX = 1_000;
@@ -65,6 +66,7 @@ export class PeerLinks implements Peers {
   /** Keyed by link name. */
   readonly #candidates = new Map<string, Candidate>();
   readonly #strangers = new Set<PeerLane>();
+  readonly #laneContext: LaneContext;
   readonly #server: Server;
   #handler: PeerHandler | undefined;
   /** Monotonic. */
@@ -83,6 +85,8 @@ export class PeerLinks implements Peers {
     this.#env = env;
     this.#metrics = metrics;
     this.#options = options;
+    const { crc32c } = options;
+    this.#laneContext = { timers: env.timers, metrics, crc32c, sentCrc32c: sharingCrc32c(crc32c) };
     for (const [id, address] of Object.entries(options.peers)) if (id !== options.nodeId) this.#know(id, address);
     this.#server = createServer((socket) => this.#onSocket(socket));
   }
@@ -180,7 +184,7 @@ export class PeerLinks implements Peers {
     const candidate = this.#candidate(link, peer.id);
     const { host, port } = splitAddress(peer.address);
     for (const name of ['control', 'bulk'] as const) {
-      const lane: PeerLane = new PeerLane(name, connect({ host, port }), this.#laneContext(), {
+      const lane: PeerLane = new PeerLane(name, connect({ host, port }), this.#laneContext, {
         onFrame: (kind, body) => {
           if (kind === 'accept' && !candidate.agreed.has(name)) this.#onAccept(candidate, lane, body);
           else if (kind === 'reject') this.#abandon(candidate, `refused: ${refusalText(body)}`);
@@ -215,7 +219,7 @@ export class PeerLinks implements Peers {
     }
     // Which lane it is comes with the hello; until then its bytes count as control.
     let candidate: Candidate | undefined;
-    const stranger: PeerLane = new PeerLane('control', socket, this.#laneContext(), {
+    const stranger: PeerLane = new PeerLane('control', socket, this.#laneContext, {
       onFrame: (kind, body) => {
         if (candidate === undefined && kind === 'hello') candidate = this.#onHello(stranger, body);
         else if (candidate !== undefined && kind === 'accept') this.#onAgreed(candidate, stranger);
@@ -353,10 +357,6 @@ export class PeerLinks implements Peers {
     const isEager = this.#env.clock.monotonicMs() - this.#openedMs < EAGER_MS;
     peer.redialMs = isEager ? REDIAL_MS_MIN : Math.min(peer.redialMs * 2, REDIAL_MS_MAX);
     this.#env.timers.after(delayMs, () => this.#dial(peer));
-  }
-
-  #laneContext(): { timers: Env['timers']; metrics: Metrics; crc32c: Crc32c } {
-    return { timers: this.#env.timers, metrics: this.#metrics, crc32c: this.#options.crc32c };
   }
 }
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { crc32cPortable } from '../../src/protocol/index.ts';
+import { crc32cJoin, crc32cPortable } from '../../src/protocol/index.ts';
 import { randomBelow, randomBytes, SEED } from './support/fuzz.ts';
 
 const text = new TextEncoder();
@@ -41,5 +41,33 @@ describe('crc32cPortable', () => {
       const seed = below(0x1_0000_0000);
       expect(crc32cPortable(part, seed)).toBe(native!(part, seed));
     }
+  });
+});
+
+describe('crc32cJoin', () => {
+  test('gives the checksum of two runs from those of each, wherever they are cut', () => {
+    const below = randomBelow(SEED);
+    for (const length of [0, 1, 2, 31, 64, 255, 256, 4097, 1 << 20]) {
+      const bytes = randomBytes(below, length);
+      const whole = crc32cPortable(bytes);
+      for (const cut of [0, 1, length >> 1, length - 1, length, below(length + 1)].filter((at) => at >= 0)) {
+        const [first, second] = [bytes.subarray(0, cut), bytes.subarray(cut)];
+        expect(crc32cJoin(crc32cPortable(first), crc32cPortable(second), second.length)).toBe(whole);
+      }
+    }
+  });
+
+  test('of runs of gigabytes is that of their parts, joined one by one', () => {
+    const zeros = crc32cPortable(new Uint8Array(1 << 20));
+    let joined = zeros;
+    let bytes = 1 << 20;
+    // Doubled eleven times: 2 GiB of zeros behind a text.
+    for (; bytes < 2 ** 31; bytes *= 2) joined = crc32cJoin(joined, joined, bytes);
+    const text32 = crc32cPortable(text.encode('123456789'));
+    const oneByOne = Array.from({ length: 2 ** 31 / (1 << 20) }).reduce<number>(
+      (sum) => crc32cJoin(sum, zeros, 1 << 20),
+      text32,
+    );
+    expect(crc32cJoin(text32, joined, bytes)).toBe(oneByOne);
   });
 });
