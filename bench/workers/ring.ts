@@ -2,8 +2,8 @@
  * Frames through memory that two threads share: one writes, one reads. What hand-over costs at least, without a
  * message: a copy in, a copy out, and a wake-up when the reader had nothing to do.
  *
- *   u32 written   u32 read   then bytes, each frame: u32 length, bytes; a frame never wraps: length 0xffffffff says
- *   that
+ *   u32 written   u32 read   then bytes, each frame: u32 length, bytes;
+ *   a frame never wraps: length 0xffffffff says that
  *                            the next one begins at the start
  *
  * Both counters only grow (modulo 2^32) and count bytes, those skipped at the end included.
