@@ -17,6 +17,9 @@ export class Writer {
 
   /** Resolves when its logs are open. */
   static async start(cleanup: Cleanup, options: WriterOptions): Promise<Writer> {
+    let end = (): Promise<void> => Promise.resolve();
+    // Before the start: when the bench is cleaning up already, this throws.
+    cleanup.defer(`a writer of ${options.dir}`, () => end());
     const child = fork(join(repositoryRoot(), 'dist/bench/journal/writer-main.js'), [JSON.stringify(options)], {
       // A group of its own: Ctrl-C reaches the bench alone.
       detached: true,
@@ -24,7 +27,7 @@ export class Writer {
       env: { ...ENVIRONMENT, ...process.env },
     });
     const writer = new Writer(child);
-    cleanup.defer(`a writer of ${options.dir}`, () => writer.end());
+    end = () => writer.end();
     await writer.#next();
     return writer;
   }

@@ -4,7 +4,7 @@
  */
 import { describe, expect, test } from 'vitest';
 import { batches, cut, subscribe, take, values } from './support/reading.ts';
-import { fill, outcomeOf, scene } from './support/setup.ts';
+import { fill, outcomeOf, type Scene, scene } from './support/setup.ts';
 
 describe('reading', () => {
   test('from the start through live records, one after the other', async () => {
@@ -145,7 +145,8 @@ describe('knowing where it is', () => {
 });
 
 describe('credit', () => {
-  test('no more is received than maxBufferedBytes plus a batch, until the application takes it', async () => {
+  /** Fifty records of 10 kB, each a batch; `received` counts the bytes of those that any node has sent. */
+  async function filledWithBigRecords(): Promise<{ readonly it: Scene; readonly received: () => number }> {
     const it = await scene();
     const big = 'x'.repeat(10_000);
     fill(
@@ -157,34 +158,29 @@ describe('credit', () => {
       if (message.kind === 'data') received += payload[0]!.length;
       return undefined;
     };
+    return { it, received: () => received };
+  }
+
+  test('no more is received than maxBufferedBytes plus a batch, until the application takes it', async () => {
+    const { it, received } = await filledWithBigRecords();
     const subscription = subscribe(it, { maxBufferedBytes: 64 * 1024 });
     await it.world.advance(60_000);
-    expect(received).toBeGreaterThan(64 * 1024);
-    expect(received).toBeLessThan(64 * 1024 + 10_200);
-    const before = received;
+    expect(received()).toBeGreaterThan(64 * 1024);
+    expect(received()).toBeLessThan(64 * 1024 + 10_200);
+    const before = received();
     await it.world.run(take(subscription, 3));
-    expect(received).toBe(before);
+    expect(received()).toBe(before);
     const all = subscribe(it, { maxBufferedBytes: 64 * 1024 });
     expect(await it.world.run(take(all, 50))).toHaveLength(50);
   });
 
   test('what was received and not taken counts against the window of the next connection too', async () => {
-    const it = await scene();
-    const big = 'x'.repeat(10_000);
-    fill(
-      it.partition,
-      Array.from({ length: 50 }, () => [big]),
-    );
-    let received = 0;
-    it.cluster.outgoing = (_, __, message, payload) => {
-      if (message.kind === 'data') received += payload[0]!.length;
-      return undefined;
-    };
+    const { it, received } = await filledWithBigRecords();
     const subscription = subscribe(it, { maxBufferedBytes: 64 * 1024 });
     await it.world.advance(1_000);
     cut(it);
     await it.world.advance(10_000);
-    expect(received).toBeLessThan(64 * 1024 + 10_200);
+    expect(received()).toBeLessThan(64 * 1024 + 10_200);
     expect(await it.world.run(take(subscription, 50))).toHaveLength(50);
   });
 
