@@ -1,6 +1,7 @@
 /**
- * Clients of the lab: producers that keep records in flight and go on after every failure, a subscriber at the tail, a
- * reader that asks one node after the other, and somebody who asks for the tail. All of it is noted in one history.
+ * Clients of the lab: producers that keep records in flight and go on after every failure, some that post records to
+ * whichever node with nothing but `fetch`, a subscriber at the tail, a reader that asks one node after the other, and
+ * somebody who asks for the tail. All of it is noted in one history.
  *
  * A value is its own proof: the name of its record and filler made from that name, so that wrong bytes show.
  */
@@ -13,8 +14,10 @@ import { type Outcome, Recorder, type Sighting } from '../sim/oracle/index.ts';
 const PIPELINE = 24;
 /** Records of one call of the batching client. */
 const BATCH_RECORDS = 40;
+const POSTERS = 4;
 const FILLER_BYTES_MAX = 400;
 const PAUSE_MS = 20;
+const REQUEST_TIMEOUT_MS = 20_000;
 const LIMIT = 1_000;
 
 export interface LoadOptions {
@@ -50,10 +53,11 @@ export class Load {
 
   async start(): Promise<void> {
     const [one, two, batching, following, asking] = await Promise.all(
-      Array.from({ length: 5 }, () => connect(this.#options.servers, { requestTimeoutMs: 20_000 })),
+      Array.from({ length: 5 }, () => connect(this.#options.servers, { requestTimeoutMs: REQUEST_TIMEOUT_MS })),
     );
     this.#clients.push(one!, two!, batching!, following!, asking!);
-    this.#writers = [this.#produce('p1', one!), this.#produce('p2', two!), this.#append('b1', batching!)];
+    const posters = Array.from({ length: POSTERS }, (_, at) => this.#post(`f${at + 1}`));
+    this.#writers = [this.#produce('p1', one!), this.#produce('p2', two!), this.#append('b1', batching!), ...posters];
     this.#readers = [this.#follow(following!), this.#read(), this.#ask(asking!)];
     // Told of by stop(); until then a failure must not end the process.
     for (const work of [...this.#writers, ...this.#readers]) work.catch(() => undefined);
@@ -76,23 +80,34 @@ export class Load {
   }
 
   /** One record over HTTP, to that node and without a retry. @returns the code of its refusal. */
-  async appendOnce({ address }: TestNode): Promise<string | undefined> {
-    const { topic } = this.#options;
+  appendOnce(node: TestNode): Promise<string | undefined> {
     this.#probes++;
-    const value = `o1-${this.#probes}`;
-    const op = this.history.begin({ kind: 'append', client: 'o1', partition: this.#partition, values: [value] });
-    const answer = await fetch(`http://${address}/v1/topics/${topic}/records?partition=0`, {
-      method: 'POST',
-      headers: { 'content-type': 'application/octet-stream' },
-      body: encode(value),
-    });
-    const { offset, code, outcome } = (await answer.json()) as { offset: number; code: string; outcome: Outcome };
-    if (answer.ok) {
-      this.#acked(op, offset, 1);
-      return undefined;
+    return this.#postOne(node, 'o1', `o1-${this.#probes}`);
+  }
+
+  async #postOne({ address }: TestNode, client: string, value: string): Promise<string | undefined> {
+    const { topic } = this.#options;
+    const op = this.history.begin({ kind: 'append', client, partition: this.#partition, values: [value] });
+    let answer: PostAnswer;
+    try {
+      const response = await fetch(`http://${address}/v1/topics/${topic}/records?partition=0`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/octet-stream' },
+        body: encode(value),
+        signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS),
+      });
+      answer = (await response.json()) as PostAnswer;
+    } catch {
+      // No answer, or not a whole one.
+      answer = { code: 'CONNECTION', outcome: 'unknown' };
     }
-    this.history.end(op, { kind: 'failed', outcome, code });
-    return code;
+    if ('code' in answer) {
+      const { code, outcome } = answer;
+      this.history.end(op, { kind: 'failed', outcome, code });
+      return code;
+    }
+    this.#acked(op, answer.offset, 1);
+    return undefined;
   }
 
   /** Ends everything at once; nobody wants to know any more. */
@@ -150,6 +165,17 @@ export class Load {
         ({ offset }) => this.#acked(op, offset, values.length),
         (error: unknown) => this.#failed(op, error),
       );
+    }
+  }
+
+  async #post(name: string): Promise<void> {
+    const { nodes, random } = this.#options;
+    for (let call = 0; this.#isWriting; call++) {
+      await this.#pace();
+      const code = await this.#postOne(random.pick(nodes), name, `${name}-${call}`);
+      if (code === undefined) continue;
+      this.failures.set(code, (this.failures.get(code) ?? 0) + 1);
+      await pause();
     }
   }
 
@@ -222,6 +248,8 @@ export class Load {
     }
   }
 }
+
+type PostAnswer = { readonly offset: number } | { readonly code: string; readonly outcome: Outcome };
 
 interface RecordsAnswer {
   readonly records: readonly { readonly offset: number; readonly value: string }[];
