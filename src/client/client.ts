@@ -5,6 +5,7 @@
  */
 import type { NodeInfo } from '../protocol/index.ts';
 import { type Admin, ClientAdmin } from './admin.ts';
+import { BatchBuffers } from './batch-buffers.ts';
 import { bytes, type Codec } from './codec.ts';
 import { type ClientEvent, EventHub } from './events.ts';
 import { NodePool } from './node-pool.ts';
@@ -90,6 +91,7 @@ class PooledClient implements Client {
       hub,
       oneShots,
       checkOpen: () => this.#checkOpen(),
+      buffers: new BatchBuffers(),
       onProducerOpened: (producer) => this.#producers.add(producer),
       onProducerClosed: (producer) => this.#producers.delete(producer),
       onSubscriptionOpened: (subscription) => this.#subscriptions.add(subscription),

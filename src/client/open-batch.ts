@@ -18,8 +18,12 @@ export class OpenBatch {
   readonly #resolves: ((ack: Ack) => void)[] = [];
   readonly #rejects: ((error: LogError) => void)[] = [];
 
-  constructor(bytesMax: number, recordsMax: number) {
-    this.#builder = new RecordBatchBuilder({ bytesMax, recordsMax });
+  /** What the batch is made in, when it is to be used again (batch-buffers.ts). */
+  readonly buffer: Uint8Array | undefined;
+
+  constructor(bytesMax: number, recordsMax: number, buffer?: Uint8Array) {
+    this.buffer = buffer;
+    this.#builder = new RecordBatchBuilder({ bytesMax, recordsMax, buffer });
   }
 
   get bytes(): number {

@@ -53,7 +53,8 @@ class NodeSocket implements SocketLike {
 
   send(chunks: readonly Uint8Array[]): void {
     if (this.#socket.readyState !== WebSocket.OPEN) return;
-    this.#socket.send(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks), { binary: true, compress: false });
+    // One buffer, and our own: ws keeps what it is given until the system has taken it.
+    this.#socket.send(Buffer.concat(chunks), { binary: true, compress: false });
   }
 
   close(code: number, reason: string): void {

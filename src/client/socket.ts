@@ -18,8 +18,7 @@ export interface SocketLike {
   readonly bufferedBytes: number;
   /**
    * Sends the chunks as one binary message. Legal between onOpen and onClose; afterwards it does nothing. The chunks
-   * are borrowed: their content is taken before the call returns or, at the latest, when they were sent, so nobody
-   * writes to them any more.
+   * are borrowed: their content is taken before the call returns, and the caller may write to them then.
    */
   send(chunks: readonly Uint8Array[]): void;
   /**

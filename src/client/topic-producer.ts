@@ -9,6 +9,7 @@
  */
 import type { TimerHandle } from '../env.ts';
 import { type AckMessage, BATCH_OVERHEAD_BYTES, LogError, recordBytes, type TopicInfo } from '../protocol/index.ts';
+import type { BatchBuffers } from './batch-buffers.ts';
 import type { Codec } from './codec.ts';
 import { Fifo } from './fifo.ts';
 import { Lane, type LaneHost } from './lane.ts';
@@ -38,6 +39,8 @@ export interface OpenProducer {
 }
 
 export interface ProducerHost extends LaneHost {
+  /** Shared by all producers of the client. */
+  readonly buffers: BatchBuffers;
   onProducerOpened(producer: OpenProducer): void;
   onProducerClosed(producer: OpenProducer): void;
 }
@@ -48,6 +51,8 @@ interface PartitionState {
   open: OpenBatch | undefined;
   linger: TimerHandle | undefined;
   isSealDue: boolean;
+  /** The last batch took more than half of what one may: the next is likely to, and is not grown step by step. */
+  fillsBatches: boolean;
 }
 
 /** A record that waits for room, or for the topic to be known. */
@@ -280,7 +285,14 @@ export class TopicProducer<V, K> implements Producer<V, K>, OpenProducer {
     const ref = { topic: topic.name, topicId: topic.id, partition };
     const identity = { producerId, epoch: this.#settings.epoch };
     const lane = new Lane(this.#host, ref, identity, this.#settings.maxInFlight, () => this.#onProgress(state));
-    const state: PartitionState = { partition, lane, open: undefined, linger: undefined, isSealDue: false };
+    const state: PartitionState = {
+      partition,
+      lane,
+      open: undefined,
+      linger: undefined,
+      isSealDue: false,
+      fillsBatches: false,
+    };
     return state;
   }
 
@@ -341,14 +353,19 @@ export class TopicProducer<V, K> implements Producer<V, K>, OpenProducer {
 
   #openBatch(state: PartitionState, record: RecordScratch): OpenBatch {
     const { maxBatchBytes, maxBatchRecords } = this.#settings;
-    const limitBytes = this.#host.pool.limits?.batchBytesMax ?? maxBatchBytes;
+    const limitBytes = this.#limitBytes();
     // A record that is larger than a batch should be may still be as large as a batch can be.
     const isLarge = BATCH_OVERHEAD_BYTES + recordBytes(record) > maxBatchBytes;
-    const open = isLarge
-      ? new OpenBatch(limitBytes, 1)
-      : new OpenBatch(Math.min(maxBatchBytes, limitBytes), maxBatchRecords);
+    const bytesMax = isLarge ? limitBytes : Math.min(maxBatchBytes, limitBytes);
+    const buffer = isLarge || !state.fillsBatches ? undefined : this.#host.buffers.take(bytesMax);
+    const open = new OpenBatch(bytesMax, isLarge ? 1 : maxBatchRecords, buffer);
     state.open = open;
     return open;
+  }
+
+  /** What the cluster allows one batch. */
+  #limitBytes(): number {
+    return this.#host.pool.limits?.batchBytesMax ?? this.#settings.maxBatchBytes;
   }
 
   // Sealing.
@@ -381,6 +398,7 @@ export class TopicProducer<V, K> implements Producer<V, K>, OpenProducer {
     const batch = this.#nextBatch++;
     this.#unanswered.add(batch);
     const bytes = open.build(this.#host.platform.crc32c);
+    state.fillsBatches = bytes.length * 2 > Math.min(this.#settings.maxBatchBytes, this.#limitBytes());
     state.lane.submit({
       bytes,
       recordCount: open.recordCount,
@@ -400,6 +418,8 @@ export class TopicProducer<V, K> implements Producer<V, K>, OpenProducer {
     this.#unanswered.delete(batch);
     this.#lastAck = ackOf(this.#topicName, ack, ack.recordCount - 1);
     open.resolveAll(this.#topicName, ack);
+    // Not after a failure: an attempt whose fate is open may still be on its way to a socket.
+    if (open.buffer !== undefined) this.#host.buffers.give(open.buffer);
     if (this.#acks === undefined) this.#release(bytes);
     else this.#acks.push(this.#topicName, ack, bytes);
   }

@@ -49,13 +49,24 @@ export class RecordBatchBuilder {
   #maxTimestampMs = 0;
   #isSpent = false;
 
-  /** @param options bytesMax bounds the whole batch, recordsMax its records. */
-  constructor(options: { readonly bytesMax: number; readonly recordsMax: number }) {
+  /**
+   * @param options bytesMax bounds the whole batch, recordsMax its records. `buffer`: given, of bytesMax bytes; what is
+   *   in it does not matter. Without one, a small buffer grows with the batch.
+   */
+  constructor(options: {
+    readonly bytesMax: number;
+    readonly recordsMax: number;
+    readonly buffer?: Uint8Array | undefined;
+  }) {
     assert(options.bytesMax > BATCH_OVERHEAD_BYTES, 'bytesMax leaves room for a record');
     assert(options.recordsMax >= 1, 'recordsMax allows a record');
     this.#bytesMax = options.bytesMax;
     this.#recordsMax = options.recordsMax;
-    this.#buffer = new Uint8Array(Math.min(FIRST_BUFFER_BYTES, options.bytesMax));
+    assert(
+      (options.buffer?.length ?? options.bytesMax) === options.bytesMax,
+      'a given buffer is as large as the batch',
+    );
+    this.#buffer = options.buffer ?? new Uint8Array(Math.min(FIRST_BUFFER_BYTES, options.bytesMax));
   }
 
   get recordCount(): number {

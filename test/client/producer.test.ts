@@ -44,6 +44,28 @@ describe('sending', () => {
     expect(partition.batches.map(({ bytes }) => readBatchHeader(bytes).recordCount)).toEqual([1, 10, 10, 10, 5]);
   });
 
+  test('a producer that fills its batches makes them in the same few buffers again and again', async () => {
+    const { world, client, partition } = await scene();
+    const buffers: ArrayBufferLike[] = [];
+    const { crc32c } = world.platform;
+    // Each batch is summed once, in the buffer it was made in.
+    Object.assign(world.platform, {
+      crc32c: (bytes: Uint8Array, seed?: number) => {
+        buffers.push(bytes.buffer);
+        return crc32c(bytes, seed);
+      },
+    });
+    const limits = { maxBatchBytes: 4_096, maxInFlight: 2, maxBufferedBytes: 32_768 };
+    const producer = client.topic('orders', utf8).producer(limits);
+    const values = text(2_000, 'x'.repeat(200));
+    for (const value of values) if (!producer.enqueue({ value })) await world.run(producer.drained());
+    await world.run(producer.flush());
+    expect(partition.values()).toEqual(values);
+    expect(buffers.length).toBeGreaterThan(100);
+    // It makes new ones until the first acks come, and after a batch that had to leave before it was full.
+    expect(new Set(buffers).size).toBeLessThan(buffers.length / 2);
+  });
+
   test('records that come turn by turn while a batch is in flight travel together in the next one', async () => {
     const { world, cluster, client, partition } = await scene();
     const producer = client.topic('orders', utf8).producer();

@@ -1,6 +1,8 @@
 /** The client's small pure parts: addresses, starts, hashes, codecs, queues, delays, options, checks of DATA. */
+
 import { describe, expect, test } from 'vitest';
 import { Backoff, operationBackoff } from '../../src/client/backoff.ts';
+import { BatchBuffers } from '../../src/client/batch-buffers.ts';
 import { bytes, json, utf8 } from '../../src/client/codec.ts';
 import { Fifo } from '../../src/client/fifo.ts';
 import { settingsOf } from '../../src/client/options.ts';
@@ -250,5 +252,30 @@ describe('what a consumer checks of DATA', () => {
     { name: 'half a batch', data: { from: 10, next: 12 }, batches: [batch(10, 2).subarray(0, 65)], verdict: 'INVALID' },
   ])('$name: $verdict', ({ data, batches, position, verdict }) => {
     expect(check(data, batches, position)).toBe(verdict);
+  });
+});
+
+describe('BatchBuffers', () => {
+  test('gives back what it was given, and makes one where there is none of that size', () => {
+    const buffers = new BatchBuffers();
+    const first = buffers.take(2_048);
+    expect(first).toHaveLength(2_048);
+    buffers.give(first);
+    expect(buffers.take(1_024)).toHaveLength(1_024);
+    expect(buffers.take(2_048)).toBe(first);
+    expect(buffers.take(2_048)).not.toBe(first);
+  });
+
+  test('keeps eight at most, all of the size last given', () => {
+    const buffers = new BatchBuffers();
+    const given: Uint8Array[] = Array.from({ length: 12 }, () => new Uint8Array(2_048));
+    for (const buffer of given) buffers.give(buffer);
+    const taken = Array.from({ length: 12 }, () => buffers.take(2_048));
+    expect(taken.filter((buffer) => given.includes(buffer))).toHaveLength(8);
+    for (const buffer of given) buffers.give(buffer);
+    const other = new Uint8Array(1_024);
+    buffers.give(other);
+    expect(given.includes(buffers.take(2_048))).toBe(false);
+    expect(buffers.take(1_024)).toBe(other);
   });
 });

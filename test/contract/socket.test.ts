@@ -187,6 +187,18 @@ describe.each([overWs, inMemory])('a socket $name', (implementation) => {
     expect(socket.bufferedBytes).toBe(0);
   });
 
+  test('takes what it sends before send() returns: the caller may write to its chunks then', async () => {
+    const { socket, far } = await opened();
+    const [one, large] = [bytesOf(300), bytesOf(1_000_000)];
+    socket.send([one]);
+    one.fill(0);
+    socket.send([Uint8Array.of(1), large]);
+    large.fill(0);
+    await until(() => far.received.length === 2);
+    expect(Buffer.compare(far.received[0]!, bytesOf(300))).toBe(0);
+    expect(Buffer.compare(far.received[1]!.subarray(1), bytesOf(1_000_000))).toBe(0);
+  });
+
   test('what was sent before close still arrives; both ends hear of the close, once', async () => {
     const { socket, far, calls } = await opened();
     socket.send([bytesOf(200_000)]);
