@@ -99,17 +99,25 @@ export async function appendNdjson(
     if (!waiting.tryAdd(record, world.nowMs())) throw new LogError('TOO_LARGE', 'the record fits no batch');
   };
 
-  try {
-    // JSON may spell a byte in six (\u0000); base64 takes 4/3.
-    for await (const text of splitLines(untilGone(body), 6 * world.recordBytesMax + 65_536)) {
-      line++;
-      if (text.byteLength > 0) await add(recordOfLine(world, text, line));
+  const addAll = async (): Promise<void> => {
+    try {
+      // JSON may spell a byte in six (\u0000); base64 takes 4/3.
+      for await (const text of splitLines(untilGone(body), 6 * world.recordBytesMax + 65_536)) {
+        line++;
+        if (text.byteLength > 0) await add(recordOfLine(world, text, line));
+      }
+    } catch (error) {
+      // The lines before a bad one are good, and `appended` says they are in.
+      if (LogError.is(error) && error.details.line !== undefined) await flush();
+      throw error;
     }
     await flush();
+  };
+
+  try {
+    await addAll();
   } catch (error) {
     if (!LogError.is(error)) throw error;
-    // The lines before a bad one are good, and `appended` says they are in.
-    if (error.details.line !== undefined) await flush();
     const details = { ...error.details, appended: count };
     // 'none' would say of the whole request that it may be sent again as it is.
     const outcome = count > 0 ? 'unknown' : error.outcome;

@@ -290,7 +290,8 @@ export class HttpListener {
       const told = toldError(error, env.logger);
       metrics.add('logdrive_append_errors_total', 1, { ...FACE, code: told.code });
       const { leaderUrl } = told.details;
-      if (told.code !== 'NOT_LEADER' || leaderUrl === undefined) throw told;
+      // Whoever is sent on sends all of it again, also what is in the log already.
+      if (told.code !== 'NOT_LEADER' || leaderUrl === undefined || told.outcome !== 'none') throw told;
       // Asked for with Logdrive-Redirect; else the append would have been forwarded.
       const location = new URL(request.url, leaderUrl.replace(/^ws/, 'http')).href;
       return sendProblem(reply.header('location', location), problemOf(told, 307));

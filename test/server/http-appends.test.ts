@@ -251,6 +251,36 @@ describe('failures of the broker', () => {
     expect(answer.json).toMatchObject({ code: 'NOT_LEADER', leader: 'n2' });
   });
 
+  test('nobody is redirected with a body of which a part is in the log: it would be appended twice', async () => {
+    door.broker.beforeAppend = () => {
+      if (door.broker.appends.length < 2) return;
+      throw new LogError('NOT_LEADER', undefined, {
+        details: { leader: 'n2', leaderUrl: 'ws://127.0.0.1:4447/v1/ws' },
+      });
+    };
+    const line = JSON.stringify({ value: 'x'.repeat(600_000) });
+    const answer = await call('POST', '/v1/topics/orders/records?partition=0', {
+      body: [line, line, line].join('\n'),
+      headers: { 'content-type': 'application/x-ndjson', 'logdrive-redirect': '1' },
+    });
+    expectProblem(answer, 503, 'NOT_LEADER');
+    expect(answer.json).toMatchObject({ outcome: 'unknown', appended: 1 });
+    expect(answer.headers.get('location')).toBeNull();
+  });
+
+  test('of a body with a bad line, the good lines before it may fail as well: what is in the log already counts', async () => {
+    door.broker.beforeAppend = () => {
+      if (door.broker.appends.length >= 2) throw new LogError('STORAGE_FULL');
+    };
+    const line = JSON.stringify({ value: 'x'.repeat(600_000) });
+    const answer = await call('POST', '/v1/topics/orders/records?partition=0', {
+      body: [line, line, '{"valeu": "x"}'].join('\n'),
+      headers: { 'content-type': 'application/x-ndjson' },
+    });
+    expectProblem(answer, 507, 'STORAGE_FULL');
+    expect(answer.json).toMatchObject({ outcome: 'unknown', appended: 1 });
+  });
+
   test('a defect is a 500 that tells nothing of itself', async () => {
     door.broker.failure = new TypeError('secret /etc/passwd');
     const answer = await call('GET', '/v1/topics');
