@@ -29,10 +29,19 @@ export function readSource(path: string): SourceFile {
   return { path, text, code, imports: importsOf(path, code) };
 }
 
+/** Strings and comments. Strings come first in the alternation, so that a // inside one does not begin a comment. */
+const TOKEN = /'(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*"|`(?:[^`\\]|\\.)*`|\/\/[^\n]*|\/\*[\s\S]*?\*\//g;
+
+const isComment = (token: string): boolean => /^\/[/*]/.test(token);
+
 function withoutComments(text: string): string {
-  // Strings come first in the alternation, so that a // inside one does not begin a comment.
-  const token = /'(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*"|`(?:[^`\\]|\\.)*`|\/\/[^\n]*|\/\*[\s\S]*?\*\//g;
-  return text.replace(token, (found) => (/^\/[/*]/.test(found) ? found.replace(/[^\n]/g, ' ') : found));
+  return text.replace(TOKEN, (found) => (isComment(found) ? found.replace(/[^\n]/g, ' ') : found));
+}
+
+/** The lines of `text` without what stands in strings, and without what comments quote in backticks. */
+export function linesWithoutStrings(text: string): string[] {
+  const bare = text.replace(TOKEN, (found) => found.replace(isComment(found) ? /`[^`\n]*`/g : /[^\n]+/g, ''));
+  return bare.split('\n');
 }
 
 function importsOf(path: string, code: string): string[] {
