@@ -38,9 +38,12 @@ function withoutComments(text: string): string {
   return text.replace(TOKEN, (found) => (isComment(found) ? found.replace(/[^\n]/g, ' ') : found));
 }
 
-/** The lines of `text` without what stands in strings, and without what comments quote in backticks. */
+/** The lines of `text` without what stands in strings, and without the code that a mutant's comment quotes. */
 export function linesWithoutStrings(text: string): string[] {
-  const bare = text.replace(TOKEN, (found) => found.replace(isComment(found) ? /`[^`\n]*`/g : /[^\n]+/g, ''));
+  const bare = text.replace(TOKEN, (found) => {
+    if (!isComment(found)) return found.replace(/[^\n]+/g, '');
+    return found.startsWith('// Mutant, ') ? '// Mutant' : found;
+  });
   return bare.split('\n');
 }
 
