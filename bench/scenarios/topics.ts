@@ -21,6 +21,8 @@ const CREATED_AT_ONCE = 8;
 const QUEUE_SECONDS_MAX = 15;
 /** An open load that ends so much later than it was due to was more than the cluster takes. */
 const LATE_FACTOR = 1.1;
+/** What is more than the cluster takes is halved so often, to find what it does take. */
+const HALVINGS_MAX = 6;
 
 const OPTIONS = {
   size: { default: 100, least: 1, sentence: 'bytes of a record' },
@@ -97,10 +99,11 @@ async function measure(
   context.say(
     `${label}: ${Math.round(single.perSecond)} appends/s, ${single.cpuMicros.toFixed(0)} us of processor time each`,
   );
-  const open = await steady(all, rate, { warm, seconds, most: single.perSecond * QUEUE_SECONDS_MAX });
+  const run = { warm, seconds, most: single.perSecond * QUEUE_SECONDS_MAX };
+  const open = await steady(all, rate, run);
   const { p50, p99 } = distributionOf(open.tookMs);
   const asked = `${label}, ${rate}/s each`;
-  const isSaturated = open.elapsedSeconds > LATE_FACTOR * open.dueSeconds;
+  const isSaturated = isMoreThanItTakes(open);
   const saturation = `${asked}: saturated at ${Math.round(open.perSecond)} appends/s; its times are those of the queue`;
   context.say(isSaturated ? saturation : `${asked}: p50 ${p50.toFixed(2)} p99 ${p99.toFixed(2)} ms`);
   const figures = [
@@ -109,11 +112,41 @@ async function measure(
     figureOf({ name: `${label}, processor time of such an append`, unit: 'us', better: 'lower' }, [single.cpuMicros]),
     figureOf({ name: `${asked}, p50`, unit: 'ms', better: 'lower' }, [p50]),
     figureOf({ name: `${asked}, p99`, unit: 'ms', better: 'lower' }, [p99]),
+    ...(isSaturated ? await rateHeld(context, all, rate, run) : []),
     ...(createMs === undefined
       ? []
       : [figureOf({ name: `${label}, creating one`, unit: 'ms', better: 'lower' }, [createMs])]),
   ];
   return { perSecond, p99, figures, notes: isSaturated ? [saturation] : [] };
+}
+
+function isMoreThanItTakes({ elapsedSeconds, dueSeconds }: Steady): boolean {
+  return elapsedSeconds > LATE_FACTOR * dueSeconds;
+}
+
+/** The largest of rate/2, rate/4 and so on that ends in time, with its latency; nothing when none of them does. */
+async function rateHeld(
+  context: Pick<BenchContext, 'say'>,
+  all: Topics,
+  rate: number,
+  run: SteadyRun,
+): Promise<readonly Figure[]> {
+  const label = labelOf(all.names.length);
+  for (let halvings = 1; halvings <= HALVINGS_MAX; halvings++) {
+    const each = rate / 2 ** halvings;
+    const open = await steady(all, each, run);
+    if (isMoreThanItTakes(open)) continue;
+    const { p50, p99 } = distributionOf(open.tookMs);
+    context.say(`${label}, ${each}/s each: held, p50 ${p50.toFixed(2)} p99 ${p99.toFixed(2)} ms`);
+    return [
+      figureOf({ name: `${label}, a rate that is held`, unit: 'appends/s', better: 'higher' }, [
+        each * all.names.length,
+      ]),
+      figureOf({ name: `${label}, at that rate, p50`, unit: 'ms', better: 'lower' }, [p50]),
+      figureOf({ name: `${label}, at that rate, p99`, unit: 'ms', better: 'lower' }, [p99]),
+    ];
+  }
+  return [];
 }
 
 /** @returns ms a topic, of those that were missing. */
@@ -202,14 +235,17 @@ interface Steady {
   readonly dueSeconds: number;
 }
 
+interface SteadyRun {
+  readonly warm: number;
+  readonly seconds: number;
+  /** Appends. */
+  readonly most: number;
+}
+
 /**
  * Single appends at a fixed rate on each topic, spread evenly, at most so many; the first `warm` seconds do not count.
  */
-function steady(
-  all: Topics,
-  rate: number,
-  { warm, seconds, most }: { readonly warm: number; readonly seconds: number; readonly most: number },
-): Promise<Steady> {
+function steady(all: Topics, rate: number, { warm, seconds, most }: SteadyRun): Promise<Steady> {
   const { names, values } = all;
   return withProducers(all, async (producers) => {
     const perSecond = names.length * rate;
