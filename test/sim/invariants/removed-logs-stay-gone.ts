@@ -11,7 +11,8 @@ export function removedLogsStayGone(): Invariant {
   return {
     name: 'a log that was removed is not made again',
     source: 'R18, decision 0008',
-    removing(node, groupId) {
+    // Not when it is about to go: a power cut in between may leave it where it was.
+    removed(node, groupId) {
       // A node without a cluster removes what it began of the catalog, and is told the first entry then.
       if (groupId !== CATALOG_GROUP) removed.add(`${node}/${groupId}`);
     },

@@ -54,6 +54,8 @@ export interface Invariant {
   opened?(group: GroupView, replica: ReplicaView, before: ReplicaView | undefined): void;
   /** The log of a group that was deleted, or lives elsewhere by now, is about to go. */
   removing?(node: string, groupId: number): void;
+  /** It is gone, and stays so whatever happens to the node. */
+  removed?(node: string, groupId: number): void;
   appended?(group: GroupView, replica: ReplicaView, entries: readonly LogEntry[]): void;
   truncating?(group: GroupView, replica: ReplicaView, from: number): void;
   /** Everything up to this entry is on the disk. */
@@ -86,6 +88,7 @@ function rulesOf(invariants: readonly Invariant[]): Rules {
   return {
     opened: all('opened'),
     removing: all('removing'),
+    removed: all('removed'),
     appended: all('appended'),
     truncating: all('truncating'),
     flushed: all('flushed'),
@@ -163,6 +166,10 @@ export class View implements ObserverEvents {
     if (replica === undefined) return;
     this.#tell(this.#rules.truncating, group, replica, from);
     replica.durableIndex = Math.min(replica.durableIndex, from - 1);
+  }
+
+  removed(node: string, groupId: number): void {
+    this.#tell(this.#rules.removed, node, groupId);
   }
 
   /** A deletion is committed before any log goes. */

@@ -40,6 +40,8 @@ export interface ObserverEvents {
   hardStateSaved(replica: Observed, hardState: HardState): void;
   /** The log of a deleted group goes. */
   removing(node: string, group: number): void;
+  /** It is gone, durably. */
+  removed(node: string, group: number): void;
   /** The log is empty and begins behind this point. */
   installed(replica: Observed, at: { readonly term: number; readonly index: number }): void;
   /**
@@ -144,8 +146,15 @@ function wrapDataDirectory(): void {
     'removeLog',
     (remove) =>
       function (this: DataDirectory, groupId) {
-        watch?.events.removing(this.nodeId, groupId);
-        return remove.call(this, groupId);
+        const mine = watch;
+        mine?.events.removing(this.nodeId, groupId);
+        const removal = remove.call(this, groupId);
+        // Beside the caller's wait, so that it goes on as soon as without an observer; a failure is the caller's.
+        removal.then(
+          () => mine?.events.removed(this.nodeId, groupId),
+          () => undefined,
+        );
+        return removal;
       },
   );
 }
