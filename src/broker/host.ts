@@ -25,6 +25,7 @@ import { CATALOG_GROUP, Catalog } from './catalog.ts';
 import { CatalogSeat } from './catalog-seat.ts';
 import { EarlyMessages } from './early-messages.ts';
 import { FullLogs } from './full-logs.ts';
+import { FullNode } from './full-node.ts';
 import type { BrokerOptions, BrokerWorld } from './options.ts';
 import { Paces } from './paces.ts';
 import { partitionOptions } from './partition-options.ts';
@@ -72,10 +73,8 @@ export class Host {
   readonly #lostEntries = new Map<number, LostEntry>();
   readonly #campaignTurns = new CampaignTurns();
   readonly #strays: Strays;
-  #isFull = false;
+  readonly #fullNode = new FullNode();
   readonly #fullLogs: FullLogs;
-  /** Groups that nobody led at the last look at a full disk. */
-  #leaderless: ReadonlySet<number> = new Set();
   #isResigned = false;
   #isClosed = false;
 
@@ -195,8 +194,10 @@ export class Host {
     for (const { groupId, term, role } of this.open()) if (role === 'leader') yield { groupId, term };
   }
 
-  /** Everything `peer` leads: who rests under it without being among that has no leader. Undefined: it was silent and is
-   *  heard again, its list is on its way, and what it led before it most likely still leads. */
+  /**
+   * Everything `peer` leads: who rests under it without being among that has no leader. Undefined: it was silent and is
+   * heard again, its list is on its way, and what it led before it most likely still leads.
+   */
   peerLeads(peer: string, led?: ReadonlyMap<number, number>): void {
     for (const one of this.open())
       if (one.leader === peer) one.leaderSays(led === undefined || led.get(one.groupId) === one.term);
@@ -224,21 +225,9 @@ export class Host {
     return this.#fullLogs.isAny || this.#roomWaits.isAny;
   }
 
-  /**
-   * The node has no room for producers' entries, or has some again. Said at every look while it is full: it seeks no
-   * leadership where a replica with room could lead; where nobody did from one look to the next (it may be behind),
-   * a leader that refuses appends serves better than none.
-   */
+  /** The node has no room for producers' entries, or has some again (full-node.ts). */
   setFull(isFull: boolean, isRoomy: (node: string) => boolean): void {
-    this.#isFull = isFull;
-    const leaderless = new Set<number>();
-    for (const partition of this.open()) {
-      const { groupId, leader, voters } = partition;
-      if (leader === undefined) leaderless.add(groupId);
-      const isStuck = leader === undefined && this.#leaderless.has(groupId);
-      partition.setFull(isFull, isStuck || !voters.some(isRoomy));
-    }
-    this.#leaderless = leaderless;
+    this.#fullNode.tell(this.open(), isFull, isRoomy);
   }
 
   /** No leadership is sought from here on: the node is about to go. */
@@ -314,7 +303,7 @@ export class Host {
         return;
       }
       if (machine !== undefined) this.#seat.opened(machine);
-      partition.setFull(this.#isFull, false);
+      partition.setFull(this.#fullNode.isFull, false);
       if (this.#isResigned) partition.resign();
       this.#hosted.set(groupId, { kind: 'open', partition });
       this.#paces.set(partition, 'ticks');
@@ -368,7 +357,8 @@ export class Host {
     const { groupId } = partition;
     const { damage, lastIndex } = partition.status;
     for (const found of damage) this.#world.env.logger.error({ group: groupId, ...found }, 'stored bytes are damaged');
-    // A log without an entry is new: its preferred leader need not wait for a timeout. One that is alone never needs to.
+    // A log without an entry is new: its preferred leader need not wait for a timeout. One that is alone never needs
+    // to.
     const isPreferred = lastIndex === 0 && voters[0] === this.#options.nodeId;
     if (isPreferred || partition.voters.length === 1) partition.campaign();
     for (const { from, bytes } of this.#early.take(groupId)) partition.receive(from, bytes);
