@@ -24,6 +24,8 @@ export interface Wish {
   readonly node?: string | undefined;
   /** Any of these, if `node` is not given or cannot be had. */
   readonly oneOf?: readonly string[] | undefined;
+  /** Of several that would do as well, this one. */
+  readonly rather?: string | undefined;
   /** Node to use only when there is no other. */
   readonly avoid?: string | undefined;
 }
@@ -185,6 +187,7 @@ export class NodePool {
       if (id !== undefined && isUp.get(id) === false) points += 2;
       if (id !== undefined && wish.node === id) points -= 50;
       else if (id !== undefined && wish.oneOf?.includes(id) === true) points -= 20;
+      if (id !== undefined && wish.rather === id) points -= 1;
       return points;
     };
     // Stable: places of one rank keep the order the application gave.

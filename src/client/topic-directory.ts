@@ -93,11 +93,14 @@ export class TopicDirectory {
     return await this.#pool.acquire({ node: leader, avoid: avoid === leader ? undefined : avoid }, operation);
   }
 
-  /** A connection to a node that holds a replica, rather one that is in use already. */
+  /**
+   * A connection to a node that holds a replica, rather one that is in use already, and of those rather the leader: the
+   * others hear of a commit with the next append or a moment later (partition/commit-notices.ts).
+   */
   async connectToReplica(ref: PartitionRef, avoid: string | undefined, operation: Operation): Promise<Connection> {
     const topic = await operation.race(this.lookup(ref.topic));
-    const replicas = topic.id === ref.topicId ? topic.partitions[ref.partition]?.replicas : undefined;
-    return await this.#pool.acquire({ oneOf: replicas, avoid }, operation);
+    const partition = topic.id === ref.topicId ? topic.partitions[ref.partition] : undefined;
+    return await this.#pool.acquire({ oneOf: partition?.replicas, rather: partition?.leader, avoid }, operation);
   }
 
   async #describe(name: string): Promise<TopicInfo> {

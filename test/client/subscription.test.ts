@@ -3,6 +3,7 @@
  * the network may do meanwhile: subscription-trouble.test.ts.
  */
 import { describe, expect, test } from 'vitest';
+import { utf8 } from '../../src/client/codec.ts';
 import { batches, cut, subscribe, take, values } from './support/reading.ts';
 import { fill, outcomeOf, type Scene, scene } from './support/setup.ts';
 
@@ -26,6 +27,22 @@ describe('reading', () => {
     const it = await scene();
     fill(it.partition, batches(3));
     expect(await it.world.run(take(subscribe(it, { from }), 9 - first, first))).toEqual(values(3).slice(first));
+  });
+
+  test('of the nodes the client is connected to, it reads from the leader, and opens no connection for that', async () => {
+    const it = await scene();
+    it.cluster.elect(it.partition, 'n2');
+    const asked: string[] = [];
+    it.cluster.incoming = (session, { message }) => {
+      if (message.kind === 'subscribe') asked.push(session.node.id);
+      return false;
+    };
+    fill(it.partition, batches(1));
+    expect(await it.world.run(take(subscribe(it), 3))).toEqual(values(1));
+    // The producer goes to the leader, so there are two connections now.
+    await it.world.run(it.client.topic('orders', utf8).append({ value: values(2)[3]! }));
+    expect(await it.world.run(take(subscribe(it), 4))).toEqual(values(2).slice(0, 4));
+    expect(asked).toEqual(['n1', 'n2']);
   });
 
   test("'latest' hands out only what comes after it", async () => {
