@@ -16,6 +16,11 @@ const CLOSE_TIMEOUT_MS = 1_000;
 /** What `ws` reports when the connection broke without a goodbye (RFC 6455, 7.1.5). */
 const ABNORMAL_CLOSURE = 1006;
 const UNSUPPORTED_DATA = 1003;
+const SEND_OPTIONS = { binary: true, compress: false };
+/** Messages from this size on are joined in buffers that are used again. */
+const REUSED_BYTES_MIN = 64 * 1024;
+/** One that is on its way and one for the next. */
+const BUFFERS_KEPT_MAX = 2;
 const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/;
 
 export function openNodeSocket(url: string): SocketLike {
@@ -28,6 +33,8 @@ class NodeSocket implements SocketLike {
   onClose: ((code: number, reason: string) => void) | undefined;
   onError: ((error: Error) => void) | undefined;
   readonly #socket: WebSocket;
+  /** Of messages that have left, for the next large ones. */
+  readonly #buffers: Buffer[] = [];
 
   constructor(url: string) {
     const isLoopback = LOOPBACK.test(new URL(url).hostname);
@@ -54,7 +61,29 @@ class NodeSocket implements SocketLike {
   send(chunks: readonly Uint8Array[]): void {
     if (this.#socket.readyState !== WebSocket.OPEN) return;
     // One buffer, and our own: ws keeps what it is given until the system has taken it.
-    this.#socket.send(Buffer.concat(chunks), { binary: true, compress: false });
+    const bytes = chunks.reduce((sum, chunk) => sum + chunk.byteLength, 0);
+    if (bytes < REUSED_BYTES_MIN) {
+      this.#socket.send(Buffer.concat(chunks, bytes), SEND_OPTIONS);
+      return;
+    }
+    const buffer = this.#takeBuffer(bytes);
+    let at = 0;
+    for (const chunk of chunks) {
+      buffer.set(chunk, at);
+      at += chunk.byteLength;
+    }
+    this.#socket.send(buffer.subarray(0, bytes), SEND_OPTIONS, () => {
+      if (this.#buffers.length < BUFFERS_KEPT_MAX) this.#buffers.push(buffer);
+    });
+  }
+
+  /** A large message a millisecond would be as much garbage, which costs more to collect than to send. */
+  #takeBuffer(bytes: number): Buffer {
+    const kept = this.#buffers.findIndex((buffer) => buffer.length >= bytes);
+    if (kept >= 0) return this.#buffers.splice(kept, 1)[0]!;
+    // Those that were too small make room for larger ones.
+    this.#buffers.length = 0;
+    return Buffer.allocUnsafeSlow(Math.ceil(bytes / REUSED_BYTES_MIN) * REUSED_BYTES_MIN);
   }
 
   close(code: number, reason: string): void {

@@ -4,7 +4,7 @@
  */
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
-import { afterEach, describe, expect, test } from 'vitest';
+import { afterEach, describe, expect, test, vi } from 'vitest';
 import { type RawData, type WebSocket, WebSocketServer } from 'ws';
 import type { SocketLike } from '../../src/client/socket.ts';
 import { openNodeSocket } from '../../src/client/socket-node.ts';
@@ -199,6 +199,18 @@ describe.each([overWs, inMemory])('a socket $name', (implementation) => {
     expect(Buffer.compare(far.received[1]!.subarray(1), bytesOf(1_000_000))).toBe(0);
   });
 
+  test('large messages, in one turn and one after the other, arrive each as it was sent', async () => {
+    const { socket, far } = await opened();
+    const large = (n: number): Uint8Array => new Uint8Array(70_000 * (1 + (n % 3))).fill(n);
+    for (let n = 0; n < 30; n++) {
+      socket.send([Uint8Array.of(n), large(n)]);
+      if (n % 5 === 4) await until(() => far.received.length === n + 1);
+    }
+    far.received.forEach((message, n) => {
+      expect(Buffer.compare(message, Buffer.concat([Uint8Array.of(n), large(n)]))).toBe(0);
+    });
+  });
+
   test('what was sent before close still arrives; both ends hear of the close, once', async () => {
     const { socket, far, calls } = await opened();
     socket.send([bytesOf(200_000)]);
@@ -230,5 +242,25 @@ describe.each([overWs, inMemory])('a socket $name', (implementation) => {
     const { calls } = record(await implementation.openNowhere());
     await until(() => calls.some((call) => call.startsWith('close')));
     expect(calls).toEqual(['error', 'close 1006']);
+  });
+});
+
+describe('a socket over ws', () => {
+  afterEach(() => {
+    vi.restoreAllMocks();
+  });
+
+  test('joins large messages in a buffer it has made before, once that one has left', async () => {
+    const { socket, far, end } = await overWs.open();
+    const { calls } = record(socket);
+    await until(() => calls.includes('open') && far() !== undefined);
+    const made = vi.spyOn(Buffer, 'allocUnsafeSlow');
+    for (let n = 0; n < 20; n++) {
+      socket.send([Uint8Array.of(n), bytesOf(300_000 + n)]);
+      await until(() => far().received.length === n + 1 && socket.bufferedBytes === 0);
+    }
+    expect(made.mock.calls.filter(([bytes]) => bytes >= 300_000)).toHaveLength(1);
+    socket.close(1000, '');
+    end();
   });
 });
