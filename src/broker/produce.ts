@@ -46,6 +46,8 @@ interface Attempt {
   readonly deadlineMs: number;
   /** Whether some leader may have the batch already: from then on a failure is 'unknown'. */
   isSent: boolean;
+  /** The bytes went to a peer or into a log, whatever came of it: nobody may write to them any more. */
+  isFrozen: boolean;
   /** The client was told that it is late: what was not sent by then never may be, for it may have been told so. The
    *  deadline alone does not say it, because a timer may fire before the clock has come to its time. */
   isOver: boolean;
@@ -71,7 +73,17 @@ export class Produce {
     if (route.topic.compaction !== undefined) expectKeys(route, batch);
     const timeoutMs = Math.min(request.timeoutMs ?? APPEND_TIMEOUT_MS, APPEND_TIMEOUT_MS);
     const deadlineMs = this.#parts.env.clock.monotonicMs() + timeoutMs;
-    const attempt: Attempt = { route, batch, header, producer, redirect, deadlineMs, isSent: false, isOver: false };
+    const attempt: Attempt = {
+      route,
+      batch,
+      header,
+      producer,
+      redirect,
+      deadlineMs,
+      isSent: false,
+      isFrozen: false,
+      isOver: false,
+    };
     admission.admit(client, batch.length);
     try {
       const answer = await withDeadline(this.#parts.env.timers, timeoutMs, this.#appendSomewhere(attempt), () =>
@@ -144,10 +156,12 @@ export class Produce {
   async #appendHere(attempt: Attempt): Promise<AppendAnswer> {
     const partition = this.#parts.host.get(attempt.route.partition.groupId);
     if (partition === undefined) throw new LogError('NOT_LEADER');
-    // A batch that was in this log once may still be read from there: offsets are patched into a copy.
+    // A batch that was in this log once may still be read from there, and one that a peer was asked to take, also one
+    // it refused, has left in a frame: the link remembers its checksum. Offsets are patched into a copy.
     // Not slice(): what came from a socket is a Buffer, and that would be a view.
-    const batch = attempt.isSent ? new Uint8Array(attempt.batch) : attempt.batch;
+    const batch = attempt.isFrozen ? new Uint8Array(attempt.batch) : attempt.batch;
     attempt.isSent = true;
+    attempt.isFrozen = true;
     const outcome = await partition.append(batch, attempt.header, attempt.producer);
     return answerOf(outcome, attempt.producer);
   }
@@ -163,6 +177,7 @@ export class Produce {
     const head: AppendCall = { groupId, producer: attempt.producer };
     const timeoutMs = Math.max(1, attempt.deadlineMs - env.clock.monotonicMs());
     attempt.isSent = true;
+    attempt.isFrozen = true;
     const asked = peers.call(leader, 'append', encodeCall(head, [attempt.batch]), { timeoutMs });
     // Only what may be sent again is worth giving up on early.
     const answer = await (attempt.producer === undefined ? asked : routes.unlessLedByOther(groupId, leader, asked));

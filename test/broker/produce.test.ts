@@ -20,6 +20,7 @@ const APPENDED: AppendOutcome = {
 function produceOn(
   outcomes: AppendOutcome[],
   routes: Partial<ProduceParts['routes']> = {},
+  peers: Partial<ProduceParts['peers']> = {},
 ): { produce: Produce; batches: Uint8Array[] } {
   const batches: Uint8Array[] = [];
   const partition = {
@@ -45,6 +46,7 @@ function produceOn(
     host: { get: () => partition, lostEntry: () => undefined },
     routes: { partition: () => route, leader: () => 'n1', waitForLeader: () => Promise.resolve(), ...routes },
     admission: new Admission(),
+    peers,
   };
   return { produce: new Produce(parts as unknown as ProduceParts), batches };
 }
@@ -65,6 +67,34 @@ test('a batch that may lie in the log already is offered again as a copy, also w
   expect(Buffer.compare(batches[0]!, batches[1]!)).toBe(0);
   // The partition patches offsets into what it is given: the first copy may still be on its way to disk or to a peer.
   expect(batches[1]!.buffer).not.toBe(batches[0]!.buffer);
+});
+
+test('a batch that a peer refused is appended here as a copy: what left in a frame stays as it was', async () => {
+  const leaders = ['n2', 'n1'];
+  const sent: Uint8Array[] = [];
+  const { produce, batches } = produceOn(
+    [APPENDED],
+    { leader: () => leaders.shift() },
+    {
+      call: (_to, _method, body) => {
+        sent.push(body.at(-1)!);
+        return Promise.reject(new LogError('NOT_LEADER'));
+      },
+    },
+  );
+  const result = await produce.append({
+    client: { inflightBytes: 0 },
+    topic: { name: 't' },
+    partition: 0,
+    batch: batchOf(['a']),
+    producer: undefined,
+    redirect: false,
+  });
+  expect(result.baseOffset).toBe(7);
+  expect(sent).toHaveLength(1);
+  expect(batches).toHaveLength(1);
+  expect(Buffer.compare(sent[0]!, batches[0]!)).toBe(0);
+  expect(batches[0]!.buffer).not.toBe(sent[0]!.buffer);
 });
 
 test('a gap is told by the number that was expected and the one that came', async () => {
