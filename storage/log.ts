@@ -106,7 +106,12 @@ export class Log {
     const writing = <T>(work: Promise<T>): Promise<T> => this.#orFail(work);
     const { reserve } = context;
     this.#base = new LogBase({ ...parts, state: this.#state, snapshots: this.#snapshots, reserve, writing });
-    this.#rewriter = new Rewriter(parts, { commitHint: () => this.commitHint, assertOpen, writing });
+    this.#rewriter = new Rewriter(parts, {
+      commitHint: () => this.commitHint,
+      assertOpen,
+      supplied: (header) => this.#state.repaired(header),
+      writing,
+    });
     this.scrub = (pace) => scrub(parts, { assertOpen, observe: (event) => options.observe?.(event) }, pace);
     for (const event of eventsOf(recovered)) options.observe?.(event);
   }

@@ -13,6 +13,7 @@ import { ActiveSegment } from './active-segment.ts';
 import { compactEntry } from './compacted-entry.ts';
 import type { DamageList } from './damage.ts';
 import { isStorageError, StorageError } from './errors.ts';
+import type { SegmentSummary } from './footer.ts';
 import { entryBytes, isChained } from './format.ts';
 import type { GroupCommit } from './group-commit.ts';
 import type { LogContext } from './log-context.ts';
@@ -21,8 +22,11 @@ import type { LogReader } from './log-reader.ts';
 import { scanSegment } from './segment-scan.ts';
 import { createSegment, type SealedFile, type Segments } from './segments.ts';
 import type { StoredSegment } from './stored-segment.ts';
-import type { ByteCount, LogEntry, LogIndex } from './types.ts';
+import type { ByteCount, EntryHeader, LogEntry, LogIndex } from './types.ts';
 
+/** Entries may be appended while the active segment is rewritten: so often what came meanwhile is written behind the rest
+ *  before another try, later, is better. */
+const CATCH_UPS_MAX = 5;
 /** Bytes of entries read at once and of one frame: what one turn of a rewrite handles without a pause. */
 const CHUNK_BYTES: ByteCount = 256 * 1024;
 
@@ -31,7 +35,8 @@ export interface RewritePlan {
   keep(entry: LogEntry): Uint8Array;
   /** Called between chunks with the bytes read and written since; the rewrite goes on when it resolves. */
   pace(bytes: ByteCount): Promise<void>;
-  /** The entry at an index whose bytes are damaged here, from elsewhere; undefined: the rewrite is given up. */
+  /** The entry at an index whose bytes are damaged here, from elsewhere; undefined: the rewrite is given up. A plan with
+   *  this mends, and takes nothing out: it may rewrite what can still be cut, and the active segment. */
   supply?(index: LogIndex): Promise<LogEntry | undefined>;
 }
 
@@ -52,6 +57,8 @@ export interface RewriterParts {
 export interface RewriterLog {
   commitHint(): LogIndex;
   assertOpen(): void;
+  /** A damaged entry is in its place again. */
+  supplied(header: EntryHeader): void;
   /** Runs writes: a full disk fails them alone, any other failure ends the log (W4). */
   writing<T>(work: Promise<T>): Promise<T>;
 }
@@ -69,7 +76,8 @@ export class Rewriter {
 
   /**
    * Rewrites the sealed segments from the one that holds `first` to the one that holds `last` into one, without what
-   * `plan` takes out of them. All of them lie at or below the commit hint, so that no cut ever reaches into them (W18).
+   * `plan` takes out of them. All of them lie at or below the commit hint, so that no cut ever reaches into them (W18);
+   * for a plan that mends they need not, and the one that holds `last` may be the active one, alone.
    * Undefined when there is nothing to rewrite, or the log changed meanwhile: nothing was swapped.
    * @throws StorageError CORRUPT when an entry is damaged and not supplied, FULL when there is no room.
    */
@@ -81,9 +89,12 @@ export class Rewriter {
 
   async #rewrite(first: LogIndex, last: LogIndex, plan: RewritePlan): Promise<Rewritten | undefined> {
     this.#log.assertOpen();
-    const all = this.#parts.segments.all().filter(({ isSealed }) => isSealed);
+    const { segments } = this.#parts;
+    const mends = plan.supply !== undefined;
+    if (mends && first > segments.active.before.index) return this.#renewActive(plan);
+    const all = segments.all().filter(({ isSealed }) => isSealed);
     const old = all.filter((segment) => segment.before.index < last && segment.last.index >= first);
-    if (old.length === 0 || old.at(-1)!.last.index > this.#log.commitHint()) return undefined;
+    if (old.length === 0 || (!mends && old.at(-1)!.last.index > this.#log.commitHint())) return undefined;
     return this.#run(old, plan);
   }
 
@@ -97,19 +108,55 @@ export class Rewriter {
     const { writing, commitHint } = this.#log;
     const segmentId = await commit.step(0, () => segments.takeSegmentId(commitHint()));
     const made = await writing(createSegment(context, segmentId, old[0]!.before));
+    const supplied: EntryHeader[] = [];
     let isSwapped = false;
     try {
-      await this.#fill(made, old.at(-1)!.last, plan);
+      if (!(await this.#fill(made, old.at(-1)!.last, plan, supplied))) return undefined;
       const fileBytes = await writing(context.scheduler.run('entries', () => made.seal()));
       const file = { summary: made.summary(), fileBytes };
-      await assertReadsBack(context, made, file);
+      await assertReadsBack(context, made, made.summary());
       isSwapped = await commit.stepThatFrees(() => this.#swap(old, file, plan));
+      if (isSwapped) for (const header of supplied) this.#log.supplied(header);
       const bytesBefore = old.reduce((sum, segment) => sum + segment.fileBytes, 0);
       return isSwapped ? { bytesBefore, bytesAfter: fileBytes } : undefined;
     } finally {
       await made.file.close();
       // Of no use any more. Left behind, it is what a stop would leave: the next open removes it.
       if (!isSwapped) await context.disk.remove(made.path).catch(() => undefined);
+    }
+  }
+
+  /**
+   * The active segment, written anew for an entry that lies in it in another form than the one there is of it now. Beside
+   * appends as well: what comes meanwhile is written behind the rest until both end at the same entry.
+   */
+  async #renewActive(plan: RewritePlan): Promise<Rewritten | undefined> {
+    const { context, commit, segments, damage, reader } = this.#parts;
+    const { writing, commitHint } = this.#log;
+    const segmentId = await commit.step(0, () => segments.takeSegmentId(commitHint()));
+    const old = segments.active;
+    const made = await writing(createSegment(context, segmentId, old.before));
+    const supplied: EntryHeader[] = [];
+    const onListed = (): void => {
+      damage.note({ ...old, isSealed: false }, []);
+      reader.layoutChanged();
+      for (const header of supplied) this.#log.supplied(header);
+    };
+    let isSwapped = false;
+    try {
+      for (let tries = 0; tries < CATCH_UPS_MAX && !isSwapped && segments.active === old; tries += 1) {
+        if (!(await this.#fill(made, old.last, plan, supplied))) return undefined;
+        // Proves the frames before it: what a crash leaves of them is not to pass for a torn end.
+        await writing(context.scheduler.run('entries', () => made.writeFrame([], commitHint())));
+        await assertReadsBack(context, made, made.summary());
+        isSwapped = await commit.step(0, () => segments.renewActive(old, made, commitHint(), onListed));
+      }
+      return isSwapped ? { bytesBefore: old.dataEnd, bytesAfter: made.dataEnd } : undefined;
+    } finally {
+      if (!isSwapped) {
+        await made.file.close();
+        await context.disk.remove(made.path).catch(() => undefined);
+      }
     }
   }
 
@@ -124,11 +171,14 @@ export class Rewriter {
     });
   }
 
-  async #fill(made: ActiveSegment, upTo: LogPoint, plan: RewritePlan): Promise<void> {
-    const { context } = this.#parts;
+  /** False: the log was cut meanwhile. `supplied` gets what was damaged here. */
+  async #fill(made: ActiveSegment, upTo: LogPoint, plan: RewritePlan, supplied: EntryHeader[]): Promise<boolean> {
+    const { context, commit } = this.#parts;
     while (made.last.index < upTo.index) {
       this.#log.assertOpen();
-      const read = await this.#readOn(made.last, plan);
+      // Cut already, and not on the disk yet: there is nothing to be read up to that end any more.
+      if (commit.flushed.index < upTo.index) return false;
+      const read = await this.#readOn(made.last, plan, supplied);
       const entries = read.filter(({ header }) => header.index <= upTo.index).map((entry) => kept(entry, plan));
       let bytes = 0;
       for (const entry of read) bytes += entryBytes(entry);
@@ -141,20 +191,29 @@ export class Rewriter {
       }
       await plan.pace(bytes);
     }
-    assert(samePoint(made.last, upTo), `rewritten up to ${made.last.index}, which is not where the old ones end`);
+    if (samePoint(made.last, upTo)) return true;
+    // What may be cut was cut, and something else came in its place.
+    assert(
+      upTo.index > this.#log.commitHint(),
+      `rewritten up to ${made.last.index}, which is not where the old ones end`,
+    );
+    return false;
   }
 
   /** The next entries; a damaged one as the plan supplies it. */
-  async #readOn(last: LogPoint, plan: RewritePlan): Promise<readonly LogEntry[]> {
+  async #readOn(last: LogPoint, plan: RewritePlan, supplied: EntryHeader[]): Promise<readonly LogEntry[]> {
     try {
       return await this.#parts.reader.read(last.index + 1, CHUNK_BYTES);
     } catch (error) {
       if (!isStorageError(error, 'CORRUPT') || error.index !== last.index + 1) throw error;
-      const supplied = await plan.supply?.(error.index);
-      if (supplied === undefined) throw error;
-      const { header, headerBytes } = supplied;
+      const entry = await plan.supply?.(error.index);
+      if (entry === undefined) throw error;
+      const { header, headerBytes } = entry;
       const disorder = whyNotAfter(last, header);
-      if (disorder === undefined && isChained(headerBytes, header, last.chain)) return [supplied];
+      if (disorder === undefined && isChained(headerBytes, header, last.chain)) {
+        supplied.push(header);
+        return [entry];
+      }
       throw new StorageError('OUT_OF_RANGE', `not a repair: ${disorder ?? 'its chain does not follow'}`, {
         index: header.index,
         cause: error,
@@ -170,7 +229,7 @@ function kept(entry: LogEntry, plan: RewritePlan): LogEntry {
 }
 
 /** The new segment, read as recovery would: every byte sound, and the same end. */
-async function assertReadsBack(context: LogContext, made: ActiveSegment, { summary }: SealedFile): Promise<void> {
+async function assertReadsBack(context: LogContext, made: ActiveSegment, summary: SegmentSummary): Promise<void> {
   const { diskUuid, groupId } = context.own;
   const { segmentId, before, last, frames, dataEnd } = summary;
   const file = await context.disk.open(made.path, 'read');

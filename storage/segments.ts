@@ -212,6 +212,23 @@ export class Segments {
     return true;
   }
 
+  /** Lists `made`, which holds the same entries durably, as the active segment in place of `old`. False when that one was
+   *  sealed or cut, or has grown. `onListed` as in trim(). */
+  async renewActive(
+    old: ActiveSegment,
+    made: ActiveSegment,
+    commitHint: LogIndex,
+    onListed: () => void,
+  ): Promise<boolean> {
+    if (this.#active !== old || !samePoint(old.last, made.last)) return false;
+    await this.#list({ sealed: this.#summaries(), active: made, commitHint, isLent: true });
+    this.#active = made;
+    onListed();
+    await old.close();
+    await this.#removeFiles([old]);
+    return true;
+  }
+
   /** Replaces all segments by an empty one that begins behind `point`. */
   async replaceBy(point: LogPoint, onListed: () => void): Promise<void> {
     const old = this.all();
@@ -298,8 +315,10 @@ export class Segments {
     active: ActiveSegment;
     commitHint: LogIndex;
     nextSegmentId?: number;
+    /** The active segment is the caller's until it is listed, and stays open when that fails. */
+    isLent?: boolean;
   }): Promise<void> {
-    const { sealed, active, commitHint, nextSegmentId = 0 } = change;
+    const { sealed, active, commitHint, nextSegmentId = 0, isLent = false } = change;
     const next: Manifest = {
       ...this.#manifest,
       generation: this.#manifest.generation + 1,
@@ -311,13 +330,13 @@ export class Segments {
     try {
       await this.#flush(() => storeManifest(this.#context.disk, this.#context.directory, next));
     } catch (error) {
-      if (active !== this.#active) await active.file.close();
+      if (active !== this.#active && !isLent) await active.file.close();
       throw error;
     }
     this.#manifest = next;
   }
 
-  async #removeFiles(segments: readonly StoredSegment[]): Promise<void> {
+  async #removeFiles(segments: readonly Pick<StoredSegment, 'path'>[]): Promise<void> {
     const { disk, directory, handles } = this.#context;
     for (const { path } of segments) {
       await handles.drop(path);

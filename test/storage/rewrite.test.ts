@@ -1,6 +1,7 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
+import { compactEntry } from '../../storage/compacted-entry.ts';
 import type { LogEntry, RewritePlan } from '../../storage/index.ts';
 import { isStorageError, MemoryDisk } from '../../storage/index.ts';
 import { type Call, ModelDisk } from '../support/model-disk.ts';
@@ -190,6 +191,188 @@ describe('rewritten segments', () => {
     expect(log.damage).toEqual([]);
     expect((await readAll(log)).map(faces)).toEqual(whole.map(faces));
     await directory.close();
+  });
+});
+
+const KEEP_ALL: RewritePlan = { keep: ({ payload }) => payload, pace: async () => undefined };
+
+/** What peers that have compacted it have of an entry. */
+function compacted(entry: LogEntry): LogEntry {
+  const payload = entry.header.kind === 'batch' ? thin(entry) : entry.payload;
+  return payload === entry.payload ? entry : compactEntry(entry, payload);
+}
+
+/** A log of one segment, the active one, whose second entry is damaged; its first `hint` entries are known committed. */
+async function damagedActive(disk: ModelDisk | MemoryDisk, hint: number): Promise<readonly LogEntry[]> {
+  const { log, directory } = await openLog(disk, { segmentBytes: SEGMENT_BYTES });
+  for (let entry = 0; entry < 6; entry++) {
+    log.append(nextEntries(log, [{ payloadBytes: 300 + entry, records: 2, term: entry < 3 ? 1 : 2 }]));
+    await log.flush();
+  }
+  log.setCommitHint(hint);
+  const whole = await readAll(log);
+  await directory.close();
+  // Behind the first frame, the first entry and the header of the second frame.
+  const file = await disk.open('/data/logs/0000000001/0000000000000001.segment', 'write');
+  await file.write(4096 + 96 + 96 + 300 + 96 + 150, [new Uint8Array(50).fill(0xee)]);
+  await file.flush();
+  await file.close();
+  return whole;
+}
+
+describe('an active segment, rewritten for a damaged entry that peers have in another form', () => {
+  const expected = (whole: readonly LogEntry[], mended: readonly number[]) =>
+    whole.map((entry) => faces(mended.includes(entry.header.index) ? compacted(entry) : entry));
+
+  test.each([6, 2])('holds it, and goes on as before: with %i entries known committed', async (hint) => {
+    const disk = new MemoryDisk();
+    const whole = await damagedActive(disk, hint);
+    const { log, directory } = await openLog(disk, { segmentBytes: SEGMENT_BYTES });
+    expect(log.damage).toMatchObject([{ firstIndex: 2, lastIndex: 2, where: 'tail' }]);
+    const entry = compacted(whole[1]!);
+    expect(entry.payload.length).toBeLessThan(whole[1]!.payload.length);
+    await expect(log.repair(entry)).rejects.toMatchObject({ code: 'OUT_OF_RANGE' });
+    expect(await log.rewrite(2, 2, { ...KEEP_ALL, supply: async () => entry })).toBeDefined();
+    expect(log.damage).toEqual([]);
+    expect((await readAll(log)).map(faces)).toEqual(expected(whole, [2]));
+    expect(await disk.list('/data/logs/0000000001')).not.toContain('0000000000000001.segment');
+    // Cut where it may be, written on, sealed, and found again after a start.
+    const kept = hint === 6 ? 6 : 4;
+    log.truncateSuffix(5 + (hint === 6 ? 2 : 0));
+    log.append(nextEntries(log, [{ payloadBytes: 40, records: 1, term: 3 }]));
+    await log.flush();
+    await log.roll();
+    const now = (await readAll(log)).map(faces);
+    expect(now.slice(0, kept)).toEqual(expected(whole, [2]).slice(0, kept));
+    expect(now).toHaveLength(kept + 1);
+    await directory.close();
+    const again = await openLog(disk, { segmentBytes: SEGMENT_BYTES });
+    expect((await readAll(again.log)).map(faces)).toEqual(now);
+    await again.directory.close();
+  });
+
+  test('is rewritten as well when it was sealed meanwhile, and is cut afterwards', async () => {
+    const disk = new MemoryDisk();
+    const { log, directory } = await openLog(disk, { segmentBytes: SEGMENT_BYTES });
+    log.append(
+      nextEntries(
+        log,
+        [300, 301, 302].map((payloadBytes) => ({ payloadBytes, records: 2 })),
+      ),
+    );
+    await log.roll();
+    log.setCommitHint(2);
+    const whole = await readAll(log);
+    await directory.close();
+    const file = await disk.open('/data/logs/0000000001/0000000000000001.segment', 'write');
+    await file.write(4096 + 96 + 96 + 300 + 150, [new Uint8Array(50).fill(0xee)]);
+    await file.close();
+    const again = await openLog(disk, { segmentBytes: SEGMENT_BYTES });
+    await expect(readAll(again.log)).rejects.toMatchObject({ code: 'CORRUPT', index: 2 });
+    expect(again.log.commitHint).toBe(2);
+    const supply = async (): Promise<LogEntry> => compacted(whole[1]!);
+    expect(await again.log.rewrite(2, 2, { ...KEEP_ALL, supply })).toBeDefined();
+    expect((await readAll(again.log)).map(faces)).toEqual(expected(whole, [2]));
+    again.log.truncateSuffix(3);
+    again.log.append(nextEntries(again.log, [{ payloadBytes: 60, records: 1, term: 2 }]));
+    await again.log.flush();
+    expect((await readAll(again.log)).slice(0, 2).map(faces)).toEqual(expected(whole, [2]).slice(0, 2));
+    expect(again.log.lastIndex).toBe(3);
+    await again.directory.close();
+  });
+
+  test('takes up what is appended meanwhile', async () => {
+    const disk = new MemoryDisk();
+    const whole = await damagedActive(disk, 6);
+    const { log, directory } = await openLog(disk, { segmentBytes: SEGMENT_BYTES });
+    let appended = 0;
+    const supply = async (): Promise<LogEntry> => {
+      for (; appended < 2; appended++) {
+        log.append(nextEntries(log, [{ payloadBytes: 60, records: 1 }]));
+        await log.flush();
+      }
+      return compacted(whole[1]!);
+    };
+    expect(await log.rewrite(2, 2, { ...KEEP_ALL, supply })).toBeDefined();
+    expect((await readAll(log)).slice(0, 6).map(faces)).toEqual(expected(whole, [2]));
+    expect(log.lastIndex).toBe(8);
+    await directory.close();
+  });
+
+  test('is left as it was when the log is cut meanwhile', async () => {
+    const disk = new MemoryDisk();
+    const whole = await damagedActive(disk, 2);
+    const { log, directory } = await openLog(disk, { segmentBytes: SEGMENT_BYTES });
+    const supply = async (): Promise<LogEntry> => {
+      log.truncateSuffix(5);
+      log.append(nextEntries(log, [{ payloadBytes: 60, records: 1, term: 4 }]));
+      await log.flush();
+      return compacted(whole[1]!);
+    };
+    expect(await log.rewrite(2, 2, { ...KEEP_ALL, supply })).toBeUndefined();
+    expect(log.damage).toMatchObject([{ firstIndex: 2 }]);
+    expect(await log.rewrite(2, 2, { ...KEEP_ALL, supply: async () => compacted(whole[1]!) })).toBeDefined();
+    expect((await readAll(log)).slice(0, 4).map(faces)).toEqual(expected(whole, [2]).slice(0, 4));
+    expect(log.lastTerm).toBe(4);
+    await directory.close();
+  });
+
+  test('is swapped in when there is room for it, at once or later', async () => {
+    const damaged = new ModelDisk();
+    const whole = await damagedActive(damaged, 6);
+    const outcomes = new Set<string>();
+    for (let room = 0; room < 24 * 1024; room += 512) {
+      const disk = damaged.afterKill();
+      const { log, directory, timers } = await openLog(disk, { segmentBytes: SEGMENT_BYTES });
+      disk.capacityBytes = disk.usedBytes() + room;
+      let isDone = false;
+      const rewriting = log
+        .rewrite(2, 2, { ...KEEP_ALL, supply: async () => compacted(whole[1]!) })
+        .then((rewritten) => {
+          expect(rewritten).toBeDefined();
+          isDone = true;
+        });
+      for (let turn = 0; turn < 50 && !isDone; turn++) await new Promise(setImmediate);
+      outcomes.add(isDone ? 'done' : 'waits');
+      disk.capacityBytes = Number.MAX_SAFE_INTEGER;
+      while (!isDone) {
+        timers.fire();
+        await Promise.race([rewriting, new Promise(setImmediate)]);
+      }
+      expect(log.damage).toEqual([]);
+      expect((await readAll(log)).map(faces), `${room} bytes of room`).toEqual(expected(whole, [2]));
+      await directory.close();
+    }
+    expect([...outcomes].sort()).toEqual(['done', 'waits']);
+  });
+
+  test('is the old one or the new one after a stop at any disk call', async () => {
+    let stops = 0;
+    const damaged = new ModelDisk();
+    const whole = await damagedActive(damaged, 3);
+    for (let n = 1; ; n++) {
+      const disk = damaged.afterKill({ onCall: (call: Call) => (call.number === n ? 'stop' : undefined) });
+      const work = async (): Promise<true> => {
+        const { log, directory } = await openLog(disk, { segmentBytes: SEGMENT_BYTES });
+        await log.rewrite(2, 2, { ...KEEP_ALL, supply: async () => compacted(whole[1]!) });
+        log.append(nextEntries(log, [{ payloadBytes: 60, records: 1 }]));
+        await directory.close();
+        return true;
+      };
+      if (await Promise.race([work(), disk.stopped.then(() => false)])) break;
+      for (const survivor of [disk.afterCrash(n), disk.afterCrash(n + 10_000), disk.afterKill()]) {
+        const { log, directory } = await openLog(survivor, { segmentBytes: SEGMENT_BYTES });
+        if (log.damage.length > 0) {
+          expect(log.damage, `stopped at call ${n}`).toMatchObject([{ firstIndex: 2, lastIndex: 2, where: 'tail' }]);
+          await log.rewrite(2, 2, { ...KEEP_ALL, supply: async () => compacted(whole[1]!) });
+        }
+        const entries = (await readAll(log)).map(faces);
+        expect(entries.slice(0, 6), `stopped at call ${n}`).toEqual(expected(whole, [2]));
+        await directory.close();
+        stops++;
+      }
+    }
+    expect(stops).toBeGreaterThan(60);
   });
 });
 
