@@ -19,6 +19,7 @@ import { crc32c, type Log, type LogEntry, type LogIndex, type Offset, StorageErr
 import { hasPlainRecords, type KeyedRecord, LogError, thinBatch, visitKeys } from '../protocol/index.ts';
 import type { KeyMap } from './key-map.ts';
 import type { PartitionState } from './state.ts';
+import type { TailCache } from './tail-cache.ts';
 
 export interface CompactionPolicy {
   /** A tombstone stays at least this long after its append time. */
@@ -82,15 +83,17 @@ interface SealedSegment {
 export class Compactor {
   readonly #log: Log;
   readonly #state: PartitionState;
+  readonly #cache: Pick<TailCache, 'dropUpTo'>;
   /** Bytes that a rewritten segment may have: small neighbours become one up to it. */
   readonly #segmentBytes: number;
   /** See cleanPrefix. In memory alone: after a start the first pass looks at everything. */
   #clean: Clean = NOTHING_CLEAN;
   #firstTombstone: Pass['firstTombstone'];
 
-  constructor(log: Log, state: PartitionState, segmentBytes: number) {
+  constructor(log: Log, state: PartitionState, cache: Pick<TailCache, 'dropUpTo'>, segmentBytes: number) {
     this.#log = log;
     this.#state = state;
+    this.#cache = cache;
     this.#segmentBytes = segmentBytes;
   }
 
@@ -155,6 +158,9 @@ export class Compactor {
       reclaimedBytes += rewritten.bytesBefore - rewritten.bytesAfter;
       segmentsRewritten += group.length;
     }
+    // Entries in memory are whole still. A follower that was sent an old record from there, and what comes behind it from
+    // the disk once memory had given it up, would never hear of a deletion that is forgotten.
+    this.#cache.dropUpTo(clean.index);
     this.#clean = clean;
     this.#firstTombstone = pass.firstTombstone;
     const isComplete = clean.index >= last.lastIndex;

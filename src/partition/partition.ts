@@ -124,7 +124,7 @@ export class Partition {
     const mayTake = (isFreeing: boolean): boolean => rights.mayTake(isFreeing);
     this.#queue = new AppendQueue({ raft, log, state, pending, drive: this.#drive, clock, timers, mayTake });
     this.#reads = new Reads({ log, state, cache, repair: (index) => this.#mending.mend(index) });
-    this.compactor = new Compactor(log, state, options.segmentBytes);
+    this.compactor = new Compactor(log, state, cache, options.segmentBytes);
     this.#snapshots = new Snapshots({
       log,
       ...{ state, timers, createMachine: options.createMachine },

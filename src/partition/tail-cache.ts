@@ -133,6 +133,11 @@ export class TailCache {
     if (this.#entries.length <= this.#head) this.#reset();
   }
 
+  /** Gives up what is at or below `index`. */
+  dropUpTo(index: LogIndex): void {
+    for (let first = this.firstIndex; first !== undefined && first <= index; first = this.firstIndex) this.dropOldest();
+  }
+
   clear(): void {
     while (this.dropOldest());
     this.#budget.forget(this);

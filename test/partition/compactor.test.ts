@@ -30,6 +30,8 @@ class Bench {
   readonly log: Log;
   readonly compactor: Compactor;
   readonly state: PartitionState;
+  /** What is appended, as it was. */
+  readonly cache: TailCache = new TailCache(new CacheBudget(1024 * 1024));
   readonly close: () => Promise<void>;
   readonly entries: LogEntry[] = [];
   readonly #segmentBytes: number;
@@ -44,7 +46,7 @@ class Bench {
     this.close = opened.close;
     this.state = state;
     this.#segmentBytes = segmentBytes;
-    this.compactor = new Compactor(this.log, state, segmentBytes);
+    this.compactor = new Compactor(this.log, state, this.cache, segmentBytes);
   }
 
   static async open(disk = new MemoryDisk(), segmentBytes = 64 * 1024): Promise<Bench> {
@@ -64,7 +66,7 @@ class Bench {
   }
 
   anew(): Compactor {
-    return new Compactor(this.log, this.state, this.#segmentBytes);
+    return new Compactor(this.log, this.state, this.cache, this.#segmentBytes);
   }
 
   async append(...rows: readonly EntryFields[]): Promise<void> {
@@ -73,6 +75,7 @@ class Bench {
       ...rows.map((row) => ({ appendTimeMs: this.nowMs, ...row })),
     );
     this.entries.push(...list);
+    this.cache.append(list);
     this.log.append(list);
     await this.log.flush();
     for (const { header, payload } of list) this.state.apply(header, payload);
@@ -220,6 +223,22 @@ describe('a pass of compaction', () => {
     expect(bench.compactor.isDue({ tombstoneRetentionMs: HOUR_MS }, bench.nowMs)).toBe(true);
     await bench.compact();
     expect(await texts()).toEqual(['b=1', 'z=1']);
+    await bench.close();
+  });
+
+  test('leaves nothing of what it looked at in memory, where old records are whole still', async () => {
+    const bench = await Bench.open();
+    await bench.put(puts([['a', '1']]));
+    await bench.put(puts([['a', '']]));
+    await bench.put(puts([['b', '1']]));
+    await bench.log.roll();
+    await bench.put(puts([['c', '1']]));
+    expect(bench.cache.firstIndex).toBe(1);
+    await bench.compact();
+    expect(bench.compactor.cleanOffset).toBe(3);
+    // Followers get these from the disk now: all as compacted, whatever memory gives up while they are sent.
+    expect(bench.cache.slice(1, 4, 10_000)).toBeUndefined();
+    expect(bench.cache.firstIndex).toBe(4);
     await bench.close();
   });
 
