@@ -24,8 +24,8 @@ import { createSegment, type SealedFile, type Segments } from './segments.ts';
 import type { StoredSegment } from './stored-segment.ts';
 import type { ByteCount, EntryHeader, LogEntry, LogIndex } from './types.ts';
 
-/** Entries may be appended while the active segment is rewritten: so often what came meanwhile is written behind the rest
- *  before another try, later, is better. */
+/** Entries may be appended while the active segment is rewritten: so often what came meanwhile is written behind the
+ *  rest, before another try, later, is better. */
 const CATCH_UPS_MAX = 5;
 /** Bytes of entries read at once and of one frame: what one turn of a rewrite handles without a pause. */
 const CHUNK_BYTES: ByteCount = 256 * 1024;
@@ -35,8 +35,8 @@ export interface RewritePlan {
   keep(entry: LogEntry): Uint8Array;
   /** Called between chunks with the bytes read and written since; the rewrite goes on when it resolves. */
   pace(bytes: ByteCount): Promise<void>;
-  /** The entry at an index whose bytes are damaged here, from elsewhere; undefined: the rewrite is given up. A plan with
-   *  this mends, and takes nothing out: it may rewrite what can still be cut, and the active segment. */
+  /** The entry at an index whose bytes are damaged here, from elsewhere; undefined: the rewrite is given up. A plan
+   *  with this mends, and takes nothing out: it may rewrite what can still be cut, and the active segment. */
   supply?(index: LogIndex): Promise<LogEntry | undefined>;
 }
 
@@ -127,8 +127,8 @@ export class Rewriter {
   }
 
   /**
-   * The active segment, written anew for an entry that lies in it in another form than the one there is of it now. Beside
-   * appends as well: what comes meanwhile is written behind the rest until both end at the same entry.
+   * The active segment, written anew for an entry that lies in it in another form than the one there is of it now.
+   * Beside appends as well: what comes meanwhile is written behind the rest until both end at the same entry.
    */
   async #renewActive(plan: RewritePlan): Promise<Rewritten | undefined> {
     const { context, commit, segments, damage, reader } = this.#parts;

@@ -212,8 +212,10 @@ export class Segments {
     return true;
   }
 
-  /** Lists `made`, which holds the same entries durably, as the active segment in place of `old`. False when that one was
-   *  sealed or cut, or has grown. `onListed` as in trim(). */
+  /**
+   * Lists `made`, which holds the same entries durably, as the active segment in place of `old`. False when that one
+   * was sealed or cut, or has grown. `onListed` as in trim().
+   */
   async renewActive(
     old: ActiveSegment,
     made: ActiveSegment,

@@ -10,7 +10,7 @@ import { type CompactionOutcome, KeyMap, type Partition } from '../partition/ind
 import { LogError } from '../protocol/index.ts';
 import type { Gossip } from './gossip.ts';
 import type { Host } from './host.ts';
-import type { BrokerOptions, BrokerWorld } from './options.ts';
+import type { BrokerOptions, BrokerWorld, CompactionPeriods } from './options.ts';
 import { decodeCall, encodeCall, type StatusAnswer } from './peer-calls.ts';
 import type { Peers } from './peers.ts';
 import type { Compaction } from './verbs.ts';
@@ -24,13 +24,10 @@ export interface CompactionDriverParts {
   readonly bytesPerSecond: number;
   readonly mapBytes: number;
   readonly gossip: Gossip;
+  readonly periods: CompactionPeriods;
 }
 
-/** Between two looks for a partition that is worth a pass. */
-const LOOK_PERIOD_MS = 2_000;
-/** After a pass that was given up or found the table full, its partition waits this long. */
-const RETRY_MS = 60_000;
-const TELL_PERIOD_MS = 5_000;
+const PERIODS: CompactionPeriods = { lookMs: 2_000, retryMs: 60_000, tellMs: 5_000 };
 const CALL_TIMEOUT_MS = 2_000;
 
 export class CompactionDriver {
@@ -49,19 +46,20 @@ export class CompactionDriver {
 
   static of(options: BrokerOptions, world: BrokerWorld, host: Host, gossip: Gossip): CompactionDriver {
     const { nodeId, compactionBytesPerSecond: bytesPerSecond, compactionMapBytes: mapBytes } = options;
+    const { compactionPeriods: periods = PERIODS } = options;
     const { env, metrics, peers } = world;
-    return new CompactionDriver({ nodeId, env, metrics, peers, host, gossip, bytesPerSecond, mapBytes });
+    return new CompactionDriver({ nodeId, env, metrics, peers, host, gossip, bytesPerSecond, mapBytes, periods });
   }
 
   tick(): void {
-    const { env } = this.#parts;
+    const { env, periods } = this.#parts;
     const nowMs = env.clock.monotonicMs();
     if (nowMs >= this.#lookDueMs && !this.#isRunning) {
-      this.#lookDueMs = nowMs + LOOK_PERIOD_MS;
+      this.#lookDueMs = nowMs + periods.lookMs;
       void this.#compactNext();
     }
     if (nowMs >= this.#tellDueMs && !this.#isTelling) {
-      this.#tellDueMs = nowMs + TELL_PERIOD_MS;
+      this.#tellDueMs = nowMs + periods.tellMs;
       void this.#tell();
     }
   }
@@ -101,7 +99,7 @@ export class CompactionDriver {
     } catch (error) {
       // A failed write has ended the log, and with it the process, by its own way (W4).
       env.logger.error({ group: groupId, err: error }, 'compaction failed');
-      this.#waits.set(groupId, env.clock.monotonicMs() + RETRY_MS);
+      this.#waits.set(groupId, env.clock.monotonicMs() + this.#parts.periods.retryMs);
     }
   }
 
@@ -114,7 +112,7 @@ export class CompactionDriver {
       env.logger.info({ group: groupId, ...outcome, tookMs: Math.round(tookMs) }, 'compacted');
       return;
     }
-    this.#waits.set(groupId, env.clock.monotonicMs() + RETRY_MS);
+    this.#waits.set(groupId, env.clock.monotonicMs() + this.#parts.periods.retryMs);
     env.logger.info({ group: groupId, ...outcome }, 'compaction was given up; it begins anew later');
   }
 

@@ -5,6 +5,16 @@ import type { DataDirectory, RaftTiming } from '../partition/index.ts';
 import type { Peers } from './peers.ts';
 import type { ScrubOptions } from './scrubber.ts';
 
+/** How often compaction does what it does, ms. */
+export interface CompactionPeriods {
+  /** Between two looks for a partition that is worth a pass. */
+  readonly lookMs: number;
+  /** After a pass that was given up, its partition waits this long. */
+  readonly retryMs: number;
+  /** Between two looks at how far all replicas have come. */
+  readonly tellMs: number;
+}
+
 export interface BrokerOptions {
   readonly nodeId: string;
   /** All nodes of the cluster as configured, this one included, in the order of --peers: the first may found it. */
@@ -40,6 +50,8 @@ export interface BrokerOptions {
   readonly compactionBytesPerSecond: number;
   /** What the table of keys of one pass takes. */
   readonly compactionMapBytes: number;
+  /** Absent: the usual ones (compaction.ts). */
+  readonly compactionPeriods?: CompactionPeriods;
 }
 
 export interface BrokerWorld {

@@ -158,8 +158,8 @@ export class Compactor {
       reclaimedBytes += rewritten.bytesBefore - rewritten.bytesAfter;
       segmentsRewritten += group.length;
     }
-    // Entries in memory are whole still. A follower that was sent an old record from there, and what comes behind it from
-    // the disk once memory had given it up, would never hear of a deletion that is forgotten.
+    // Entries in memory are whole still. A follower that was sent an old record from there, and what comes behind it
+    // from the disk once memory had given it up, would never hear of a deletion that is forgotten.
     this.#cache.dropUpTo(clean.index);
     this.#clean = clean;
     this.#firstTombstone = pass.firstTombstone;

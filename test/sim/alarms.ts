@@ -55,11 +55,14 @@ export class Alarms {
       fail(new Violation(`${node} finds damage that no disk of ours did: ${JSON.stringify(found)}`));
   }
 
-  /** A replica begins anew, without a vote: what was durable on it is void, which only a disk of ours may do to it. */
+  /** A replica begins anew, without a vote: what was durable on it is void, which only a disk of ours may do to it, or
+   *  an entry that was forged on its way. */
   #logLost(node: string, { group, err }: AlarmFields): void {
     const { cluster, view, fail } = this.#parts;
     const { isDamaged, lostByLying } = cluster.node(node).weather;
-    if (isDamaged || lostByLying) view.lose(node, group);
+    const isDeceived = view.isDeceived(node, group);
+    if (isDeceived) view.deceits.begunAnew += 1;
+    if (isDamaged || lostByLying || isDeceived) view.lose(node, group);
     else fail(new Violation(`${node} lost the log of group ${group} for no reason of ours: ${err}`));
   }
 

@@ -27,3 +27,33 @@ export function habitOptions(habits: readonly Habit[], random: Prng): Partial<Br
     ...(habits.includes('chunked-snapshots') && { snapshots: { bytesPerSecond: 100 * chunkBytes, chunkBytes } }),
   };
 }
+
+/** Topics whose policy is compaction in this run, and nodes that compact often enough for passes to come about. */
+export interface CompactionHabit {
+  readonly topics: readonly string[];
+  readonly tombstoneRetentionMs: number;
+  readonly options: Partial<BrokerOptions>;
+}
+
+/** Longer than any run lasts and any clock jumps. */
+const FOR_GOOD_MS = 24 * 3_600_000;
+
+/** `random`: a stream of its own. */
+export function compactionHabit(random: Prng): CompactionHabit | undefined {
+  if (!random.chance(0.13)) return undefined;
+  const topics = random.pick([['t'], ['t'], ['u'], ['t', 'u']]);
+  const tombstoneRetentionMs = random.pick([300, 1_000, FOR_GOOD_MS]);
+  const options = {
+    segmentBytes: random.pick([8 * 1024, 16 * 1024]),
+    compactionBytesPerSecond: random.pick([64 * 1024, 1024 * 1024, 8 * 1024 * 1024]),
+    // The smaller one is full after a few passes' worth of keys.
+    compactionMapBytes: random.pick([1_536, 64 * 1024]),
+    compactionPeriods: { lookMs: random.pick([60, 200]), retryMs: 200, tellMs: random.pick([150, 400]) },
+  };
+  return { topics, tombstoneRetentionMs, options };
+}
+
+/** Whether a tombstone may go before the run is over. */
+export function isForgetful({ tombstoneRetentionMs }: { readonly tombstoneRetentionMs: number }): boolean {
+  return tombstoneRetentionMs < FOR_GOOD_MS;
+}

@@ -7,9 +7,9 @@ import { Prng } from '../raft/support/prng.ts';
 import type { SimTopic } from './clients/client-world.ts';
 import { LODGERS, type Lodger } from './clients/lodging.ts';
 import { OPERATIONS } from './clients/operators.ts';
-import { ALL_FAULTS, LATER_FAULTS, LATEST_FAULTS } from './faults/all.ts';
+import { ALL_FAULTS, LATER_FAULTS, LATEST_FAULTS, NEWEST_FAULTS } from './faults/all.ts';
 import type { Fault } from './faults/fault.ts';
-import { brokerOptions, HABITS, type Habit, habitOptions } from './habits.ts';
+import { brokerOptions, compactionHabit, HABITS, type Habit, habitOptions } from './habits.ts';
 import type { ClusterSettings } from './world/cluster.ts';
 
 export interface PlanOptions {
@@ -38,6 +38,8 @@ export class Plan {
   readonly habits: readonly Habit[];
   readonly lodgers: readonly Lodger[];
   readonly chaosMs: number;
+  /** Whether a change of voters is cut in two in the end, where one can be begun: by this stream of chance. */
+  readonly cutting: Prng | undefined;
   /** Of clients: about how long one waits between two calls. */
   readonly paceMs: number;
 
@@ -56,16 +58,21 @@ export class Plan {
     const isOn = (name: string): boolean => latest.chance(0.4) && !without.includes(name);
     this.lodgers = LODGERS.filter(isOn).filter((name) => name !== 'raw-changes' || !habits.includes('members'));
     const isScrubbed = isOn('scrub');
+    // And two more.
+    const compaction = without.includes('compaction') ? undefined : compactionHabit(new Prng(seed * 64 + 61));
     this.topics = [
       { name: 't', replicas: Math.min(3, nodeIds.length) },
       { name: 'u', replicas: Math.min(2, nodeIds.length) },
-    ];
+    ].map((topic) => (compaction?.topics.includes(topic.name) === true ? { ...topic, compaction } : topic));
+    const cutting = new Prng(seed * 64 + 60);
+    this.cutting = cutting.chance(0.4) && !without.includes('cut-in-two') ? cutting : undefined;
     const share = random.pick([0.15, 0.3, 0.5]);
     // Drawn and numbered for every kind, also for those left out: the rest stays as the seed has it.
     this.faults = [
       ...ALL_FAULTS.filter(() => random.chance(share)),
       ...LATER_FAULTS.filter(() => later.chance(share)),
       ...LATEST_FAULTS.filter(() => latest.chance(0.5)),
+      ...NEWEST_FAULTS.filter(() => cutting.chance(0.25)),
     ]
       .map((fault, number) => ({ fault, number }))
       .filter(({ fault }) => !without.includes(fault.name))
@@ -78,7 +85,12 @@ export class Plan {
     this.clusterSeed = random.below(2 ** 31);
     this.cluster = {
       nodeIds,
-      broker: { ...brokerOptions(random), ...habitOptions(habits, later), ...(isScrubbed && SCRUB) },
+      broker: {
+        ...brokerOptions(random),
+        ...habitOptions(habits, later),
+        ...(isScrubbed && SCRUB),
+        ...compaction?.options,
+      },
       latencyMs: random.pick([0.3, 1, 5]),
       flushMs: random.pick([0.3, 2, 8]),
     };
@@ -87,6 +99,9 @@ export class Plan {
 
   /** What can be left out, by name. */
   get kinds(): readonly string[] {
-    return [...this.faults.map(({ fault }) => fault.name), ...this.operations, ...this.habits, ...this.lodgers];
+    const faults = this.faults.map(({ fault }) => fault.name);
+    const compaction = this.topics.some((topic) => topic.compaction !== undefined) ? ['compaction'] : [];
+    const cutting = this.cutting === undefined ? [] : ['cut-in-two'];
+    return [...faults, ...this.operations, ...this.habits, ...this.lodgers, ...compaction, ...cutting];
   }
 }

@@ -14,7 +14,15 @@ const TIMEOUT_MS = 900_000;
 const SELDOM = 40;
 /** And once in so many, what takes several others together. */
 const RARELY = 60;
-const RARE: ReadonlySet<string> = new Set(['rot-at-rest', 'asked while deposed', 'stranded']);
+const RARE: ReadonlySet<string> = new Set([
+  'rot-at-rest',
+  'asked while deposed',
+  'stranded',
+  'change cut in two',
+  'entry mended anew',
+  'entry forged',
+  'forged log begun anew',
+]);
 /** Seeds of a range that are run a second time, for the same trace. */
 const TWICE = 25;
 
@@ -119,8 +127,17 @@ const EFFECTS = [
   'trim put past the tail',
   'raw change',
   'raw change refused',
+  'change cut in two',
   'leader-cut-off',
   'damaged-and-mute',
   'asked while deposed',
   'stranded',
+  'compaction pass',
+  'compaction given up',
+  'compaction cut short',
+  'record compacted away',
+  'deletion forgotten',
+  'entry mended anew',
+  'entry forged',
+  'forged log begun anew',
 ] as const;

@@ -4,22 +4,27 @@
  * and agree, then everybody is. What clients saw is judged by the oracle at the end, and the disks are read by
  * themselves.
  */
-import { LogError } from '../../src/protocol/index.ts';
-import { describeRaft } from '../../src/raft/index.ts';
+import { CATALOG_GROUP } from '../../src/broker/catalog.ts';
 import { Prng } from '../raft/support/prng.ts';
 import { Alarms } from './alarms.ts';
 import { type ClientWorld, SimClient } from './clients/client-world.ts';
 import { moveIn } from './clients/lodging.ts';
 import { garden, OPERATIONS, operate } from './clients/operators.ts';
+import type { RawChanges } from './clients/raw-changes.ts';
 import { follow, visit } from './clients/readers.ts';
 import { type Hall, hallOf, manageStaff } from './clients/staff.ts';
 import { appendBatches, produce } from './clients/writers.ts';
 import { compareReplicas } from './end/compare-replicas.ts';
+import { cutInTwo, hasMajorities, isFinished } from './end/cut-in-two.ts';
+import { effectsOf, effectsOn } from './end/effects.ts';
+import { isCompacted } from './end/is-compacted.ts';
+import { lastWords, lineText } from './end/last-words.ts';
 import type { Fault } from './faults/fault.ts';
 import { Harm } from './faults/harm.ts';
+import { isForgetful } from './habits.ts';
 import { allInvariants } from './invariants/all.ts';
 import { type GroupView, View, Violation } from './invariants/view.ts';
-import { describeAnomalies, judge, Recorder } from './oracle/index.ts';
+import { type Counts, describeAnomalies, judge, Recorder } from './oracle/index.ts';
 import { Plan, type PlanOptions } from './plan.ts';
 import { SimCluster, type SimNode } from './world/cluster.ts';
 import { guarded } from './world/guard.ts';
@@ -88,7 +93,7 @@ class Simulation {
   readonly #hall: Hall;
   /** Topics in the order of their ids, which is that of their groups. */
   readonly #made: { readonly name: string; readonly id: number }[] = [];
-  #onElected: (node: string, group: number) => void = () => undefined;
+  #rawChanges: RawChanges | undefined;
   #clientsAtWork = 0;
   #isChaos = false;
   #failure: { readonly error: unknown } | undefined;
@@ -103,6 +108,9 @@ class Simulation {
       onGone: ({ id }) => this.view.forget(id),
     });
     this.view.onPartition = (node, partition) => this.#cluster.node(node).partitions.set(partition.groupId, partition);
+    this.view.onDeceived = (node) => {
+      this.#cluster.node(node).weather.isDeceived = true;
+    };
     this.#harm = new Harm(plan.unlucky, this.view, (node) => this.#cluster.nodes.has(node));
     this.#cluster.mayLosePower = (node) => !node.weather.hasLied || this.#harm.isRedundant(node.id);
     // Of a group with fewer replicas than three the loss of one is the loss of the group.
@@ -134,7 +142,7 @@ class Simulation {
     this.#healQuorum();
     this.#healAll();
     this.#judge();
-    const verdict = this.#judgeClients();
+    const { compacted, forgotten, ...verdict } = this.#judgeClients();
     return {
       seed: this.#options.seed,
       traceHash: scheduler.traceHash,
@@ -144,7 +152,7 @@ class Simulation {
       nodes: ids.length,
       ...verdict,
       checks: this.view.checks,
-      effects: this.#allEffects(),
+      effects: this.#allEffects({ compacted, forgotten }),
     };
   }
 
@@ -154,12 +162,16 @@ class Simulation {
     const client = new SimClient(this.#world, 'founder', this.#plan.random.below(2 ** 31));
     let left = this.#plan.topics.length;
     client.process.in(0, 'client', () => {
-      for (const { name, replicas } of this.#plan.topics) {
-        const op = this.#world.recorder.begin({ kind: 'create', client: 'founder', partition: name });
-        const created = client.sdk.admin.ensureTopic({ name, replicas });
+      for (const { name, replicas, compaction } of this.#plan.topics) {
+        const { recorder } = this.#world;
+        if (compaction !== undefined)
+          recorder.note({ kind: 'compacted', partition: name, isForgetful: isForgetful(compaction) });
+        const op = recorder.begin({ kind: 'create', client: 'founder', partition: name });
+        const policy = compaction && { tombstoneRetentionMs: compaction.tombstoneRetentionMs };
+        const created = client.sdk.admin.ensureTopic({ name, replicas, ...(policy && { compaction: policy }) });
         created.then(
           ({ id }) => {
-            this.#world.recorder.end(op, { kind: 'done' });
+            recorder.end(op, { kind: 'done' });
             // The answers come as leaders are found, in any order.
             this.#made.push({ name, id: Number(id) });
             this.#made.sort((a, b) => a.id - b.id);
@@ -176,16 +188,17 @@ class Simulation {
   #employ(): void {
     const paceMs = this.#plan.paceMs;
     const operations = OPERATIONS.filter((name) => this.#plan.operations.includes(name));
-    for (const { name: topic } of this.#plan.topics) {
-      this.#hire(`p-${topic}`, (it) => produce(it, topic, paceMs));
-      this.#hire(`b-${topic}`, (it) => appendBatches(it, topic, paceMs));
+    for (const simTopic of this.#plan.topics) {
+      const { name: topic } = simTopic;
+      this.#hire(`p-${topic}`, (it) => produce(it, simTopic, paceMs));
+      this.#hire(`b-${topic}`, (it) => appendBatches(it, simTopic, paceMs));
       this.#hire(`f-${topic}`, (it) => follow(it, topic));
       this.#hire(`v-${topic}`, (it) => visit(it, topic, 4 * paceMs));
       this.#hire(`o-${topic}`, (it) => operate(it, topic, operations));
     }
     if (this.#plan.habits.includes('members')) this.#hire('staff', (it) => manageStaff(it, this.#hall));
     if (this.#plan.operations.includes('garden')) this.#hire('gardener', garden);
-    this.#onElected = moveIn({
+    this.#rawChanges = moveIn({
       lodgers: this.#plan.lodgers,
       world: this.#world,
       topics: this.#plan.topics.map((topic) => ({ ...topic, group: this.#groupOf(topic.name)!.id })),
@@ -241,14 +254,30 @@ class Simulation {
 
   // Healing.
 
-  /** A quorum that is able to elect, by chance not everybody: the rest stays as far away as it is. */
   #healQuorum(): void {
+    const ids = this.#cutInTwo() ?? this.#healSome();
+    this.#world.isHealed = true;
+    const before = new Map(this.#world.acked);
+    // Asked anew each time: what a log holds of a change is known only once its node has opened it again.
+    const waiting = (): readonly string[] =>
+      this.#plan.topics
+        .map(({ name }) => name)
+        .filter((name) => (this.#world.acked.get(name) ?? 0) <= (before.get(name) ?? 0) + 3)
+        .filter((name) => this.#hasMajority(name, ids));
+    this.#until(
+      () => waiting().length === 0,
+      () => `appends to ${waiting()} are acknowledged by ${ids}`,
+      HEALED_WITHIN_MS,
+    );
+  }
+
+  /** A quorum that is able to elect, by chance not everybody: the rest stays as far away as it is. */
+  #healSome(): readonly string[] {
     const ids = [...this.#cluster.nodes.keys()];
     const majority = Math.floor(ids.length / 2) + 1;
     const { unlucky } = this.#harm;
     // Good copies of what is bad on a damaged disk may lie on any other: that one is not needed for a majority.
-    const { isDamaged, lostByLying } = this.#cluster.node(unlucky).weather;
-    const isSpared = isDamaged || lostByLying;
+    const isSpared = this.#cluster.node(unlucky).weather.isUnreliable;
     const healed = ids
       .map((id) => ({ id, draw: isSpared && id === unlucky ? 1 : this.#plan.random.next() }))
       .sort((a, b) => a.draw - b.draw)
@@ -258,23 +287,40 @@ class Simulation {
     this.#trace(() => `healing ${healed}`);
     this.#healNodes(healed);
     for (const id of ids) if (!healed.includes(id)) this.#cluster.retire(id);
-    this.#world.isHealed = true;
-    const before = new Map(this.#world.acked);
-    // Asked anew each time: what a log holds of a change is known only once its node has opened it again.
-    const waiting = (): readonly string[] =>
-      this.#plan.topics
-        .map(({ name }) => name)
-        .filter((name) => (this.#world.acked.get(name) ?? 0) <= (before.get(name) ?? 0) + 3)
-        .filter((name) => this.#hasMajority(name, healed));
+    return healed;
+  }
+
+  /** See cutInTwo(). Undefined when no change comes about, or not in this run. */
+  #cutInTwo(): readonly string[] | undefined {
+    const { cutting: random, topics } = this.#plan;
+    if (random === undefined || (this.#rawChanges === undefined && !this.#hall.isChanging)) return undefined;
+    this.#healNodes([...this.#cluster.nodes.keys()]);
+    const catalog = this.view.groups.get(CATALOG_GROUP)!;
+    const cut = cutInTwo({
+      ...{ cluster: this.#cluster, unlucky: this.#harm.unlucky, random, catalog },
+      groups: [catalog, ...topics.flatMap(({ name }) => this.#groupOf(name) ?? [])],
+      begin: () => {
+        this.#rawChanges?.change();
+        return this.#rawChanges !== undefined || this.#hall.isChanging;
+      },
+      runUntil: (isSo) => this.#runUntil(isSo, STEP_MS),
+    });
+    if (cut === undefined) return undefined;
+    const { group, left } = cut;
+    this.#trace(() => `a change of group ${group.id} is cut in two: ${left} are left`);
+    // What was begun behind it may need others.
     this.#until(
-      () => waiting().length === 0,
-      () => `appends to ${waiting()} are acknowledged by ${healed}`,
+      () => isFinished(group, left) || !hasMajorities([group], left),
+      () => `the change of group ${group.id} is finished by ${left}`,
       HEALED_WITHIN_MS,
     );
+    this.#world.done['change cut in two'] = 1;
+    return left;
   }
 
   #healNodes(ids: readonly string[]): void {
     this.#cluster.wires.heal();
+    this.#cluster.forge = undefined;
     for (const id of ids) this.#cluster.heal(id);
     this.#until(
       () => ids.every((id) => !this.#cluster.node(id).isStopping),
@@ -304,19 +350,12 @@ class Simulation {
     this.#world.isOver = true;
     this.#until(() => this.#clientsAtWork === 0, 'every client has had its answers', HEALED_WITHIN_MS);
     this.#until(() => this.#isConverged(), 'all replicas are at the same end', HEALED_WITHIN_MS);
+    this.#until(() => this.#isCompacted(), 'no log is left to be compacted', HEALED_WITHIN_MS);
   }
 
   #hasMajority(topic: string, ids: readonly string[]): boolean {
-    // Any membership that is in force somewhere may be that of the log which wins, committed or not; both majorities
-    // in the middle of a change.
-    const replicas = [...(this.#groupOf(topic)?.replicas.values() ?? [])];
-    const majorities = replicas.flatMap(({ membership }) => [
-      membership?.voters ?? [],
-      membership?.votersOutgoing ?? [],
-    ]);
-    return majorities.every(
-      (list) => list.length === 0 || list.filter((id) => ids.includes(id)).length * 2 > list.length,
-    );
+    const group = this.#groupOf(topic);
+    return group === undefined || hasMajorities([group], ids);
   }
 
   #groupOf(topic: string): GroupView | undefined {
@@ -350,6 +389,18 @@ class Simulation {
     return true;
   }
 
+  #isCompacted(): boolean {
+    const { unlucky } = this.#harm;
+    const lost = this.#alarms.lost();
+    return this.#plan.topics.every(({ name, compaction }) => {
+      const group = this.#groupOf(name)?.id;
+      if (compaction === undefined || group === undefined) return true;
+      const mayBeStuck = (id: string, isDamaged: boolean): boolean =>
+        id === unlucky && (isDamaged || lost.includes(group));
+      return isCompacted(this.#cluster, { group, compaction, mayBeStuck });
+    });
+  }
+
   // Judging.
 
   #judge(): void {
@@ -365,25 +416,18 @@ class Simulation {
     this.#until(() => isDone, 'every replica can be read', HEALED_WITHIN_MS);
   }
 
-  #judgeClients(): Pick<Report, 'acked' | 'refused' | 'unknown' | 'reads' | 'trimmed'> {
+  #judgeClients(): Omit<Counts, 'seen'> {
     const { anomalies, counts } = judge(this.#world.recorder.events);
     if (anomalies.length > 0) throw new Violation(`what clients saw breaks promises:\n${describeAnomalies(anomalies)}`);
-    return counts;
+    const { seen: _, ...told } = counts;
+    return told;
   }
 
-  #allEffects(): Record<string, number> {
-    const effects = { ...this.#effects, ...this.#world.done };
-    const { installs, rests } = this.view;
-    if (installs > 0) effects['snapshot installed'] = installs;
-    if (rests > 0) effects['group at rest'] = rests;
-    const { lost } = this.#cluster.peers;
-    if (lost > 0) effects['messages lost'] = lost;
-    for (const { weather } of this.#cluster.nodes.values()) {
-      for (const [name, count] of Object.entries(weather.effects)) {
-        if (count > 0) effects[`disk ${name}`] = (effects[`disk ${name}`] ?? 0) + count;
-      }
-    }
-    return { ...effects, ...this.#cluster.endings };
+  #allEffects({ compacted, forgotten }: Pick<Counts, 'compacted' | 'forgotten'>): Record<string, number> {
+    return {
+      ...{ ...this.#effects, ...this.#world.done, ...effectsOf(this.view), ...effectsOn(this.#cluster) },
+      ...{ 'record compacted away': compacted, 'deletion forgotten': forgotten },
+    };
   }
 
   // Running.
@@ -394,32 +438,26 @@ class Simulation {
     this.#throwFailure();
   }
 
+  /** To the very event that makes it so; false: none did within that time. */
+  #runUntil(isSo: () => boolean, ms: number): boolean {
+    let hasCome = false;
+    this.scheduler.run(this.scheduler.nowMs + ms, () => {
+      hasCome = isSo();
+      return hasCome || this.#failure !== undefined;
+    });
+    this.#throwFailure();
+    return hasCome;
+  }
+
   #until(condition: () => boolean, what: string | (() => string), withinMs: number): void {
     const endMs = this.scheduler.nowMs + withinMs;
     while (!condition()) {
-      if (this.scheduler.nowMs >= endMs)
-        throw new LivenessFailure(
-          `not within ${withinMs} ms: ${typeof what === 'string' ? what : what()}\n${this.#lastWords()}`,
-        );
+      if (this.scheduler.nowMs >= endMs) {
+        const missed = typeof what === 'string' ? what : what();
+        throw new LivenessFailure(`not within ${withinMs} ms: ${missed}\n${lastWords(this.#cluster, this.view)}`);
+      }
       this.#runFor(STEP_MS);
     }
-  }
-
-  #lastWords(): string {
-    const words: string[] = [];
-    for (const { id, process, broker, lastError } of this.#cluster.nodes.values()) {
-      words.push(
-        `${id}: ${process === undefined ? 'down' : 'up'}${lastError === undefined ? '' : `, ended by ${lastError}`}`,
-      );
-      for (const { name, isOk, detail } of broker?.readiness() ?? []) if (!isOk) words.push(`  ${name}: ${detail}`);
-      for (const line of process?.lines.slice(-6) ?? []) words.push(`  ${lineText(line)}`);
-    }
-    for (const { id, replicas } of this.view.groups.values()) {
-      for (const { node, core } of replicas.values()) {
-        if (core !== undefined) words.push(`group ${id} on ${node}: ${describeRaft({ inspect: () => core })}`);
-      }
-    }
-    return words.join('\n');
   }
 
   #failed(error: unknown): void {
@@ -445,18 +483,12 @@ class Simulation {
     this.#trace(() => `${process.name} ${lineText(line)}`);
     // The last words of one that was just ended by its disk, in the same turn.
     if (process.isOver) return;
-    if (line.message === LEADS) this.#onElected(process.name, (line.fields as { readonly group: number }).group);
+    if (line.message === LEADS)
+      this.#rawChanges?.elected(process.name, (line.fields as { readonly group: number }).group);
     this.#alarms.hear(process.name, line);
   }
 
   #trace(line: () => string): void {
     this.#options.onTrace?.(`${this.scheduler.nowMs.toFixed(3).padStart(10)} ${line()}`);
   }
-}
-
-function lineText({ level, message, fields }: LogLine): string {
-  const shown = JSON.stringify(fields, (_key, value: unknown) =>
-    LogError.is(value) || value instanceof Error ? String(value) : value,
-  );
-  return `${level} ${message} ${shown}`;
 }

@@ -202,7 +202,7 @@ function compacted(entry: LogEntry): LogEntry {
   return payload === entry.payload ? entry : compactEntry(entry, payload);
 }
 
-/** A log of one segment, the active one, whose second entry is damaged; its first `hint` entries are known committed. */
+/** A log of one active segment, whose second entry is damaged; its first `hint` entries are known committed. */
 async function damagedActive(disk: ModelDisk | MemoryDisk, hint: number): Promise<readonly LogEntry[]> {
   const { log, directory } = await openLog(disk, { segmentBytes: SEGMENT_BYTES });
   for (let entry = 0; entry < 6; entry++) {

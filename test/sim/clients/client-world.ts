@@ -6,7 +6,7 @@ import { type Client, createClient } from '../../../src/client/client.ts';
 import type { Platform } from '../../../src/client/platform.ts';
 import { crc32cPortable, LogError } from '../../../src/protocol/index.ts';
 import { Prng } from '../../raft/support/prng.ts';
-import type { Answer, Recorder, Sighting } from '../oracle/index.ts';
+import type { Answer, Recorder } from '../oracle/index.ts';
 import type { SimCluster } from '../world/cluster.ts';
 import type { SimProcess } from '../world/process.ts';
 
@@ -14,6 +14,7 @@ import type { SimProcess } from '../world/process.ts';
 export interface SimTopic {
   readonly name: string;
   readonly replicas: number;
+  readonly compaction?: { readonly tombstoneRetentionMs: number };
 }
 
 export interface ClientWorld {
@@ -83,15 +84,4 @@ export function failure(error: unknown): Answer {
   const { earliest } = error.details;
   if (error.code === 'TRIMMED' && earliest !== undefined) return { kind: 'trimmed', earliest };
   return { kind: 'failed', outcome: error.outcome, code: error.code };
-}
-
-/** A value says who wrote it and how long its padding has to be, so that damage shows without the sender's help. */
-export function paddedValue(key: string, padding: number): string {
-  return `${key}~${padding}~${'x'.repeat(padding)}`;
-}
-
-export function sightingOf(offset: number, value: string): Sighting {
-  const [key = '', length = '', padding = ''] = value.split('~');
-  const isWhole = padding.length === Number(length) && /^x*$/.test(padding);
-  return isWhole ? { offset, value: key } : { offset, value: key, isDamaged: true };
 }

@@ -10,12 +10,11 @@ import type { Prng } from '../../raft/support/prng.ts';
 import type { Answer, Call } from '../oracle/index.ts';
 import type { SimNode } from '../world/cluster.ts';
 import { EPOCH_MS } from '../world/process.ts';
-import { type ClientWorld, failure, paddedValue } from './client-world.ts';
+import { type ClientWorld, failure, type SimTopic } from './client-world.ts';
+import { recordOf } from './records.ts';
 
-export interface InsideTopic {
-  readonly name: string;
+export interface InsideTopic extends SimTopic {
   readonly group: number;
-  readonly replicas: number;
 }
 
 export interface Inside {
@@ -73,10 +72,17 @@ export function call(
   });
 }
 
-/** One batch with these values, of their own padding each. */
-export function batchOf(values: readonly string[], padding: number): Uint8Array {
+/** One batch with these records. */
+export function batchOf(topic: SimTopic, ids: readonly string[], padding: number): Uint8Array {
   const encoder = new TextEncoder();
-  const records = values.map((key) => ({ value: encoder.encode(paddedValue(key, padding)) }));
+  const records = ids.map((id) => {
+    const { value, key, headers } = recordOf(topic, id, padding);
+    return {
+      value: encoder.encode(value),
+      key: key === undefined ? undefined : encoder.encode(key),
+      headers: Object.entries(headers ?? {}).map(([name, text]) => ({ key: name, value: encoder.encode(text) })),
+    };
+  });
   return encodeRecordBatch(records, { nowMs: EPOCH_MS, crc32c: crc32cPortable });
 }
 

@@ -5,7 +5,7 @@
  */
 import { decodeRecords } from '../../../src/protocol/index.ts';
 import type { Answer } from '../oracle/index.ts';
-import { failure, sightingOf } from './client-world.ts';
+import { failure } from './client-world.ts';
 import {
   batchOf,
   call,
@@ -18,6 +18,7 @@ import {
   tally,
   within,
 } from './inside.ts';
+import { keysOf, sightingOf } from './records.ts';
 
 const PATIENCE_MS = [50, 150, 400, 2_000] as const;
 const READ_BYTES = 2_000;
@@ -59,10 +60,11 @@ export function live(inside: Inside, paceMs: number, hasLeases: boolean): void {
   });
 }
 
-function append(inside: Inside, { name }: InsideTopic, place: Place, client: string): void {
+function append(inside: Inside, topic: InsideTopic, place: Place, client: string): void {
   const { random } = inside;
+  const { name } = topic;
   const timeoutMs = random.pick(PATIENCE_MS);
-  const batch = batchOf([client], random.pick([0, 100, 800]));
+  const batch = batchOf(topic, [client], random.pick([0, 100, 800]));
   const handle = { inflightBytes: 0 };
   const request = {
     client: handle,
@@ -74,7 +76,8 @@ function append(inside: Inside, { name }: InsideTopic, place: Place, client: str
     timeoutMs,
   };
   within(place, () => {
-    call(inside, place, { kind: 'append', client, partition: name, values: [client] }, async () => {
+    const asked = { kind: 'append', client, partition: name, values: [client], ...keysOf(topic, [client]) } as const;
+    call(inside, place, asked, async () => {
       const { baseOffset, appendTimeMs, term } = await place.broker.append(request);
       tally(inside, 'plain append');
       return { kind: 'acked', offset: baseOffset ?? null, time: appendTimeMs, term };
@@ -99,7 +102,7 @@ function read(
       const records = batches
         .flatMap((batch) => decodeRecords(batch))
         .filter((record) => record.offset >= fromOffset)
-        .map((record) => sightingOf(record.offset, Buffer.from(record.value).toString()));
+        .map(sightingOf);
       const from = records[0]?.offset ?? nextOffset;
       return { kind: 'records', from, next: nextOffset, earliest, tail, records, node };
     });

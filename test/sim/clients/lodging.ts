@@ -21,15 +21,7 @@ export interface Lodging {
   mayVoteOut(): boolean;
 }
 
-/** @returns who is to be told of new leaders. */
-export function moveIn({
-  lodgers,
-  world,
-  topics,
-  seed,
-  paceMs,
-  ...rest
-}: Lodging): (node: string, group: number) => void {
+export function moveIn({ lodgers, world, topics, seed, paceMs, ...rest }: Lodging): RawChanges | undefined {
   // A stream of chance for each, so that leaving one out leaves the others as they were.
   const insideOf = (lodger: Lodger): Inside => ({
     world,
@@ -42,8 +34,8 @@ export function moveIn({
     const inside = insideOf('twins');
     for (const topic of topics) twin(inside, topic, 2 * paceMs);
   }
-  if (!lodgers.includes('raw-changes')) return () => undefined;
+  if (!lodgers.includes('raw-changes')) return undefined;
   const changes = new RawChanges(insideOf('raw-changes'), rest.mayVoteOut);
   changes.start(8 * paceMs);
-  return (node, group) => changes.elected(node, group);
+  return changes;
 }

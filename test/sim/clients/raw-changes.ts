@@ -46,6 +46,13 @@ export class RawChanges {
     restore();
   }
 
+  /** One change, of any topic that has a leader; it may be refused. */
+  change(): void {
+    const topic = this.#inside.random.pick(this.#inside.topics);
+    const leader = leadersAmong(placesOf(this.#inside, topic))[0];
+    if (leader !== undefined) this.#change(topic, leader, 1);
+  }
+
   /** It knows that it leads, and no entry of its term is committed. */
   elected(node: string, group: number): void {
     const topic = this.#inside.topics.find((one) => one.group === group);

@@ -2,7 +2,8 @@
 import { utf8 } from '../../../src/client/codec.ts';
 import type { RecordBatch } from '../../../src/client/decode.ts';
 import type { Subscription } from '../../../src/client/subscription.ts';
-import { failure, type SimClient, sightingOf } from './client-world.ts';
+import { failure, type SimClient } from './client-world.ts';
+import { sightingOf } from './records.ts';
 
 /** Follows the log over one subscription after the other, and must never miss or repeat an offset but for a trim. */
 export async function follow(it: SimClient, name: string): Promise<void> {
@@ -42,7 +43,7 @@ async function hand(
         const next = await batches.next();
         if (next.done === true) return;
         const { offset, nextOffset, records } = next.value;
-        const seen = records.map((record) => sightingOf(record.offset, record.value));
+        const seen = records.map(sightingOf);
         const tail = Math.max(nextOffset, subscription.tail.get(0) ?? 0);
         recorder.end(op, { kind: 'records', from: offset, next: nextOffset, earliest: 0, tail, records: seen });
         position.offset = nextOffset;
@@ -99,7 +100,7 @@ export async function visit(it: SimClient, name: string, paceMs: number): Promis
         level,
         ...(token && { token }),
       });
-      const records = read.records.map((record) => sightingOf(record.offset, record.value));
+      const records = read.records.map(sightingOf);
       const { nextOffset: next, earliest, tail, node } = read;
       const begin = records[0]?.offset ?? next;
       recorder.end(op, { kind: 'records', from: begin, next, earliest, tail, records, node });

@@ -34,7 +34,12 @@ export function hallOf(cluster: SimCluster, harm: Harm, mayLose: boolean): Hall 
     // The rotten disk stays: which one it is does not change in a run.
     dispensable: () => [...cluster.nodes.keys()].filter((id) => id !== harm.unlucky),
     // What the unlucky machine has acknowledged may be on it no more, known or not: its copy counts for nothing then.
-    canBeLost: (id) => mayLose && !cluster.node(harm.unlucky).weather.isHurt && harm.isRedundant(id),
+    // Nor is one lost while others are kept away.
+    canBeLost: (id) =>
+      mayLose &&
+      [...cluster.nodes.values()].every(({ isRetired }) => !isRetired) &&
+      !cluster.node(harm.unlucky).weather.isHurt &&
+      harm.isRedundant(id),
     states: () =>
       [...cluster.running()].map(({ broker }) => new Map(broker.cluster().nodes.map(({ id, state }) => [id, state]))),
   };

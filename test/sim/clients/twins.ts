@@ -15,6 +15,7 @@ import {
   tally,
   within,
 } from './inside.ts';
+import { keysOf } from './records.ts';
 
 interface Sent {
   readonly producer: ProducerTuple;
@@ -42,7 +43,8 @@ export function twin(inside: Inside, topic: InsideTopic, paceMs: number): void {
     return one;
   };
   const send = (place: Place, { producer, values }: Sent): void => {
-    const asked = { kind: 'append', client: `twin.${topic.name}`, partition: topic.name, values, producer } as const;
+    const who = { client: `twin.${topic.name}`, partition: topic.name, producer };
+    const asked = { kind: 'append', ...who, values, ...keysOf(topic, values) } as const;
     const request = {
       client: { inflightBytes: 0 },
       topic: { name: topic.name },
@@ -52,7 +54,7 @@ export function twin(inside: Inside, topic: InsideTopic, paceMs: number): void {
     };
     const timeoutMs = random.pick([100, 300, 2_000]);
     const answer = async () => {
-      const batch = batchOf(values, random.pick([0, 50, 300]));
+      const batch = batchOf(topic, values, random.pick([0, 50, 300]));
       const { baseOffset, appendTimeMs, term } = await place.broker.append({ ...request, batch, timeoutMs });
       tally(inside, 'twin append');
       return { kind: 'acked', offset: baseOffset ?? null, time: appendTimeMs, term } as const;

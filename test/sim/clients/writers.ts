@@ -1,15 +1,17 @@
 /** Clients that append: a pipelining producer that resumes after every failure, and one that appends batch by batch. */
 import { utf8 } from '../../../src/client/codec.ts';
-import { failure, paddedValue, type SimClient } from './client-world.ts';
+import { failure, type SimClient, type SimTopic } from './client-world.ts';
+import { keysOf, recordOf } from './records.ts';
 
 /** Records sent and not answered, at most: more would only wait in the client. */
 const UNANSWERED_MAX = 24;
 const PADDINGS = [0, 1, 20, 20, 20, 100, 100, 100, 100, 400, 2_000] as const;
 
 /** Sends records one behind the other without waiting; the SDK makes batches and keeps their order. */
-export async function produce(it: SimClient, topic: string, paceMs: number): Promise<void> {
+export async function produce(it: SimClient, simTopic: SimTopic, paceMs: number): Promise<void> {
   const { world, random, process } = it;
   const { recorder } = world;
+  const { name: topic } = simTopic;
   const producer = it.sdk.topic(topic, utf8).producer({
     maxBatchRecords: random.pick([1, 3, 10]),
     maxInFlight: 1 + random.below(5),
@@ -19,10 +21,11 @@ export async function produce(it: SimClient, topic: string, paceMs: number): Pro
   for (let order = 0; !world.isOver; ) {
     await it.sleep(random.below(2 * paceMs));
     for (let burst = 1 + random.below(4); burst > 0; burst -= 1, order += 1) {
-      const key = `${process.name}.${order}`;
-      const op = recorder.begin({ kind: 'append', client: it.name, partition: topic, values: [key], order });
+      const id = `${process.name}.${order}`;
+      const asked = { kind: 'append', client: it.name, partition: topic, values: [id], order } as const;
+      const op = recorder.begin({ ...asked, ...keysOf(simTopic, [id]) });
       it.operates();
-      const answered = producer.send({ value: paddedValue(key, random.pick(PADDINGS)), partition: 0 }).then(
+      const answered = producer.send({ ...recordOf(simTopic, id, random.pick(PADDINGS)), partition: 0 }).then(
         ({ offset, timestamp, term }) => {
           recorder.end(op, { kind: 'acked', offset: offset ?? null, time: timestamp, term });
           world.acked.set(topic, (world.acked.get(topic) ?? 0) + 1);
@@ -41,17 +44,19 @@ export async function produce(it: SimClient, topic: string, paceMs: number): Pro
 }
 
 /** Appends one batch after the other, each all or nothing. */
-export async function appendBatches(it: SimClient, name: string, paceMs: number): Promise<void> {
+export async function appendBatches(it: SimClient, simTopic: SimTopic, paceMs: number): Promise<void> {
   const { world, random, process } = it;
   const { recorder } = world;
+  const { name } = simTopic;
   const topic = it.sdk.topic(name, utf8);
   for (let order = 0; !world.isOver; order += 1) {
     await it.sleep(random.below(2 * paceMs));
-    const keys = Array.from({ length: 1 + random.below(3) }, (_, at) => `${process.name}.${order}.${at}`);
-    const op = recorder.begin({ kind: 'append', client: it.name, partition: name, values: keys });
+    const ids = Array.from({ length: 1 + random.below(3) }, (_, at) => `${process.name}.${order}.${at}`);
+    const asked = { kind: 'append', client: it.name, partition: name, values: ids } as const;
+    const op = recorder.begin({ ...asked, ...keysOf(simTopic, ids) });
     it.operates();
     try {
-      const records = keys.map((key) => ({ value: paddedValue(key, random.pick(PADDINGS)), partition: 0 }));
+      const records = ids.map((id) => ({ ...recordOf(simTopic, id, random.pick(PADDINGS)), partition: 0 }));
       const { offset, timestamp, term, count } = await topic.appendBatch(records);
       recorder.end(op, { kind: 'acked', offset: offset ?? null, time: timestamp, term });
       world.acked.set(name, (world.acked.get(name) ?? 0) + count);

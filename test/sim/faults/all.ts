@@ -1,4 +1,5 @@
 /** Every kind of fault there is. A seed switches some of them on. */
+import { DECEIT_FAULTS } from './deceit.ts';
 import { DISK_FAULTS } from './disk-faults.ts';
 import type { Fault } from './fault.ts';
 import { LEADER_FAULTS } from './leader-faults.ts';
@@ -13,3 +14,6 @@ export const ALL_FAULTS: readonly Fault[] = [...PROCESS_FAULTS, ...NETWORK_FAULT
 
 /** Later still, by one more. */
 export const LATEST_FAULTS: readonly Fault[] = LEADER_FAULTS;
+
+/** And one more. */
+export const NEWEST_FAULTS: readonly Fault[] = DECEIT_FAULTS;

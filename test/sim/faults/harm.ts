@@ -3,6 +3,7 @@
  * others can get at it, and no more; so in one run one machine is the unlucky one, and what takes away things that it
  * had acknowledged happens to it only while every other replica holds them durably too.
  */
+import type { EntryHeader, Log } from '../../../storage/index.ts';
 import type { GroupView, View } from '../invariants/view.ts';
 
 export class Harm {
@@ -17,9 +18,31 @@ export class Harm {
     this.#isMember = isMember;
   }
 
-  /** Groups that can lose the unlucky machine's copy. */
+  /** Groups that can lose the unlucky machine's copy, and have not lost it by a forged entry. */
   spareGroups(): number[] {
     return [...this.#view.groups.values()].filter((group) => this.#isSpare(group)).map(({ id }) => id);
+  }
+
+  /** Whether an entry that the unlucky machine is sent may be forged: its copy can be lost, and is sound until then. */
+  mayBeDeceived(groupId: number): boolean {
+    const group = this.#view.groups.get(groupId);
+    const own = group?.replicas.get(this.unlucky);
+    if (group === undefined || own === undefined || own.observed.log.damage.length > 0) return false;
+    return own.core?.isRejoining === false && this.#isSpare(group);
+  }
+
+  /** Whether that entry comes next there, and all others hold it and the one behind it, committed. */
+  canSpareEntry(groupId: number, index: number): boolean {
+    const group = this.#view.groups.get(groupId)!;
+    const own = group.replicas.get(this.unlucky)!;
+    const others = [...group.replicas.values()].filter((other) => other !== own && this.#isMember(other.node));
+    const isAhead = others.every(({ durableIndex, observed: { log } }) => durableIndex > index && holds(group, log));
+    return own.observed.log.lastIndex < index && index < group.commit && isAhead;
+  }
+
+  /** It gets this one instead. */
+  deceive(groupId: number, forged: EntryHeader): void {
+    this.#view.deceive(this.unlucky, groupId, forged);
   }
 
   /**
@@ -27,13 +50,14 @@ export class Harm {
    * it is appended. While two voters give way to two others, three machines hold the log, and the loss of one that is
    * in both pairs, or of the newcomer, is the loss of a majority.
    */
-  #isSpare({ replicas }: GroupView): boolean {
+  #isSpare({ id, replicas }: GroupView): boolean {
     const present = [...replicas.values()].filter(({ node }) => this.#isMember(node));
     const memberships = present.flatMap(({ membership }) => membership ?? []);
     // Voters that were lost already are voters still, until the catalog has moved what they held.
     const isLeft = (voters: readonly string[]): boolean =>
       (voters.filter((voter) => present.some(({ node }) => node === voter)).length - 1) * 2 > voters.length;
     return (
+      !this.#view.isDeceived(this.unlucky, id) &&
       present.length >= 3 &&
       memberships.every(({ voters, votersOutgoing }) => isLeft(voters) && votersOutgoing.length === 0)
     );
@@ -64,4 +88,9 @@ export class Harm {
     }
     return true;
   }
+}
+
+/** What is committed, as far as anybody knows, is in this log. */
+function holds({ commit, commitTerm }: GroupView, log: Log): boolean {
+  return log.lastIndex < commit || log.base.index > commit || log.termAt(commit) === commitTerm;
 }

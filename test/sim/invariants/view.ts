@@ -3,13 +3,14 @@
  * have shown it. It grows by the events of the observer (test/sim/world/observer.ts) and judges nothing itself.
  */
 import { CATALOG_GROUP } from '../../../src/broker/catalog.ts';
-import type { ReadIndexOutcome } from '../../../src/partition/index.ts';
+import type { CompactionOutcome, ReadIndexOutcome } from '../../../src/partition/index.ts';
 import type { Partition } from '../../../src/partition/partition.ts';
 import type { ProducerTable } from '../../../src/partition/producer-table.ts';
 import type { PartitionState } from '../../../src/partition/state.ts';
 import type { InstallSnapshot, Membership, Message } from '../../../src/raft/index.ts';
 import type { RaftState } from '../../../src/raft/state.ts';
-import type { EntryHeader, HardState, LogEntry, Snapshot } from '../../../storage/index.ts';
+import type { ChainSum, EntryHeader, HardState, LogEntry, Snapshot } from '../../../storage/index.ts';
+import { sameChain } from '../../../storage/index.ts';
 import type { AnsweredAppend, Observed, ObserverEvents } from '../world/observer.ts';
 
 export interface ReplicaView {
@@ -29,6 +30,14 @@ export interface ReplicaView {
   core: Readonly<RaftState> | undefined;
   /** What de-duplication goes by here. */
   producers: ProducerTable | undefined;
+}
+
+/** An entry that a replica was given in place of the one all others have. */
+interface Deceit {
+  readonly index: number;
+  readonly chain: ChainSum;
+  /** It is in that log. */
+  isTaken: boolean;
 }
 
 export interface GroupView {
@@ -106,6 +115,17 @@ function rulesOf(invariants: readonly Invariant[]): Rules {
   };
 }
 
+/** Passes of compaction, and what came of them. */
+interface CompactionCount {
+  begun: number;
+  ended: number;
+  /** Passes that took something out. */
+  rewritten: number;
+  givenUp: number;
+  /** Segments written anew to mend an entry of which a peer had another form. */
+  mendedAnew: number;
+}
+
 export class View implements ObserverEvents {
   readonly groups: Map<number, GroupView> = new Map();
   /** What is to be called when something happened: most invariants look at one or two kinds of it only. */
@@ -118,6 +138,11 @@ export class View implements ObserverEvents {
   installs = 0;
   /** How often a group was seen to go to rest on a replica. */
   rests = 0;
+  readonly compaction: CompactionCount = { begun: 0, ended: 0, rewritten: 0, givenUp: 0, mendedAnew: 0 };
+  /** By node and group, from when it is on its way until that log is begun anew: this very entry is no breach there. */
+  readonly #deceits = new Map<string, Deceit>();
+  readonly deceits: { taken: number; begunAnew: number } = { taken: 0, begunAnew: 0 };
+  onDeceived: (node: string) => void = () => undefined;
   /** Told of each partition that begins to work on a node. */
   onPartition: (node: string, partition: Partition) => void = () => undefined;
 
@@ -135,6 +160,34 @@ export class View implements ObserverEvents {
   /** As forget(), for one log. */
   lose(node: string, groupId: number): void {
     this.groups.get(groupId)?.replicas.delete(node);
+    this.#deceits.delete(`${node}/${groupId}`);
+  }
+
+  /** An entry is about to reach this replica as another one. */
+  deceive(node: string, groupId: number, { index, chain }: EntryHeader): void {
+    this.#deceits.set(`${node}/${groupId}`, { index, chain, isTaken: false });
+  }
+
+  /** Whether its log holds an entry that was forged on the way there. */
+  isDeceived(node: string, groupId: number): boolean {
+    return this.#deceits.get(`${node}/${groupId}`)?.isTaken === true;
+  }
+
+  #isForged(node: string | undefined, groupId: number, { index, chain }: EntryHeader): boolean {
+    const deceit = this.#deceits.get(`${node}/${groupId}`);
+    return deceit !== undefined && deceit.index === index && sameChain(deceit.chain, chain);
+  }
+
+  #taken(node: string, groupId: number): void {
+    this.#deceits.get(`${node}/${groupId}`)!.isTaken = true;
+    this.deceits.taken += 1;
+    this.onDeceived(node);
+  }
+
+  /** The log ends in front of `from`, or begins behind it. */
+  #undeceived(node: string, groupId: number, hasLost: (index: number) => boolean): void {
+    const deceit = this.#deceits.get(`${node}/${groupId}`);
+    if (deceit !== undefined && hasLost(deceit.index)) this.#deceits.delete(`${node}/${groupId}`);
   }
 
   opened(observed: Observed): void {
@@ -158,13 +211,18 @@ export class View implements ObserverEvents {
 
   appended(observed: Observed, entries: readonly LogEntry[]): void {
     const [group, replica] = this.#find(observed);
-    if (replica !== undefined) this.#tell(this.#rules.appended, group, replica, entries);
+    if (replica === undefined) return;
+    const { node } = observed;
+    const sound = entries.filter(({ header }) => !this.#isForged(node, group.id, header));
+    if (sound.length < entries.length) this.#taken(node, group.id);
+    if (sound.length > 0) this.#tell(this.#rules.appended, group, replica, sound);
   }
 
   truncating(observed: Observed, from: number): void {
     const [group, replica] = this.#find(observed);
     if (replica === undefined) return;
     this.#tell(this.#rules.truncating, group, replica, from);
+    this.#undeceived(observed.node, group.id, (index) => index >= from);
     replica.durableIndex = Math.min(replica.durableIndex, from - 1);
   }
 
@@ -212,6 +270,7 @@ export class View implements ObserverEvents {
     const [group, replica] = this.#find(observed);
     if (replica === undefined) return;
     this.#tell(this.#rules.installed, group, replica, at);
+    this.#undeceived(observed.node, group.id, () => true);
     replica.durableIndex = Math.max(observed.log.base.index, at.index);
   }
 
@@ -257,8 +316,8 @@ export class View implements ObserverEvents {
     if (replica !== undefined) this.#tell(this.#rules.sending, group, replica, message);
   }
 
-  applied(_node: string | undefined, groupId: number, header: EntryHeader, state: PartitionState): void {
-    if (this.#deleted.has(groupId)) return;
+  applied(node: string | undefined, groupId: number, header: EntryHeader, state: PartitionState): void {
+    if (this.#deleted.has(groupId) || this.#isForged(node, groupId, header)) return;
     const group = this.#group(groupId);
     this.#tell(this.#rules.applied, group, header, state);
   }
@@ -284,6 +343,20 @@ export class View implements ObserverEvents {
       if (group === undefined || node === undefined || this.#deleted.has(groupId)) return;
       this.#tell(this.#rules.readAnswered, group, node, outcome, committed);
     };
+  }
+
+  compacting(): (outcome: CompactionOutcome) => void {
+    const { compaction } = this;
+    compaction.begun += 1;
+    return (outcome) => {
+      compaction.ended += 1;
+      if (outcome.kind === 'given-up') compaction.givenUp += 1;
+      if (outcome.kind === 'done' && outcome.segmentsRewritten > 0) compaction.rewritten += 1;
+    };
+  }
+
+  mendingAnew(): void {
+    this.compaction.mendedAnew += 1;
   }
 
   offering(observed: Observed, message: InstallSnapshot): void {

@@ -1,6 +1,8 @@
 /** Every mutant there is, in the order of the tables in docs/mutants.md. */
 import { TESTED_MUTANTS } from './list/below.ts';
 import { BROKER_MUTANTS } from './list/broker.ts';
+import { COMPACTION_MUTANTS } from './list/compaction.ts';
+import { DIVERGENCE_MUTANTS } from './list/divergence.ts';
 import { MEMBERSHIP_MUTANTS } from './list/membership.ts';
 import { PARTITION_MUTANTS } from './list/partition.ts';
 import { RAFT_MUTANTS } from './list/raft.ts';
@@ -18,4 +20,6 @@ export const MUTANTS: readonly Mutant[] = [
   ...READ_MUTANTS,
   ...PARTITION_MUTANTS,
   ...BROKER_MUTANTS,
+  ...COMPACTION_MUTANTS,
+  ...DIVERGENCE_MUTANTS,
 ];

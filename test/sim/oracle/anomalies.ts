@@ -9,6 +9,7 @@ import * as sessions from './rules/sessions.ts';
 export const RULES: readonly Rule[] = [
   fates.LOST_WRITE,
   fates.LOST_ON_NODE,
+  fates.DELETION_FORGOTTEN,
   fates.VANISHED_READ,
   fates.ABORTED_READ,
   fates.PHANTOM,
@@ -28,6 +29,7 @@ export const RULES: readonly Rule[] = [
   order.SEQUENCE_GAP,
   order.TIME_BACK,
   order.TERM_BACK,
+  sessions.BARE_HOLE,
   sessions.POLL_SKIP,
   sessions.INT_POLL_SKIP,
   sessions.NONMONOTONIC_POLL,

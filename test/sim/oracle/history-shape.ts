@@ -44,6 +44,8 @@ const SHAPES: Readonly<Record<HistoryEvent['kind'], Readonly<Record<string, Chec
     ...call,
     values: (value) => listOf(isText)(value) && (value as unknown[]).length > 0,
     producer: optional(isProducer),
+    keys: optional(listOf(isText)),
+    tombstones: optional(listOf(isText)),
     order: optional(isNumber),
   },
   read: {
@@ -71,6 +73,7 @@ const SHAPES: Readonly<Record<HistoryEvent['kind'], Readonly<Record<string, Chec
   done: { op: isNumber },
   failed: { op: isNumber, outcome: oneOf('none', 'unknown'), code: optional(isText) },
   retention: { partition: isText },
+  compacted: { partition: isText, isForgetful: oneOf(true, false) },
   healed: {},
   drained: { client: isText, partition: isText },
   replica: {

@@ -94,7 +94,26 @@ describe('a history that is none', () => {
   });
 
   test('counts what happened, since a run in which nothing did proves nothing', () => {
-    expect(judge(history()).counts).toEqual({ acked: 1, refused: 0, unknown: 0, seen: 0, reads: 1, trimmed: 0 });
+    const nothing = { compacted: 0, forgotten: 0 };
+    const counts = { acked: 1, refused: 0, unknown: 0, seen: 0, reads: 1, trimmed: 0, ...nothing };
+    expect(judge(history()).counts).toEqual(counts);
+  });
+
+  test('counts what compaction took out of the replicas, and the deletions that it has forgotten', () => {
+    const keys = { keys: ['k', 'k', 'k', 'l', 'l'], tombstones: ['c'] };
+    const values = ['a', 'b', 'c', 'd', 'e'];
+    const events: HistoryEvent[] = [
+      { kind: 'compacted', partition: 'p', isForgetful: true },
+      { kind: 'append', client: 'w', partition: 'p', values, ...keys, op: 1 },
+      { kind: 'acked', offset: 0, op: 1 },
+      { kind: 'trim', client: 'operator', partition: 'p', before: 1, op: 2 },
+      { kind: 'replica', partition: 'p', node: 'n1', earliest: 0, tail: 5, records: [{ offset: 4, value: 'e' }] },
+      {
+        ...{ kind: 'replica', partition: 'p', node: 'n2', earliest: 1, tail: 5 },
+        records: values.map((value, offset) => ({ offset, value })).slice(2),
+      },
+    ];
+    expect(judge(events)).toMatchObject({ anomalies: [], counts: { compacted: 5, forgotten: 1 } });
   });
 });
 

@@ -40,6 +40,9 @@ export type Call =
       /** One batch, all or nothing. The same values again: another attempt at the same batch. */
       readonly values: readonly string[];
       readonly producer?: Producer;
+      /** In a compacted partition: the key of each value, and which values delete theirs. */
+      readonly keys?: readonly string[];
+      readonly tombstones?: readonly string[];
       /** Place among this client's batches, where it promises that order without showing its tuples. */
       readonly order?: number;
     }
@@ -87,6 +90,9 @@ export type Answer =
 export type Note =
   /** The partition drops its oldest records by itself, by size or age. */
   | { readonly kind: 'retention'; readonly partition: string }
+  /** Of each key of the partition only the latest record is kept. `isForgetful`: and one that deletes its key not for
+   *  as long as the history lasts. */
+  | { readonly kind: 'compacted'; readonly partition: string; readonly isForgetful: boolean }
   /** All faults are over, and the cluster had all the time it may ask for to come back. */
   | { readonly kind: 'healed' }
   /** After healing, this client's reads were given all the time they need to come to the tail. */

@@ -4,7 +4,7 @@
  */
 import { RULES } from './anomalies.ts';
 import type { HistoryEvent } from './history.ts';
-import { type PartitionView, toldEarliest, viewsOf } from './view.ts';
+import { type PartitionView, type Replica, toldEarliest, viewsOf } from './view.ts';
 
 export interface Anomaly {
   /** Of the rule that found it. */
@@ -25,6 +25,10 @@ export interface Counts {
   readonly reads: number;
   /** Highest log start anybody was told. */
   readonly trimmed: number;
+  /** Of compacted partitions, over all replicas at the end: records that are gone. */
+  readonly compacted: number;
+  /** Of these, deletions that were the last word on their key. */
+  readonly forgotten: number;
 }
 
 export interface Verdict {
@@ -58,7 +62,7 @@ function take(found: Iterable<string>): string[] {
   return taken;
 }
 
-const NOTHING: Counts = { acked: 0, refused: 0, unknown: 0, seen: 0, reads: 0, trimmed: 0 };
+const NOTHING: Counts = { acked: 0, refused: 0, unknown: 0, seen: 0, reads: 0, trimmed: 0, compacted: 0, forgotten: 0 };
 
 function countsOf(view: PartitionView): Counts {
   const acked = view.batches.filter(({ ackedLine }) => ackedLine !== undefined).length;
@@ -68,7 +72,19 @@ function countsOf(view: PartitionView): Counts {
   let trimmed = 0;
   for (const { answer } of view.answered) trimmed = Math.max(trimmed, toldEarliest(answer) ?? 0);
   for (const { earliest } of view.replicas) trimmed = Math.max(trimmed, earliest);
-  return { acked, refused, unknown, seen: view.byOffset.size, reads, trimmed };
+  const gone = view.compaction === undefined ? [] : view.replicas.map((replica) => goneFrom(view, replica));
+  const compacted = gone.reduce((sum, { records }) => sum + records, 0);
+  const forgotten = gone.reduce((sum, { deletions }) => sum + deletions, 0);
+  return { acked, refused, unknown, seen: view.byOffset.size, reads, trimmed, compacted, forgotten };
+}
+
+function goneFrom(
+  { keys }: PartitionView,
+  { earliest, tail, records }: Replica,
+): { readonly records: number; readonly deletions: number } {
+  const held = new Set(records.map(({ offset }) => offset));
+  const deletions = [...keys.lastDeletions()].filter((offset) => offset >= earliest && !held.has(offset));
+  return { records: tail - earliest - records.length, deletions: deletions.length };
 }
 
 function add(a: Counts, b: Counts): Counts {
@@ -79,5 +95,7 @@ function add(a: Counts, b: Counts): Counts {
     seen: a.seen + b.seen,
     reads: a.reads + b.reads,
     trimmed: a.trimmed + b.trimmed,
+    compacted: a.compacted + b.compacted,
+    forgotten: a.forgotten + b.forgotten,
   };
 }

@@ -6,6 +6,7 @@
  */
 import type { Answer, Call, HistoryEvent, Note, Producer, Sighting } from './history.ts';
 import { isCall } from './history.ts';
+import { Keys } from './keys.ts';
 
 export type CallOf<K extends Call['kind']> = Extract<Call, { kind: K }>;
 export type AnswerOf<K extends Answer['kind']> = Extract<Answer, { kind: K }>;
@@ -71,9 +72,12 @@ export class PartitionView {
   readonly replicas: Replica[] = [];
   readonly drained: { readonly client: string; readonly line: number }[] = [];
   hasRetention = false;
+  /** Undefined: the partition is not compacted, and every record of it is kept. */
+  compaction: { readonly isForgetful: boolean } | undefined;
   healedLine: number | undefined;
   /** One past the highest offset anybody was given. */
   seenEnd = 0;
+  #keys: Keys | undefined;
 
   constructor(name: string) {
     this.name = name;
@@ -82,6 +86,17 @@ export class PartitionView {
   /** One past the last record of the longest replica; undefined when none was read at the end. */
   get finalTail(): number | undefined {
     return this.replicas.length === 0 ? undefined : Math.max(...this.replicas.map(({ tail }) => tail));
+  }
+
+  /** Of a compacted partition. To be asked for when the view is whole. */
+  get keys(): Keys {
+    this.#keys ??= new Keys(this);
+    return this.#keys;
+  }
+
+  /** Whether a log that was read up to `end` may lack what lies at `offset`: never, but for compaction. */
+  mayLack(offset: number, end?: number): boolean {
+    return this.compaction !== undefined && this.keys.mayBeGone(offset, end);
   }
 
   /** Offset of a batch's first record: as seen, else as acknowledged. */
@@ -205,6 +220,7 @@ function close(view: PartitionView, done: Done, answer: Answer, line: number): v
 
 function take(view: PartitionView, note: Exclude<Note, { kind: 'healed' }>, line: number): void {
   if (note.kind === 'retention') view.hasRetention = true;
+  else if (note.kind === 'compacted') view.compaction = note;
   else if (note.kind === 'drained') view.drained.push({ client: note.client, line });
   else {
     view.replicas.push(note);

@@ -80,6 +80,8 @@ export class SimCluster {
     kills: 0,
     'disks wound back': 0,
   };
+  /** While a message is to be forged on its way: what arrives in its place. */
+  forge: ((from: string, to: string, groupId: number, bytes: Uint8Array) => Uint8Array) | undefined;
   /** Whether a power cut takes no more from this machine than it may; otherwise its process is only killed. */
   mayLosePower: (node: SimNode) => boolean = () => true;
   readonly #random: Prng;
@@ -98,6 +100,7 @@ export class SimCluster {
       latencyMs: (from, to) => wires.latencyMs(from, to),
       isCut: (from, to) => wires.isCut(from, to),
       blockedUntilMs: (from, to) => wires.blockedUntilMs(from, to),
+      forged: (from, to, groupId, bytes) => this.forge?.(from, to, groupId, bytes) ?? bytes,
       onMessage: (from, to, groupId, bytes) =>
         scheduler.fold(bytes.length ^ (groupId * 31) ^ (from.length + to.length)),
     });

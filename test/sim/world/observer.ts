@@ -6,7 +6,8 @@
  * at each seed.
  */
 
-import type { AppendOutcome, ReadIndexOutcome } from '../../../src/partition/index.ts';
+import { Compactor } from '../../../src/partition/compactor.ts';
+import type { AppendOutcome, CompactionOutcome, ReadIndexOutcome } from '../../../src/partition/index.ts';
 import { Partition } from '../../../src/partition/partition.ts';
 import { ProducerTable } from '../../../src/partition/producer-table.ts';
 import { Replicator } from '../../../src/partition/replicator.ts';
@@ -66,6 +67,10 @@ export interface ObserverEvents {
   answered(group: number, append: AnsweredAppend): void;
   /** A leader is asked for its read index. Returns who is to be told of the answer. */
   readAsked(node: string | undefined, group: number): (outcome: ReadIndexOutcome) => void;
+  /** A pass of compaction begins. Returns who is to be told of its end, which never comes when its process ends. */
+  compacting(): (outcome: CompactionOutcome) => void;
+  /** A segment is about to be written anew for an entry that peers hold in another form than it had there. */
+  mendingAnew(): void;
   /** A state is about to be offered to a follower, with the membership that goes with it. */
   offering(replica: Observed, message: InstallSnapshot): void;
 }
@@ -116,6 +121,7 @@ function wrapAll(): void {
   wrapSnapshots();
   wrapRaft();
   wrapPartition();
+  wrapCompaction();
   wrapVerbs();
 }
 
@@ -309,6 +315,29 @@ function wrapPartition(): void {
         const result = apply.call(this, header, payload);
         watch?.events.applied(watch.currentNode(), header.groupId, header, this);
         return result;
+      },
+  );
+}
+
+function wrapCompaction(): void {
+  wrap(
+    Compactor.prototype,
+    'run',
+    (run) =>
+      async function (this: Compactor, pass) {
+        const tell = watch?.events.compacting();
+        const outcome = await run.call(this, pass);
+        tell?.(outcome);
+        return outcome;
+      },
+  );
+  wrap(
+    Log.prototype,
+    'rewrite',
+    (rewrite) =>
+      function (this: Log, first, last, plan) {
+        if (plan.supply !== undefined) watch?.events.mendingAnew();
+        return rewrite.call(this, first, last, plan);
       },
   );
 }

@@ -22,6 +22,8 @@ export interface PeerNetworkOptions {
   /** Until when nothing gets through, though nothing is lost. */
   blockedUntilMs(from: string, to: string): number;
   onMessage?(from: string, to: string, groupId: number, bytes: Uint8Array): void;
+  /** What arrives in place of a message. */
+  forged(from: string, to: string, groupId: number, bytes: Uint8Array): Uint8Array;
 }
 
 interface PendingCall {
@@ -216,7 +218,7 @@ export class SimPeers implements Peers {
     const from = this.process.name;
     this.#network.carry(this, to, lane, bytes.length, (peers) => {
       this.#network.options.onMessage?.(from, to, groupId, bytes);
-      peers.handler.onMessage(from, groupId, bytes);
+      peers.handler.onMessage(from, groupId, this.#network.options.forged(from, to, groupId, bytes));
     });
     return true;
   }

@@ -46,6 +46,8 @@ export class Weather implements DiskWeather {
   #excusedUntilMs = -1;
   /** What is on the disk was damaged: the process may end by it, whenever it sees it. */
   isDamaged = false;
+  /** It was given something else than the others, and acknowledged that. */
+  isDeceived = false;
 
   constructor(scheduler: Scheduler, random: Prng, flushMs: number) {
     this.#scheduler = scheduler;
@@ -58,9 +60,14 @@ export class Weather implements DiskWeather {
     return this.isDamaged || this.#scheduler.nowMs <= this.#excusedUntilMs;
   }
 
-  /** Its disk may not hold what it said it holds. */
+  /** Its disk may not hold what it said it holds, or what the others do. */
   get isHurt(): boolean {
-    return this.isDamaged || this.isLying || this.hasLied || this.lostByLying;
+    return this.isDamaged || this.isDeceived || this.isLying || this.hasLied || this.lostByLying;
+  }
+
+  /** What is on its disk cannot be counted on, or was not a while ago. */
+  get isUnreliable(): boolean {
+    return this.isDamaged || this.isDeceived || this.lostByLying;
   }
 
   durableMs(): number {

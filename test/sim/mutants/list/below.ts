@@ -82,21 +82,6 @@ export const TESTED_MUTANTS: readonly TestedMutant[] = [
     edits: [{ file: 'src/partition/replicator.ts', from: '      isCurrent(message.entries, entries) &&\n', to: '' }],
   },
   {
-    // Chains differ where terms and indexes agree after damage that no checksum catches, and disks here do not forge
-    // those.
-    id: 'chain-mismatch-ignored',
-    sentence: "A follower whose chain differs from the leader's takes entries all the same.",
-    rule: 'R27',
-    test: 'test/partition/partition.test.ts',
-    edits: [
-      {
-        file: 'src/partition/inbox.ts',
-        from: 'return this.#differs(message, entries, previousChain);',
-        to: 'return false;',
-      },
-    ],
-  },
-  {
     id: 'overlap-not-compared',
     sentence: 'Of entries that overlap with its log a follower compares no chain.',
     rule: 'R27',
@@ -146,6 +131,38 @@ export const TESTED_MUTANTS: readonly TestedMutant[] = [
         from: 'if (groupId === CATALOG_GROUP) this.#seat.lost(partition.appliedIndex);',
         to: '',
       },
+    ],
+  },
+  {
+    // It takes a copy made from two replicas, one far behind in compacting: passes follow each other too closely.
+    id: 'tombstone-forgotten-alone',
+    sentence: 'A tombstone goes when its time is over, whatever other replicas still hold of its key.',
+    rule: 'P4',
+    test: 'test/partition/compactor.test.ts',
+    edits: [
+      {
+        file: 'src/partition/compactor.ts',
+        from: 'if (isOld && offset < pass.compactedByAll) return false;',
+        to: 'if (isOld) return false;',
+      },
+    ],
+  },
+  {
+    // Memory has to give up what it holds between two messages to a replica that is new: traffic of hours, here.
+    id: 'compacted-sent-from-memory',
+    sentence: 'What was compacted is sent to followers from memory as well, where old records are whole still.',
+    rule: 'P4',
+    test: 'test/partition/compactor.test.ts',
+    edits: [{ file: 'src/partition/compactor.ts', from: '    this.#cache.dropUpTo(clean.index);\n', to: '' }],
+  },
+  {
+    // Too seldom for a seed: the damage has to lie in what the others have compacted and this replica has not sealed.
+    id: 'active-never-rewritten',
+    sentence: 'A damaged entry in the active segment, of which peers have another form by now, is never mended.',
+    rule: 'R19',
+    test: 'test/storage/rewrite.test.ts',
+    edits: [
+      { file: 'storage/rewrite.ts', from: 'if (mends && first > segments.active.before.index)', to: 'if (first < 0)' },
     ],
   },
 ];

@@ -75,6 +75,20 @@ export const MEMBERSHIP_MUTANTS: readonly Mutant[] = [
     ],
   },
   {
+    id: 'joint-change-left-by-all',
+    sentence: 'The second step of a change waits until all voters hold the first.',
+    rule: 'R13',
+    edits: [
+      {
+        file: RECONFIGURATION,
+        from: '  if (!mayAppend) return;\n',
+        to: `  if (!mayAppend) return;
+  if ([...leading.progress.values()].some(({ countedMatch }) => countedMatch < effectiveIndex)) return;
+`,
+      },
+    ],
+  },
+  {
     id: 'membership-kept-after-cut',
     sentence: 'A membership whose entry was cut stays in force.',
     rule: 'R12',

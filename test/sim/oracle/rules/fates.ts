@@ -9,7 +9,7 @@ function* unread(view: PartitionView, batch: Batch): Iterable<{ value: string; o
   for (const [at, value] of batch.values.entries()) {
     const offset = batch.ackedOffset + at;
     // Another record at its place is the business of ack-of-another.
-    if (!view.byValue.has(value) && !view.byOffset.has(offset)) yield { value, offset };
+    if (!view.byValue.has(value) && !view.byOffset.has(offset) && !view.mayLack(offset)) yield { value, offset };
   }
 }
 
@@ -27,7 +27,8 @@ export const LOST_WRITE: Rule = {
           yield `${value}, acknowledged at ${offset}, is nowhere`;
       }
       const isForgotten = batch.ackedOffset === undefined && batch.values.every((value) => !view.byValue.has(value));
-      if (isForgotten && isWhole && start === 0) yield `${batch.values[0]}, acknowledged as a duplicate, is nowhere`;
+      if (isForgotten && isWhole && start === 0 && view.compaction === undefined)
+        yield `${batch.values[0]}, acknowledged as a duplicate, is nowhere`;
     }
   },
 };
@@ -54,7 +55,7 @@ export const LOST_ON_NODE: Rule = {
       const held = new Set(records.map(({ offset }) => offset));
       const missing: number[] = [];
       for (const offset of view.byOffset.keys())
-        if (offset >= earliest && offset < tail && !held.has(offset)) missing.push(offset);
+        if (offset >= earliest && offset < tail && !held.has(offset) && !view.mayLack(offset)) missing.push(offset);
       if (missing.length === 0 && own === tail) continue;
       const lack = `${missing.length} in its ${where(records, missing)}: ${list(missing)}`;
       yield `${node} ends at ${own} of ${tail} and lacks ${lack}`;
@@ -72,6 +73,27 @@ function where(records: readonly Sighting[], missing: readonly number[]): 'prefi
 function list(offsets: readonly number[]): string {
   return offsets.length <= 5 ? offsets.join(', ') : `${offsets.slice(0, 5).join(', ')}, ...`;
 }
+
+export const DELETION_FORGOTTEN: Rule = {
+  name: 'deletion-forgotten',
+  sentence: 'A replica has forgotten the deletion of a key, and holds what was deleted: its readers see the key again.',
+  source: 'docs/guarantees.md, "Compacted topics"',
+  *find(view) {
+    if (view.compaction === undefined) return;
+    for (const { node, earliest, records } of view.replicas) {
+      const last = new Map<string, number>();
+      for (const { value, offset } of records) {
+        const key = view.keys.keyOf(value);
+        if (key !== undefined) last.set(key, offset);
+      }
+      for (const [key, offset] of last) {
+        const deletion = view.keys.deletionAfter(key, offset);
+        if (deletion !== undefined && deletion >= earliest)
+          yield `${node} holds ${key} as of ${offset}, and not its deletion at ${deletion}`;
+      }
+    }
+  },
+};
 
 export const UNSEEN: Rule = {
   name: 'unseen',
