@@ -133,6 +133,8 @@ export class Broker implements BrokerVerbs {
       leaders: this.#leaders,
       mayLead: () =>
         !this.#isDraining && !this.#spaceWatch.isFull && !this.#diskWatch.isSlow && host.catalog.mayLead(nodeId),
+      added: () => this.#members.added(),
+      onAdded: (nodes) => this.#members.heardOf(nodes),
       isDeleted: (groupId) => host.catalog.isDeleted(groupId),
     });
     const gossip = this.#gossip;
@@ -489,7 +491,7 @@ export class Broker implements BrokerVerbs {
   #onStatus(from: string, call: StatusCall): Uint8Array[] {
     this.#gossip.learnFrom(from, call);
     const groups = call.groups.flatMap((groupId) => this.#topics.statusOf(groupId) ?? []);
-    const { leads, mayLead } = call.isNews === true ? this.#gossip.news() : this.#gossip.call([]);
-    return encodeCall({ leads, mayLead, groups } satisfies StatusAnswer);
+    const told = call.isNews === true ? this.#gossip.news() : this.#gossip.call([]);
+    return encodeCall({ ...told, groups } satisfies StatusAnswer);
   }
 }

@@ -1,13 +1,14 @@
 /**
  * What nodes tell each other of themselves, unasked: which groups they lead, so that nodes without a replica know whom
- * to ask, and whether they want leaderships at all. What changed is said at once, and everything again every few
+ * to ask, whether they want leaderships at all, and who was added to the cluster: a node that slept meanwhile may have
+ * to hear of it from the one that it does not know yet, the leader of the catalog. What changed is said at once, and everything again every few
  * seconds in case some was lost: with the whole list at each change, a thousand groups that get their leaders one after
  * the other would be told of a million times. Nothing rests on it but speed: a wrong address answers NOT_LEADER.
  */
 import type { Env } from '../env.ts';
 import { LogError } from '../protocol/index.ts';
 import type { Leaders, Leadership } from './leaders.ts';
-import { decodeCall, encodeCall, type StatusAnswer, type StatusCall } from './peer-calls.ts';
+import { decodeCall, encodeCall, type NodeAddress, type StatusAnswer, type StatusCall } from './peer-calls.ts';
 import type { Peers } from './peers.ts';
 
 export interface GossipParts {
@@ -17,6 +18,9 @@ export interface GossipParts {
   readonly leaders: Leaders;
   /** False while this node wants no leadership: it drains, or its disk is full. */
   mayLead(): boolean;
+  added(): readonly NodeAddress[];
+  /** A peer's catalog has these. */
+  onAdded(nodes: readonly NodeAddress[]): void;
   isDeleted(groupId: number): boolean;
 }
 
@@ -91,11 +95,12 @@ export class Gossip {
 
   /** What this node tells of itself when it asks for the offsets of `groups`. */
   call(groups: readonly number[]): StatusCall {
-    const { leaders, nodeId, mayLead } = this.#parts;
-    return { leads: leaders.ledBy(nodeId), mayLead: mayLead(), groups };
+    const { leaders, nodeId, mayLead, added } = this.#parts;
+    return { leads: leaders.ledBy(nodeId), mayLead: mayLead(), groups, added: added() };
   }
 
-  learnFrom(peer: string, { leads, mayLead }: Pick<StatusCall, 'leads' | 'mayLead'>): void {
+  learnFrom(peer: string, { leads, mayLead, added }: Pick<StatusCall, 'leads' | 'mayLead' | 'added'>): void {
+    if (added !== undefined) this.#parts.onAdded(added);
     if (mayLead) this.#unwilling.delete(peer);
     else this.#unwilling.add(peer);
     for (const { groupId, term } of leads) this.learn(groupId, { term, leader: peer });

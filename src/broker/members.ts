@@ -8,6 +8,7 @@ import { LogError, nodeIdProblem } from '../protocol/index.ts';
 import { CATALOG_GROUP, type CatalogCommand, type CatalogOutcome } from './catalog.ts';
 import type { Host } from './host.ts';
 import type { Leaders } from './leaders.ts';
+import type { NodeAddress } from './peer-calls.ts';
 import type { PeerDescription, Peers } from './peers.ts';
 import { isPlacedOn } from './roster.ts';
 import type { Routes } from './routes.ts';
@@ -29,6 +30,7 @@ const ANSWER_MS = 3_000;
 /** A replacement must have joined within this, or is asked for again. */
 const JOIN_MS = 8_000;
 const POLL_MS = 20;
+const PEER_ADDRESS = /^(\[[0-9a-fA-F:.]+\]|[^\s:]+):\d{1,5}$/;
 
 export class Members {
   readonly #parts: MembersParts;
@@ -51,7 +53,7 @@ export class Members {
     routes.expectMember();
     const problem = nodeIdProblem(id);
     if (problem !== undefined) throw invalid(problem);
-    if (!/^(\[[0-9a-fA-F:.]+\]|[^\s:]+):\d{1,5}$/.test(peerAddress)) {
+    if (!PEER_ADDRESS.test(peerAddress)) {
       throw invalid(`"${peerAddress}" is no address of a node: give host:port, as in its --peers.`);
     }
     if (host.catalog.node(id) !== undefined || host.catalog.isGone(id)) throw this.#exists(id);
@@ -143,6 +145,27 @@ export class Members {
       if (!host.catalog.isGone(id)) continue;
       this.#learnt.delete(id);
       peers.forget(id);
+    }
+  }
+
+  /** Members that were added: founding ones are in everybody's --peers. */
+  added(): readonly NodeAddress[] {
+    return this.#parts.host.catalog.nodes.flatMap(({ id, peerAddress }) =>
+      peerAddress === undefined ? [] : [{ id, peerAddress }],
+    );
+  }
+
+  /**
+   * A peer's catalog has these. One that this node's does not have was added while it slept, and may lead the catalog by
+   * now: only who knows it can be told by it. Who has left is not to be known again.
+   */
+  heardOf(nodes: readonly NodeAddress[]): void {
+    const { host, peers, self } = this.#parts;
+    for (const { id, peerAddress } of nodes) {
+      const isNews = id !== self.id && !this.#learnt.has(id) && !host.catalog.isGone(id);
+      if (!isNews || nodeIdProblem(id) !== undefined || !PEER_ADDRESS.test(peerAddress)) continue;
+      this.#learnt.add(id);
+      peers.learn(id, peerAddress);
     }
   }
 

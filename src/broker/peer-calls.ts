@@ -120,11 +120,20 @@ export interface StatusCall {
   readonly groups: readonly number[];
   /** `leads` holds what is new and not all there is; the answer need not name any. */
   readonly isNews?: boolean;
+  /** Members that were added since the cluster was founded, as the teller's catalog has them. Absent: not told. */
+  readonly added?: readonly NodeAddress[] | undefined;
+}
+
+export interface NodeAddress {
+  readonly id: string;
+  /** host:port. */
+  readonly peerAddress: string;
 }
 
 export interface StatusAnswer {
   readonly leads: StatusCall['leads'];
   readonly mayLead: boolean;
+  readonly added?: readonly NodeAddress[] | undefined;
   readonly groups: readonly {
     readonly groupId: number;
     readonly earliest: number;

@@ -21,7 +21,16 @@ async function told(): Promise<{ gossip: Gossip; leaders: Leaders; time: SimTime
   };
   const env = simEnv(time, 1, []);
   const peers = { list, call } as unknown as Peers;
-  const gossip = new Gossip({ nodeId: 'a', env, peers, leaders, mayLead: () => true, isDeleted: () => false });
+  const gossip = new Gossip({
+    nodeId: 'a',
+    env,
+    peers,
+    leaders,
+    mayLead: () => true,
+    added: () => [],
+    onAdded: () => undefined,
+    isDeleted: () => false,
+  });
   await time.advance(10);
   gossip.tick();
   expect(calls.map(({ leads }) => leads.length)).toEqual([GROUPS]);

@@ -98,6 +98,23 @@ async function codeOf(cluster: SimCluster, verb: Promise<unknown>): Promise<stri
   );
 }
 
+describe('a node that slept while another was added', () => {
+  test('is told by the others where to find it, though that one alone can tell what happened', async () => {
+    const cluster = await born();
+    await cluster.crash('n1');
+    await newcomer(cluster, 'n4');
+    // Neither is n4 in the --peers of n1.
+    cluster.network.ids.splice(cluster.network.ids.indexOf('n4'), 1);
+    await cluster.wait(cluster.broker('n2').addNode({ id: 'n4', peerAddress: 'n4:1' }));
+    await settledAs(cluster, 'n2', ['n1', 'n2', 'n3', 'n4']);
+    for (const id of ['n2', 'n3']) await cluster.wait(cluster.broker('n4').drainNode(id, true));
+    await cluster.until(() => cluster.broker('n4').cluster().catalogLeader === 'n4', 'n4 leads the catalog');
+    await cluster.start('n1');
+    await cluster.ready();
+    expect(cluster.broker('n1').cluster().catalogLeader).toBe('n4');
+  });
+});
+
 describe('a node that is added', () => {
   test('follows, catches up and votes; a cluster grows from three to five', async () => {
     const cluster = await born();
