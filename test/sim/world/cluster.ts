@@ -32,6 +32,8 @@ export type Ending = 'power' | 'kill';
 
 export interface SimNode {
   readonly id: string;
+  /** Whom its --peers name. */
+  readonly configured: readonly string[];
   disk: ModelDisk;
   readonly weather: Weather;
   process: SimProcess | undefined;
@@ -109,13 +111,14 @@ export class SimCluster {
       find: (id) => this.#accepting(id),
       blockedUntilMs: (from, to) => wires.blockedUntilMs(from, to),
     });
-    for (const id of settings.nodeIds) this.#addMachine(id);
+    for (const id of settings.nodeIds) this.#addMachine(id, settings.nodeIds);
     this.#dialLater();
   }
 
-  #addMachine(id: string): void {
+  #addMachine(id: string, configured: readonly string[]): void {
     const node: SimNode = {
       id,
+      configured,
       disk: new ModelDisk(),
       weather: new Weather(this.scheduler, new Prng(this.#random.below(2 ** 31)), this.#settings.flushMs),
       process: undefined,
@@ -134,10 +137,10 @@ export class SimCluster {
     this.peers.ids.push(id);
   }
 
-  /** One more machine, with an empty disk; it knows the founders and is told of nothing else. */
+  /** One more machine, with an empty disk; it knows those that are there. */
   hire(): string {
     const id = `n${this.#everyNode.size + 1}`;
-    this.#addMachine(id);
+    this.#addMachine(id, [...this.peers.ids]);
     this.boot(id);
     return id;
   }
@@ -198,7 +201,7 @@ export class SimCluster {
     });
     if (process.isOver) return;
     node.directory = directory;
-    const peers = this.peers.join(process);
+    const peers = this.peers.join(process, node.configured);
     const broker = await Broker.start(this.#brokerOptions(node.id), { env, metrics: SILENT, directory, peers });
     if (!process.isOver) node.broker = broker;
   }

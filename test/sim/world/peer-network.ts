@@ -41,7 +41,7 @@ interface LinkEnd {
 export class PeerNetwork {
   readonly options: PeerNetworkOptions;
   readonly #nodes = new Map<string, SimPeers>();
-  /** Configured peers, in order; a lost machine too, until it has left the cluster. */
+  /** All machines, in order; a lost one too, until it has left the cluster. */
   readonly ids: string[] = [];
   #links = 0;
   /** Messages that were lost on a cut link. */
@@ -51,9 +51,9 @@ export class PeerNetwork {
     this.options = options;
   }
 
-  /** A node's place in the network, for one life of its process. */
-  join(process: SimProcess): SimPeers {
-    const peers = new SimPeers(this, process);
+  /** A node's place in the network, for one life of its process. @param configured Whom it is configured to know. */
+  join(process: SimProcess, configured: readonly string[]): SimPeers {
+    const peers = new SimPeers(this, process, configured);
     this.#nodes.set(process.name, peers);
     return peers;
   }
@@ -131,12 +131,14 @@ export class SimPeers implements Peers {
   /** Known peers, as of their last handshake. */
   readonly #known = new Map<string, PeerDescription>();
   readonly #links = new Map<string, LinkEnd>();
-  readonly #forgotten = new Set<string>();
+  /** Whom it dials and takes links from: as configured, and as its broker said since. */
+  readonly #peers: Set<string>;
   #handler: PeerHandler | undefined;
 
-  constructor(network: PeerNetwork, process: SimProcess) {
+  constructor(network: PeerNetwork, process: SimProcess, configured: readonly string[]) {
     this.#network = network;
     this.process = process;
+    this.#peers = new Set(configured.filter((id) => id !== process.name));
   }
 
   get handler(): PeerHandler {
@@ -144,8 +146,7 @@ export class SimPeers implements Peers {
   }
 
   get list(): readonly PeerDescription[] {
-    const others = this.#network.ids.filter((id) => id !== this.process.name && !this.#forgotten.has(id));
-    return others.map((id) => this.#describe(id));
+    return this.#network.ids.filter((id) => this.#peers.has(id)).map((id) => this.#describe(id));
   }
 
   #describe(id: string): PeerDescription {
@@ -160,18 +161,17 @@ export class SimPeers implements Peers {
     this.#handler = handler;
   }
 
-  /** Every machine can be dialed from the start, and is, now and again: who may link up is the brokers' to say. */
   learn(id: string): void {
-    this.#forgotten.delete(id);
+    if (id !== this.process.name) this.#peers.add(id);
   }
 
   forget(id: string): void {
-    this.#forgotten.add(id);
+    this.#peers.delete(id);
     this.#network.disconnect(this.process.name, id);
   }
 
   admits(other: SimPeers): true | string {
-    if (this.#forgotten.has(other.process.name)) return 'that node is no member any more';
+    if (!this.#peers.has(other.process.name)) return `${other.process.name} is not among the peers`;
     if (this.#handler === undefined || other.#handler === undefined) return 'this node is still starting';
     return this.#handler.admits(other.#handler.identity());
   }
