@@ -1,9 +1,10 @@
 /**
  * What nodes tell each other of themselves, unasked: which groups they lead, so that nodes without a replica know whom
  * to ask, whether they want leaderships at all, and who was added to the cluster: a node that slept meanwhile may have
- * to hear of it from the one that it does not know yet, the leader of the catalog. What changed is said at once, and everything again every few
- * seconds in case some was lost: with the whole list at each change, a thousand groups that get their leaders one after
- * the other would be told of a million times. Nothing rests on it but speed: a wrong address answers NOT_LEADER.
+ * to hear of it from the very one that it does not know yet, if that leads the catalog. What changed is said at once,
+ * and everything again every few seconds in case some was lost: with the whole list at each change, a thousand groups
+ * that get their leaders one after the other would be told of a million times. Leaderships are but hints: a wrong
+ * address answers NOT_LEADER.
  */
 import type { Env } from '../env.ts';
 import { LogError } from '../protocol/index.ts';

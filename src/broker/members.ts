@@ -156,8 +156,8 @@ export class Members {
   }
 
   /**
-   * A peer's catalog has these. One that this node's does not have was added while it slept, and may lead the catalog by
-   * now: only who knows it can be told by it. Who has left is not to be known again.
+   * A peer's catalog has these. One that this node's does not have was added while it slept, and may lead the catalog
+   * by now: only who knows it can be told by it. Who has left is not to be known again.
    */
   heardOf(nodes: readonly NodeAddress[]): void {
     const { host, peers, self } = this.#parts;
