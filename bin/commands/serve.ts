@@ -125,6 +125,8 @@ function stopRequest(isSupervised: boolean): Promise<string> {
       if (!isStopping) onRequest('the parent process ended');
     };
     if (isSupervised) process.on('disconnect', onOrphaned);
+    // It may have ended while this process was starting; nobody is told of that twice.
+    if (isSupervised && !process.connected) onOrphaned();
   });
 }
 

@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { eventually } from '../support/eventually.ts';
-import { logdrive, logdriveOk } from './support/command-line.ts';
+import { LOGDRIVE, logdrive, logdriveOk } from './support/command-line.ts';
 import { TestCluster } from './support/test-cluster.ts';
 import { TestNode } from './support/test-node.ts';
 
@@ -201,6 +201,21 @@ test('from start to the first acknowledged append takes a few seconds at most', 
   const elapsedMs = performance.now() - begunMs;
   console.log(`start of three nodes to first ack: ${elapsedMs.toFixed(0)} ms`);
   expect(elapsedMs).toBeLessThan(15_000);
+});
+
+test('a node whose parent ends while it starts ends as well', async () => {
+  const { cluster, node } = await oneNode();
+  await using _ = cluster;
+  const words = ['serve', '--supervised', '--node-id', node.id, '--data-dir', node.dataDir, '--listen', node.address];
+  const child = spawn(process.execPath, [LOGDRIVE, ...words, '--bootstrap'], {
+    stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
+    timeout: 30_000,
+    killSignal: 'SIGKILL',
+  });
+  const exit = once(child, 'exit');
+  // The channel goes as it does with the parent.
+  child.disconnect();
+  expect(await exit).toEqual([0, null]);
 });
 
 test('a data directory can be moved as a whole', async () => {
