@@ -14,7 +14,11 @@ import type { Settings } from './options.ts';
 import type { Platform } from './platform.ts';
 import { serverUrls } from './server-url.ts';
 
-/** Share of an operation's time after which silence ends a connection that owes an answer is twice this. */
+/**
+ * Between two signs of life while a connection owes an answer, which ends after two to three of them in silence: a
+ * second, since a leader that hangs is replaced in less; of an operation that has little time, this share of it.
+ */
+const PROBE_MS_MAX = 1_000;
 const PROBE_SHARE = 1 / 8;
 /** The same, for waiting for a wished node while another one is ready. */
 const DETOUR_SHARE = 1 / 8;
@@ -226,7 +230,7 @@ export class NodePool {
 
   #open(place: Place): Promise<Connection | undefined> {
     const { clientId, token, connectTimeoutMs, heartbeatMs, requestTimeoutMs } = this.#settings;
-    const probeMs = Math.max(1, requestTimeoutMs * PROBE_SHARE);
+    const probeMs = Math.min(PROBE_MS_MAX, Math.max(1, requestTimeoutMs * PROBE_SHARE));
     return new Promise((resolve) => {
       const events: ConnectionEvents = {
         onReady: (connection) => {

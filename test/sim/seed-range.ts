@@ -7,7 +7,7 @@ import { describe, expect, test } from 'vitest';
 import { addTally, NO_TALLY, tallyOf } from './ledger.ts';
 import { readSeeds, SEEDS } from './regression-seeds.ts';
 import { replayCommand, runSeed } from './run-seed.ts';
-import type { Report } from './simulation.ts';
+import type { Report, SimulationOptions } from './simulation.ts';
 
 const TIMEOUT_MS = 900_000;
 /** Every kind has to have taken effect once in so many seeds. */
@@ -67,12 +67,18 @@ export function seedRange(from: number, count: number): void {
   });
 }
 
-export function seedsOfOld(): void {
+/** @param last Of the ranges, which begin at 1: what they run as it is, is not run again. */
+export function seedsOfOld(last: number): void {
+  const isElsewhere = ({ seed, ...more }: SimulationOptions): boolean => seed <= last && Object.keys(more).length === 0;
   describe('seeds that once broke something', () => {
-    test.each(readSeeds(SEEDS))('$options.seed: $story', { timeout: TIMEOUT_MS }, async ({ options }) => {
-      const outcome = await runSeed(options);
-      if (outcome.kind !== 'ok') throw new Error(`again with: ${replayCommand(options)}`, { cause: outcome.error });
-    });
+    test.each(readSeeds(SEEDS).filter(({ options }) => !isElsewhere(options)))(
+      '$options.seed: $story',
+      { timeout: TIMEOUT_MS },
+      async ({ options }) => {
+        const outcome = await runSeed(options);
+        if (outcome.kind !== 'ok') throw new Error(`again with: ${replayCommand(options)}`, { cause: outcome.error });
+      },
+    );
   });
 }
 

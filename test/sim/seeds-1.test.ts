@@ -1,4 +1,4 @@
 import { seedRange, seedsOfOld } from './seed-range.ts';
 
 seedRange(1, 230);
-seedsOfOld();
+seedsOfOld(500);
