@@ -43,7 +43,12 @@ export interface ConnectionOptions {
   readonly heartbeatMs: number;
   /** As heartbeatMs, while somebody waits for an answer. */
   readonly probeMs: number;
+  /** The longest that appends under way excuse a silence. */
+  readonly uploadMsMax: number;
 }
+
+/** The slowest uplink that is waited for: 100 KB/s. */
+const UPLOAD_BYTES_PER_MS_MIN = 100;
 
 export interface ConnectionEvents {
   onReady(connection: Connection): void;
@@ -313,6 +318,7 @@ export class Connection {
       { periodMs, probeMs: this.#options.probeMs },
       {
         isAwaiting: () => this.#requests.size > 0 || this.#appends.size > 0,
+        uploadMs: () => Math.min(this.#inflightBytes / UPLOAD_BYTES_PER_MS_MIN, this.#options.uploadMsMax),
         ping: (nonce) => this.#send(0, { kind: 'ping', nonce }),
         onSilence: () => this.#end(this.#lost('fell silent'), CLOSE_CODES.goingAway),
       },

@@ -1,7 +1,7 @@
 /**
  * Signs of life of one connection: a PING after every period without a message, and its end after two periods of
  * silence. While an answer is awaited the period is shorter: a node that is stopped is to be left within the time one
- * operation has.
+ * operation has. A PING stands behind what was sent before it, so silence that an upload explains does not count.
  *
  * Silence is counted in ticks, not read off a clock: after a stall of this process one late tick fires and the messages
  * that waited are read before the next one, so our own pause is never taken for the node's (N6).
@@ -16,6 +16,8 @@ export interface HeartbeatPeriods {
 export interface HeartbeatHost {
   /** Is somebody waiting for an answer? */
   isAwaiting(): boolean;
+  /** What was sent and not answered may still be on its way for that long. */
+  uploadMs(): number;
   ping(nonce: number): void;
   onSilence(): void;
 }
@@ -25,6 +27,7 @@ const SILENT_PERIODS_MAX = 2;
 export class Heartbeat {
   readonly #host: HeartbeatHost;
   readonly #timer: TimerHandle;
+  readonly #tickMs: number;
   /** Ticks in one period while nobody waits. */
   readonly #idleTicks: number;
   /** Ticks since the last message. */
@@ -34,6 +37,7 @@ export class Heartbeat {
   constructor(timers: Timers, { periodMs, probeMs }: HeartbeatPeriods, host: HeartbeatHost) {
     const tickMs = Math.min(periodMs, probeMs);
     this.#host = host;
+    this.#tickMs = tickMs;
     this.#idleTicks = Math.max(1, Math.round(periodMs / tickMs));
     this.#timer = timers.every(tickMs, () => this.#tick());
   }
@@ -49,9 +53,10 @@ export class Heartbeat {
 
   #tick(): void {
     const periodTicks = this.#host.isAwaiting() ? 1 : this.#idleTicks;
+    const uploadTicks = Math.floor(this.#host.uploadMs() / this.#tickMs);
     this.#silentTicks++;
     // One tick more than the periods: the first of them may have begun with a message.
-    if (this.#silentTicks > SILENT_PERIODS_MAX * periodTicks) this.#host.onSilence();
+    if (this.#silentTicks > Math.max(SILENT_PERIODS_MAX * periodTicks, uploadTicks)) this.#host.onSilence();
     else if (this.#silentTicks % periodTicks === 0) this.#host.ping(this.#nonce++);
   }
 }

@@ -20,6 +20,9 @@ import { serverUrls } from './server-url.ts';
  */
 const PROBE_MS_MAX = 1_000;
 const PROBE_SHARE = 1 / 8;
+/** Of the time an operation has, the most that bytes on their way may take before silence counts: the rest is for
+ *  another node. */
+const UPLOAD_SHARE = 1 / 3;
 /** The same, for waiting for a wished node while another one is ready. */
 const DETOUR_SHARE = 1 / 8;
 
@@ -243,7 +246,8 @@ export class NodePool {
           resolve(undefined);
         },
       };
-      const options = { clientId, token, connectTimeoutMs, heartbeatMs, probeMs };
+      const uploadMsMax = requestTimeoutMs * UPLOAD_SHARE;
+      const options = { clientId, token, connectTimeoutMs, heartbeatMs, probeMs, uploadMsMax };
       place.connection = new Connection(this.#platform, place.url, options, events);
     });
   }

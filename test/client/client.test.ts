@@ -155,6 +155,25 @@ describe('nodes come and go', () => {
     expect(cluster.connections).toBe(1);
   });
 
+  test.for([
+    { bytes: 900_000, isKept: true },
+    { bytes: 90, isKept: false },
+  ])('a connection whose $bytes bytes are answered after 8 s is kept: $isKept', async ({ bytes, isKept }) => {
+    // Of a slow uplink: the PING behind the bytes is answered as late as they are.
+    const { world, cluster, client } = await scene({ nodes: ['n1'], requestTimeoutMs: 30_000 });
+    const topic = client.topic('orders', utf8);
+    await world.run(topic.append({ value: 'a' }));
+    cluster.incoming = (session, frame) => {
+      if (frame.message.kind !== 'append') return frame.message.kind === 'ping';
+      world.platform.timers.after(8_000, () => cluster.handle(session, frame));
+      return true;
+    };
+    const append = topic.append({ value: 'b'.repeat(bytes) });
+    append.catch(() => {});
+    await world.advance(9_000);
+    expect(cluster.connections === 1).toBe(isKept);
+  });
+
   test('a live node is asked for a sign of life every heartbeat, and kept', async () => {
     const { world, cluster, client } = await scene({ nodes: ['n1'], heartbeatMs: 1_000 });
     await world.advance(10_500);
