@@ -23,7 +23,7 @@ const PROBE_SHARE = 1 / 8;
 /** Of the time an operation has, the most that bytes on their way may take before silence counts: the rest is for
  *  another node. */
 const UPLOAD_SHARE = 1 / 3;
-/** The same, for waiting for a wished node while another one is ready. */
+/** Of the same time, how long one node is waited for until the next one is asked as well. */
 const DETOUR_SHARE = 1 / 8;
 
 export interface Wish {
@@ -53,6 +53,8 @@ interface Place {
   connection: Connection | undefined;
   /** While it opens. Never rejects: undefined when it failed. */
   opening: Promise<Connection | undefined> | undefined;
+  /** Monotonic: when that began. */
+  openedAtMs: number;
   readonly backoff: Backoff;
   /** Monotonic; not tried before. */
   retryAtMs: number;
@@ -138,14 +140,13 @@ export class NodePool {
         if (connection !== undefined) return connection;
         if (operation.stopped !== undefined) throw this.#unreachable(operation.stopped);
       }
-      const error = this.#unreachable(undefined);
-      if (!this.#settings.retries || isVerdict(places)) throw error;
-      const waitMs = Math.min(...places.map(({ retryAtMs }) => retryAtMs)) - this.#platform.clock.monotonicMs();
-      try {
-        await operation.sleep(Math.max(1, waitMs));
-      } catch (stopped) {
-        throw this.#unreachable(stopped as LogError);
-      }
+      const openings = places.flatMap(({ opening }) => opening ?? []);
+      const mayRetry = this.#settings.retries && !isVerdict(places);
+      if (openings.length === 0 && !mayRetry) throw this.#unreachable(undefined);
+      const resting = mayRetry ? places.filter(({ opening }) => opening === undefined) : [];
+      const retryAtMs = Math.min(...resting.map((place) => place.retryAtMs));
+      await this.#first(openings, Math.max(1, retryAtMs - this.#platform.clock.monotonicMs()), operation);
+      if (operation.stopped !== undefined) throw this.#unreachable(operation.stopped);
     }
   }
 
@@ -169,6 +170,7 @@ export class NodePool {
         nodeId,
         connection: undefined,
         opening: undefined,
+        openedAtMs: 0,
         backoff,
         retryAtMs: 0,
         lastError: undefined,
@@ -204,24 +206,35 @@ export class NodePool {
       .map(({ place }) => place);
   }
 
+  /** Its connection; undefined when it has none in the time after which another place is tried as well. */
   async #tryPlace(place: Place, operation: Operation): Promise<Connection | undefined> {
     if (place.connection?.isReady === true) return place.connection;
-    // Its GOAWAY or its failure is recent: somewhere else first.
-    if (place.opening === undefined && place.retryAtMs > this.#platform.clock.monotonicMs()) return undefined;
-    place.opening ??= this.#open(place);
-    const waits: Promise<Connection | undefined>[] = [place.opening];
-    // A node that hangs must not use up the whole time while another one could forward.
-    const patience = this.hasReady ? operation.remainingMs * DETOUR_SHARE : Number.POSITIVE_INFINITY;
-    let timer: TimerHandle | undefined;
-    if (patience !== Number.POSITIVE_INFINITY) {
-      waits.push(
-        new Promise((resolve) => {
-          timer = this.#platform.timers.after(patience, () => resolve(undefined));
-        }),
-      );
+    const nowMs = this.#platform.clock.monotonicMs();
+    if (place.opening === undefined) {
+      // Its GOAWAY or its failure is recent: somewhere else first.
+      if (place.retryAtMs > nowMs) return undefined;
+      place.openedAtMs = nowMs;
+      place.opening = this.#open(place);
     }
+    const wholeMs = Math.min(operation.remainingMs, this.#settings.requestTimeoutMs);
+    const patienceMs = place.openedAtMs + wholeMs * DETOUR_SHARE - nowMs;
+    return patienceMs > 0 ? this.#first([place.opening], patienceMs, operation) : undefined;
+  }
+
+  /** The first of these that opens or fails, if one does within that time and before the operation is stopped. */
+  async #first(
+    openings: readonly Promise<Connection | undefined>[],
+    patienceMs: number,
+    operation: Operation,
+  ): Promise<Connection | undefined> {
+    let timer: TimerHandle | undefined;
+    const patience = new Promise<undefined>((resolve) => {
+      if (patienceMs !== Number.POSITIVE_INFINITY) {
+        timer = this.#platform.timers.after(patienceMs, () => resolve(undefined));
+      }
+    });
     try {
-      const connection = await operation.race(Promise.race(waits));
+      const connection = await operation.race(Promise.race([...openings, patience]));
       return connection?.isReady === true ? connection : undefined;
     } catch {
       // Stopped: the caller looks at the operation and says why.

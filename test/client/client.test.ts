@@ -17,6 +17,43 @@ describe('connecting', () => {
     expect(client.cluster.nodes.map(({ id }) => id)).toEqual(['n1', 'n2', 'n3']);
   });
 
+  test('goes on to the next server while the first one hangs', async () => {
+    const world = new World();
+    const cluster = new FakeCluster(world);
+    cluster.node('n1').state = 'hung';
+    const startMs = world.nowMs;
+    const client = await world.run(connectWith(world.platform, ['n1', 'n2']));
+    expect(client.state).toBe('ready');
+    expect(world.nowMs - startMs).toBeLessThan(1_000);
+  });
+
+  test('waits for the first one that answers when all of them are slow, and asks each once', async () => {
+    const world = new World();
+    const cluster = new FakeCluster(world);
+    cluster.incoming = (session, frame) => {
+      world.platform.timers.after(3_000, () => cluster.handle(session, frame));
+      return true;
+    };
+    const startMs = world.nowMs;
+    const client = await world.run(connectWith(world.platform, ['n1', 'n2', 'n3']));
+    expect(client.state).toBe('ready');
+    expect(world.nowMs - startMs).toBe(3_000);
+    expect(cluster.connections).toBe(3);
+  });
+
+  test('a server that is down is asked again while another one hangs', async () => {
+    const world = new World();
+    const cluster = new FakeCluster(world);
+    cluster.node('n1').state = 'hung';
+    cluster.node('n2').kill();
+    const connecting = connectWith(world.platform, ['n1', 'n2']);
+    await world.advance(2_000);
+    cluster.node('n2').state = 'up';
+    const startMs = world.nowMs;
+    expect((await world.run(connecting)).state).toBe('ready');
+    expect(world.nowMs - startMs).toBeLessThan(2_000);
+  });
+
   test('waits connectTimeoutMs for a server that is still starting', async () => {
     const world = new World();
     const cluster = new FakeCluster(world, ['n1']);
