@@ -40,7 +40,8 @@ export const DECEIT_FAULTS: readonly Fault[] = [
         const { message, entries, previousChain } = decodePeerMessage(bytes, from, to);
         const last = entries.at(-1);
         if (message.kind !== 'append' || last === undefined || last.header.kind !== 'batch') return bytes;
-        if (last.header.compacted !== undefined || !harm.canSpareEntry(group, last.header.index)) return bytes;
+        const { index, compacted } = last.header;
+        if (compacted !== undefined || !harm.canSpareEntry(group, index, message.previous.index)) return bytes;
         const chain = entries.at(-2)?.header.chain ?? previousChain!;
         const forged = forge(last, chain);
         harm.deceive(group, forged.header);

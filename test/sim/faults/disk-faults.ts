@@ -61,6 +61,11 @@ function damage(
   return true;
 }
 
+/** Whether the two pages of a file hold the same. */
+function isTwin(bytes: Uint8Array): boolean {
+  return Buffer.compare(bytes.subarray(0, PAGE), bytes.subarray(PAGE)) === 0;
+}
+
 export const DISK_FAULTS: readonly Fault[] = [
   {
     name: 'bit-flip',
@@ -89,18 +94,17 @@ export const DISK_FAULTS: readonly Fault[] = [
     },
   },
   {
-    // One of the two copies of term and vote; the other one answers for it (F44).
+    // One of the two copies of term and vote, while the other one answers for it (F44): rot in both takes the log.
     name: 'vote-rot',
     everyMs: 500,
-    strike: (world, random) =>
-      damage(
-        world,
-        random,
-        (bytes) => {
-          bytes[random.below(2) * PAGE + random.below(64)]! ^= 1 << random.below(8);
-        },
-        spareFiles(world, '/hard-state'),
-      ),
+    strike(world, random) {
+      const { disk } = world.cluster.node(world.harm.unlucky);
+      const flip = (bytes: Uint8Array): void => {
+        bytes[random.below(2) * PAGE + random.below(64)]! ^= 1 << random.below(8);
+      };
+      const files = spareFiles(world, '/hard-state').filter((path) => isTwin(disk.peek(path)));
+      return damage(world, random, flip, files);
+    },
   },
   {
     name: 'lost-write',

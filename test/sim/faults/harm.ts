@@ -31,13 +31,14 @@ export class Harm {
     return own.core?.isRejoining === false && this.#isSpare(group);
   }
 
-  /** Whether that entry comes next there, and all others hold it and the one behind it, committed. */
-  canSpareEntry(groupId: number, index: number): boolean {
+  /** Whether that entry comes next there, behind this one, and all others hold it and the one behind it, committed. */
+  canSpareEntry(groupId: number, index: number, previousIndex: number): boolean {
     const group = this.#view.groups.get(groupId)!;
     const own = group.replicas.get(this.unlucky)!;
     const others = [...group.replicas.values()].filter((other) => other !== own && this.#isMember(other.node));
     const isAhead = others.every(({ durableIndex, observed: { log } }) => durableIndex > index && holds(group, log));
-    return own.observed.log.lastIndex < index && index < group.commit && isAhead;
+    // What was to be cut away first would take what is known of the forged entry with it.
+    return own.observed.log.lastIndex === previousIndex && index < group.commit && isAhead;
   }
 
   /** It gets this one instead. */
@@ -66,6 +67,11 @@ export class Harm {
   /** Term and vote of each group on this machine, as last made durable. */
   hardStates(node: string): unknown[] {
     return [...this.#view.groups.values()].map(({ id, replicas }) => [id, replicas.get(node)?.hardState]);
+  }
+
+  /** Whether each group that this machine has a copy of can lose it. */
+  isSpare(node: string): boolean {
+    return [...this.#view.groups.values()].every((group) => !group.replicas.has(node) || this.#isSpare(group));
   }
 
   /** Whether all that this machine ever acknowledged is durable on every other replica as well, and a majority does

@@ -45,7 +45,8 @@ export const REPLICA_FAULTS: readonly Fault[] = [
     strike(world, random) {
       const { cluster, harm, later } = world;
       const node = cluster.node(harm.unlucky);
-      if (node.process === undefined) return false;
+      // A copy in which it is a majority by itself would lead without asking anybody.
+      if (node.process === undefined || !harm.isSpare(node.id)) return false;
       const copy = node.disk.afterCrash(random.below(2 ** 31));
       const before = promises(world, node);
       const look = (): void => {
