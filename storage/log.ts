@@ -250,8 +250,9 @@ export class Log {
   /** See LogReader. */
   async read(from: LogIndex, bytesMax: ByteCount): Promise<LogEntry[]> {
     const entries = await this.#reader.read(from, bytesMax);
-    // What damage had hidden, of it or of its neighbours, when the log was opened: it may be cut behind these now.
-    for (const { header } of entries) if (header.index > this.#state.commitHint) this.#state.found(header);
+    // What damage had hidden, of it or of its neighbours, when the log was opened: it may be cut behind these now. The
+    // last committed one is among them: nothing cuts it away, and the lowest cut there is (W18) is right behind it.
+    for (const { header } of entries) if (header.index >= this.#state.commitHint) this.#state.found(header);
     return entries;
   }
 
