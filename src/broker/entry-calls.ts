@@ -5,6 +5,7 @@
  */
 import type { Env } from '../env.ts';
 import { decodeEntries, type EntryId, type Supply, type WantedEntry } from '../partition/index.ts';
+import { CATALOG_GROUP } from './catalog.ts';
 import type { Host } from './host.ts';
 import { decodeCall, encodeCall, type FetchEntryAnswer, type FetchEntryCall } from './peer-calls.ts';
 import type { Peers } from './peers.ts';
@@ -13,8 +14,8 @@ const CALL_TIMEOUT_MS = 2_000;
 
 export interface EntryCallParts {
   readonly nodeId: string;
-  readonly world: { readonly env: Pick<Env, 'logger'>; readonly peers: Pick<Peers, 'list' | 'call'> };
-  readonly host: Pick<Host, 'catalog' | 'canSupply' | 'committed' | 'readEntry'>;
+  readonly world: { readonly env: Pick<Env, 'logger'>; readonly peers: Pick<Peers, 'list' | 'call' | 'learn'> };
+  readonly host: Pick<Host, 'catalog' | 'members' | 'canSupply' | 'committed' | 'readEntry'>;
 }
 
 export class EntryCalls {
@@ -27,6 +28,7 @@ export class EntryCalls {
   /** Asks one peer after the other, replicas or not: a node that is about to be one may have the entry already. */
   async fetch(groupId: number, wanted: WantedEntry): Promise<Supply> {
     const { peers, env } = this.#parts.world;
+    if (groupId === CATALOG_GROUP) this.#meetMembers();
     const unheard = new Set(this.#otherReplicas(groupId));
     const { index } = wanted;
     const call: FetchEntryCall = { groupId, ...wanted };
@@ -69,9 +71,18 @@ export class EntryCalls {
     return encodeCall(answer, [entry.headerBytes, entry.payload]);
   }
 
-  /** As the catalog places them; of the catalog itself, and of what it does not know yet, every peer counts. */
+  /** As the catalog places them; of the catalog itself, and of what it does not know yet, every peer counts, and every
+   *  member: one that is no peer was not asked. */
   #otherReplicas(groupId: number): readonly string[] {
     const { host, nodeId, world } = this.#parts;
-    return (host.catalog.replicasOf(groupId) ?? world.peers.list.map(({ id }) => id)).filter((id) => id !== nodeId);
+    const everybody = [...world.peers.list, ...host.members].map(({ id }) => id);
+    return (host.catalog.replicasOf(groupId) ?? everybody).filter((id) => id !== nodeId);
+  }
+
+  /** While the catalog waits for an entry it is not open, and members that were added are dialed by its word alone: it
+   *  would wait for ever for one that only they have. They are up at a later attempt. */
+  #meetMembers(): void {
+    const { host, world } = this.#parts;
+    for (const { id, peerAddress } of host.members) if (peerAddress !== undefined) world.peers.learn(id, peerAddress);
   }
 }

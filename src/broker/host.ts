@@ -30,7 +30,7 @@ import type { BrokerOptions, BrokerWorld } from './options.ts';
 import { Paces } from './paces.ts';
 import { partitionOptions } from './partition-options.ts';
 import { RoomWaits } from './room-waits.ts';
-import { isPlacedOn } from './roster.ts';
+import { type CatalogMember, isPlacedOn } from './roster.ts';
 import { Strays } from './strays.ts';
 
 type ReadEntry = (wanted: WantedEntry) => Promise<OneSupply>;
@@ -107,6 +107,11 @@ export class Host {
 
   get catalog(): Catalog {
     return this.#seat.catalog;
+  }
+
+  /** See CatalogSeat. */
+  get members(): readonly CatalogMember[] {
+    return this.#seat.members;
   }
 
   get(groupId: number): Partition | undefined {
@@ -286,7 +291,7 @@ export class Host {
       if (lost !== undefined && isToGo) await this.#lose(groupId, lost);
       // Once: what is opened behind it is the new one, also when that waits for room and is tried again.
       isToGo = false;
-      const newMachine = (): Catalog | undefined => (groupId === CATALOG_GROUP ? new Catalog() : undefined);
+      const newMachine = (): Catalog | undefined => (groupId === CATALOG_GROUP ? this.#seat.replaying() : undefined);
       let machine = newMachine();
       let partition: Partition;
       try {

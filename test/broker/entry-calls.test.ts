@@ -6,6 +6,7 @@ import { CATALOG_GROUP, Catalog, type CatalogCommand } from '../../src/broker/ca
 import { EntryCalls } from '../../src/broker/entry-calls.ts';
 import { decodeCall, type FetchEntryCall } from '../../src/broker/peer-calls.ts';
 import type { PeerDescription } from '../../src/broker/peers.ts';
+import { type CatalogMember, foundingMember } from '../../src/broker/roster.ts';
 import type { EntryId } from '../../src/partition/index.ts';
 import { LogError } from '../../src/protocol/index.ts';
 import { SimTime, simEnv } from './support/sim-env.ts';
@@ -27,16 +28,17 @@ function catalogOf(...commands: readonly CatalogCommand[]): Catalog {
 function trimmedOn(nodeId: string, catalog: Catalog, committed?: EntryId): EntryCalls {
   const host = {
     catalog,
+    members: catalog.nodes,
     canSupply: () => true,
     committed: () => committed,
     readEntry: async () => 'trimmed' as const,
   };
-  const peers = { list: [], call: () => Promise.reject(new LogError('CONNECTION')) };
+  const peers = { list: [], call: () => Promise.reject(new LogError('CONNECTION')), learn: () => undefined };
   return new EntryCalls({ nodeId, world: { env, peers }, host });
 }
 
 /** n1, which has not opened its catalog, among nodes of which those in `up` can be heard. */
-function asking(up: ReadonlyMap<string, EntryCalls>): EntryCalls {
+function asking(up: ReadonlyMap<string, EntryCalls>, members: readonly CatalogMember[] = []): EntryCalls {
   const unknown = { diskUuid: undefined, clusterId: undefined, clientUrl: undefined, version: undefined };
   const list: PeerDescription[] = IDS.filter((id) => id !== 'n1').map((id) => {
     return { id, peerAddress: id, isUp: up.has(id), ...unknown };
@@ -44,14 +46,38 @@ function asking(up: ReadonlyMap<string, EntryCalls>): EntryCalls {
   const call = async (id: string, _method: string, body: readonly Uint8Array[]): Promise<Uint8Array> => {
     return Buffer.concat(await up.get(id)!.answer(decodeCall<FetchEntryCall>(Buffer.concat(body)).head));
   };
+  const learn = (id: string, peerAddress: string): void => {
+    list.push({ id, peerAddress, isUp: up.has(id), ...unknown });
+  };
   const host = {
     catalog: new Catalog(),
+    members,
     canSupply: () => false,
     committed: () => undefined,
     readEntry: async () => undefined,
   };
-  return new EntryCalls({ nodeId: 'n1', world: { env, peers: { list, call } }, host });
+  return new EntryCalls({ nodeId: 'n1', world: { env, peers: { list, call, learn } }, host });
 }
+
+describe('of the catalog, as far as it was replayed', () => {
+  const added: CatalogMember = { ...foundingMember({ id: 'n5', diskUuid: 'disk of n5' }), peerAddress: 'n5:1' };
+
+  test('a member that was added is asked as well, though nothing else tells of it', async () => {
+    const up = new Map(['n2', 'n3', 'n4'].map((id) => [id, trimmedOn(id, catalogOf())]));
+    const told = await asking(up, [added]).fetch(CATALOG_GROUP, WANTED);
+    expect(told).toEqual({ entry: undefined, unheard: ['n5'], isTrimmed: true });
+    up.set('n5', trimmedOn('n5', catalogOf()));
+    const heard = await asking(up, [added]).fetch(CATALOG_GROUP, WANTED);
+    expect(heard).toEqual({ entry: undefined, unheard: [], isTrimmed: true });
+  });
+
+  test('a member that was never asked has not lost anything', async () => {
+    const founder = foundingMember({ id: 'n0', diskUuid: 'disk of n0' });
+    const up = new Map(['n2', 'n3', 'n4'].map((id) => [id, trimmedOn(id, catalogOf())]));
+    const told = await asking(up, [founder]).fetch(CATALOG_GROUP, WANTED);
+    expect(told).toEqual({ entry: undefined, unheard: ['n0'], isTrimmed: true });
+  });
+});
 
 describe('of an entry that nobody supplies', () => {
   test('the last one that any of those asked knows committed is told', async () => {

@@ -2,6 +2,7 @@
 import { afterEach, describe, expect, test } from 'vitest';
 import { MemoryDisk } from '../../storage/index.ts';
 import { endLater, killAll } from './support/endings.ts';
+import { damageFile, fileBytes, segmentsOf } from './support/files.ts';
 import { batchOf, SimCluster } from './support/sim-cluster.ts';
 
 const THREE = ['n1', 'n2', 'n3'] as const;
@@ -112,6 +113,34 @@ describe('a node that slept while another was added', () => {
     await cluster.start('n1');
     await cluster.ready();
     expect(cluster.broker('n1').cluster().catalogLeader).toBe('n4');
+  });
+});
+
+describe('a node whose --peers names only nodes that have left', () => {
+  // It waited for ever otherwise, not ready, and asked again and again for what only those could have who left.
+  test('has its damaged catalog mended by a member that the sound part of it names', async () => {
+    const cluster = await born();
+    await newcomer(cluster, 'n4');
+    await cluster.wait(cluster.broker('n2').addNode({ id: 'n4', peerAddress: 'n4:1' }));
+    await settledAs(cluster, 'n1', ['n1', 'n2', 'n3', 'n4']);
+    await cluster.createTopic('rotten', {}, 'n4');
+    for (const [leaver, left] of [
+      ['n3', ['n1', 'n2', 'n4']],
+      ['n2', ['n1', 'n4']],
+    ] as const) {
+      await cluster.wait(cluster.broker('n4').removeNode(leaver));
+      await settledAs(cluster, 'n1', left);
+      await cluster.crash(leaver);
+    }
+    await cluster.crash('n1');
+    const [segment] = await segmentsOf(cluster, 'n1', '/data/logs/0000000000');
+    const before = await fileBytes(cluster, 'n1', segment!);
+    await damageFile(cluster, 'n1', segment!, Buffer.from(before).indexOf('"rotten"'));
+    cluster.network.ids.splice(cluster.network.ids.indexOf('n4'), 1);
+    await cluster.start('n1');
+    await cluster.ready();
+    expect((await fileBytes(cluster, 'n1', segment!)).subarray(0, before.length)).toEqual(before);
+    expect(statesSeenBy(cluster, 'n1')).toEqual({ n1: 'member', n4: 'member' });
   });
 });
 

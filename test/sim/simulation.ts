@@ -327,7 +327,10 @@ class Simulation {
       'nobody is stopping any more',
       HEALED_WITHIN_MS,
     );
-    for (const id of ids) this.#cluster.boot(id);
+    for (const id of ids) {
+      this.#cluster.boot(id);
+      this.#cluster.introduce(id);
+    }
   }
 
   #healAll(): void {

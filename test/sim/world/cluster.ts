@@ -25,6 +25,8 @@ const DATA_PATH = '/data';
 const DIAL_MS = 40;
 /** A supervisor starts a process that ended by itself again after so long. */
 const RESTART_MS = 300;
+/** How long an operator looks at a node that finds nobody. */
+const LONELY_MS = 2_000;
 /** Pings on a link find a silent peer after so long. */
 const SILENT_LINK_MS = 1_200;
 
@@ -32,8 +34,8 @@ export type Ending = 'power' | 'kill';
 
 export interface SimNode {
   readonly id: string;
-  /** Whom its --peers name. */
-  readonly configured: readonly string[];
+  /** Whom its --peers name at its next start. */
+  configured: readonly string[];
   disk: ModelDisk;
   readonly weather: Weather;
   process: SimProcess | undefined;
@@ -261,6 +263,18 @@ export class SimCluster {
     if (process === undefined) return;
     process.wallSkewMs = 0;
     process.rate = 1;
+  }
+
+  /** All whom its --peers name may have left. If it knows nobody else, because its catalog is damaged or lost, or it
+   *  slept while they came, an operator starts it with others (docs/operations.md): it never finds them by itself. */
+  introduce(id: string): void {
+    const node = this.node(id);
+    if (node.configured.some((other) => other !== id && this.nodes.has(other))) return;
+    this.#later(LONELY_MS, () => {
+      if (this.peers.node(id)?.list.some(({ isUp }) => isUp) === true) return;
+      node.configured = [...this.peers.ids];
+      this.bounce(id, 'kill', 10);
+    });
   }
 
   /** Ends it, and starts it again after a while. */
