@@ -2,6 +2,7 @@
 import { expect, test } from 'vitest';
 import { Admission } from '../../src/broker/admission.ts';
 import { Produce, type ProduceParts } from '../../src/broker/produce.ts';
+import type { AppendRequest } from '../../src/broker/verbs.ts';
 import type { TimerHandle } from '../../src/env.ts';
 import type { AppendOutcome } from '../../src/partition/index.ts';
 import { LogError } from '../../src/protocol/index.ts';
@@ -15,6 +16,16 @@ const APPENDED: AppendOutcome = {
   appendTimeMs: 1,
   isDuplicate: false,
 };
+
+/** What each test asks for, but for what it is about. */
+const APPEND = {
+  client: { inflightBytes: 0 },
+  topic: { name: 't' },
+  partition: 0,
+  batch: batchOf(['a']),
+  producer: undefined,
+  redirect: false,
+} satisfies AppendRequest;
 
 /** A Produce on a node that leads the only partition, which answers in turn; timers fire at once but for deadlines. */
 function produceOn(
@@ -54,14 +65,7 @@ function produceOn(
 test('a batch that may lie in the log already is offered again as a copy, also when it came as a Buffer', async () => {
   const { produce, batches } = produceOn([{ kind: 'unknown' } as AppendOutcome, APPENDED]);
   const batch = Buffer.from(batchOf(['a']));
-  const result = await produce.append({
-    client: { inflightBytes: 0 },
-    topic: { name: 't' },
-    partition: 0,
-    batch,
-    producer: { id: 'ab'.repeat(16), epoch: 0, sequence: 0 },
-    redirect: false,
-  });
+  const result = await produce.append({ ...APPEND, batch, producer: { id: 'ab'.repeat(16), epoch: 0, sequence: 0 } });
   expect(result.baseOffset).toBe(7);
   expect(batches).toHaveLength(2);
   expect(Buffer.compare(batches[0]!, batches[1]!)).toBe(0);
@@ -82,14 +86,7 @@ test('a batch that a peer refused is appended here as a copy: what left in a fra
       },
     },
   );
-  const result = await produce.append({
-    client: { inflightBytes: 0 },
-    topic: { name: 't' },
-    partition: 0,
-    batch: batchOf(['a']),
-    producer: undefined,
-    redirect: false,
-  });
+  const result = await produce.append(APPEND);
   expect(result.baseOffset).toBe(7);
   expect(sent).toHaveLength(1);
   expect(batches).toHaveLength(1);
@@ -99,14 +96,7 @@ test('a batch that a peer refused is appended here as a copy: what left in a fra
 
 test('a gap is told by the number that was expected and the one that came', async () => {
   const { produce } = produceOn([{ kind: 'gap', expected: 4 } as AppendOutcome]);
-  const append = produce.append({
-    client: { inflightBytes: 0 },
-    topic: { name: 't' },
-    partition: 0,
-    batch: batchOf(['a']),
-    producer: { id: 'ab'.repeat(16), epoch: 0, sequence: 6 },
-    redirect: false,
-  });
+  const append = produce.append({ ...APPEND, producer: { id: 'ab'.repeat(16), epoch: 0, sequence: 6 } });
   await expect(append).rejects.toMatchObject({ code: 'SEQUENCE_GAP', details: { expected: 4, received: 6 } });
 });
 
@@ -119,14 +109,7 @@ test('an append whose topic is deleted meanwhile says so at once, and that it ma
     throw new LogError('TOPIC_NOT_FOUND', 'The topic with id 1 was deleted.');
   };
   const { produce, batches } = produceOn([{ kind: 'unknown' } as AppendOutcome], { partition });
-  const append = produce.append({
-    client: { inflightBytes: 0 },
-    topic: { name: 't' },
-    partition: 0,
-    batch: batchOf(['a']),
-    producer: { id: 'ab'.repeat(16), epoch: 0, sequence: 0 },
-    redirect: false,
-  });
+  const append = produce.append({ ...APPEND, producer: { id: 'ab'.repeat(16), epoch: 0, sequence: 0 } });
   await expect(append).rejects.toMatchObject({ code: 'TOPIC_NOT_FOUND', outcome: 'unknown' });
   expect(batches).toHaveLength(1);
 });
@@ -141,12 +124,7 @@ test('an append that was answered as late is not sent after that, although the c
     noLeader: (what: string) => new LogError('NO_LEADER', what),
   } as Partial<ProduceParts['routes']>);
   const append = produce.append({
-    client: { inflightBytes: 0 },
-    topic: { name: 't' },
-    partition: 0,
-    batch: batchOf(['a']),
-    producer: undefined,
-    redirect: false,
+    ...APPEND,
     // Its timer fires at once, and the clock stands still.
     timeoutMs: 100,
   });

@@ -5,6 +5,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
+import { Prng } from '../../raft/support/prng.ts';
 
 export interface PackageRecord {
   readonly key: string;
@@ -61,14 +62,8 @@ const SECTIONS = ['admin', 'devel', 'games', 'libs', 'net', 'python', 'science',
 
 /** About 800 bytes a package, as in the real index; text beyond ASCII and a few long fields included. */
 export function generatedIndex(count: number): PackageRecord[] {
-  let state = 0x2545f491;
-  // xorshift32: any fixed sequence does; Math.random would make runs differ.
-  const next = (below: number): number => {
-    state ^= state << 13;
-    state ^= state >>> 17;
-    state ^= state << 5;
-    return (state >>> 0) % below;
-  };
+  const random = new Prng(1);
+  const next = (end: number): number => random.below(end);
   const hex = (digits: number): string => Array.from({ length: digits }, () => next(16).toString(16)).join('');
   return Array.from({ length: count }, (_, at) => {
     const section = SECTIONS[next(SECTIONS.length)]!;
