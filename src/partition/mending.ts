@@ -35,8 +35,8 @@ export class Mending {
 
   /** All that is known to be damaged, as far as peers can supply it. */
   async mendAll(): Promise<void> {
-    const { log, mender, isClosed } = this.#parts;
-    if (isClosed() || (log.damage.length === 0 && !mender.isWaiting)) return;
+    const { log, mender, rights, isClosed } = this.#parts;
+    if (isClosed() || (log.damage.length === 0 && !mender.isWaiting && !rights.isStale)) return;
     this.changed();
     await mender.mendAll();
     this.changed();

@@ -18,6 +18,8 @@ export class Rights {
   #isDivergent = false;
   /** The node is about to go. */
   #isResigned = false;
+  /** The log had damage when it was last looked at. */
+  #sawDamage = false;
 
   constructor(log: Log, raft: Raft) {
     this.#log = log;
@@ -27,6 +29,11 @@ export class Rights {
 
   get isDivergent(): boolean {
     return this.#isDivergent;
+  }
+
+  /** Whether the core goes by damage that is gone: not only mending ends it, also a trim or a cut. */
+  get isStale(): boolean {
+    return this.#sawDamage && this.#log.damage.length === 0;
   }
 
   /** Entries are taken unless there is no room. Those that make room, or are tiny and not a producer's, are taken as
@@ -59,6 +66,7 @@ export class Rights {
   /** Looks at the log's damage anew. */
   refresh(): void {
     const { damage } = this.#log;
+    this.#sawDamage = damage.length > 0;
     const isTailSound = !this.#isDivergent && !damage.some(({ where }) => where === 'tail');
     this.#raft.setMayVote(isTailSound);
     const isWhole = isTailSound && damage.length === 0;
