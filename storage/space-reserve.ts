@@ -8,6 +8,8 @@ import type { ByteCount } from './types.ts';
 
 export const RESERVE_NAME = 'reserve';
 export const RESERVE_BYTES: ByteCount = 512 * 1024;
+/** Written again and again: a reserve of its own in memory would be made at each start. */
+const FILLING = new Uint8Array(32 * 1024).fill(0xff);
 
 export class SpaceReserve {
   readonly #disk: Disk;
@@ -53,7 +55,10 @@ export class SpaceReserve {
     if (found !== undefined) await this.#disk.remove(this.#path);
     const file = await this.#disk.open(this.#path, 'create');
     try {
-      await file.write(0, [new Uint8Array(RESERVE_BYTES).fill(0xff)]);
+      await file.write(
+        0,
+        Array.from({ length: RESERVE_BYTES / FILLING.length }, () => FILLING),
+      );
       await file.flush();
     } catch (error) {
       // No room: there is nothing to set aside, and what was begun goes back.

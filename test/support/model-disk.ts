@@ -26,7 +26,8 @@ import {
   parentPath,
 } from '../../storage/disk.ts';
 import { StorageError } from '../../storage/errors.ts';
-import { type Choose, Directory, describeTree, everyChoice, Inode, randomChoice, readPages } from './model-tree.ts';
+import { type Choose, Inode, readPages } from './model-inode.ts';
+import { Directory, describeTree, everyChoice, randomChoice } from './model-tree.ts';
 
 export type CallKind =
   | 'open'
@@ -143,14 +144,7 @@ export class ModelDisk implements Disk {
   damage(path: string, change: (bytes: Uint8Array) => Uint8Array): void {
     const inode = this.#inodeAt(path);
     assert(inode !== undefined, `no file ${path}`);
-    const bytes = change(this.peek(path));
-    const rewritten = new Inode();
-    for (let page = 0; page * PAGE_BYTES < bytes.length; page++) {
-      rewritten.writePage(page, 0, bytes.subarray(page * PAGE_BYTES, (page + 1) * PAGE_BYTES));
-    }
-    inode.pages = rewritten.pages;
-    inode.bytes = bytes.length;
-    inode.flush();
+    inode.replace(change(this.peek(path)));
   }
 
   /** The current content of a file, uncounted. */
@@ -311,7 +305,8 @@ export class ModelDisk implements Disk {
 
   #nodeAt(path: string): Inode | Directory | undefined {
     let node: Inode | Directory | undefined = this.#root;
-    for (const name of path.split('/').filter((part) => part !== '')) {
+    for (const name of path.split('/')) {
+      if (name === '') continue;
       if (!(node instanceof Directory)) return undefined;
       node = node.entries.get(name);
     }
@@ -412,10 +407,7 @@ class ModelFile implements File {
         this.#inode.writePage(page, inPage, chunk.subarray(done, done + part));
         done += part;
         at += part;
-        if (at > this.#inode.bytes) {
-          this.#inode.bytes = at;
-          this.#inode.unflushedBytes.push(at);
-        }
+        this.#inode.growTo(at);
       }
     }
   }
