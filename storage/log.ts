@@ -325,7 +325,8 @@ export class Log {
 
   /**
    * Puts a damaged entry back in its place: entries of a damaged region in index order. OUT_OF_RANGE when it does not
-   * fit index, size or chain of its neighbours. Flushed and read back when it resolves.
+   * fit index, size or chain of its neighbours; IO when the medium does not give that place back, in which case
+   * rewrite() has to put it elsewhere. Flushed and read back when it resolves.
    */
   async repair(entry: LogEntry): Promise<void> {
     this.#assertNotClosed();

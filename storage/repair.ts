@@ -34,7 +34,8 @@ export async function repairEntry(context: RepairContext, entry: LogEntry): Prom
   const file = await context.disk.open(found.path, 'write');
   try {
     if (!(await isReadable(file, fault.position, end))) {
-      return refuse('the medium does not give its place back', header.index);
+      // Not OUT_OF_RANGE: whether the entry fits is not known by that.
+      return new StorageError('IO', 'the medium does not give the place of the entry back', { index: header.index });
     }
     if (position !== fault.position) await writeLostFrames(context, file, found);
     await context.scheduler.run('entries', () => file.writeDurable(position, [entry.headerBytes, entry.payload]));

@@ -13,6 +13,7 @@
 import {
   type Damage,
   type EntryId,
+  isStorageError,
   type Log,
   type LogEntry,
   type LogIndex,
@@ -171,16 +172,24 @@ export class Mender {
   }
 
   /**
-   * In its place; where it has another size there, because only one of the two was compacted, in a segment written
-   * anew.
+   * In its place; in a segment written anew where the medium does not give the place back, or where the entry has
+   * another size there, because only one of the two was compacted.
+   * @throws StorageError OUT_OF_RANGE when it is another entry than the one that was there.
    */
   async #putBack(entry: LogEntry): Promise<void> {
-    const { log, groupId, world } = this.#parts;
     try {
-      await log.repair(entry);
+      await this.#parts.log.repair(entry);
     } catch (error) {
-      if (!(error instanceof StorageError) || error.code !== 'OUT_OF_RANGE') throw error;
-      const { index } = entry.header;
+      const mayFitElsewhere = isStorageError(error, 'OUT_OF_RANGE') || isStorageError(error, 'IO');
+      if (!mayFitElsewhere || !(await this.#rewrite(entry))) throw error;
+    }
+  }
+
+  /** Writes the segment anew, with all that is damaged in it from peers. False: that could not be done. */
+  async #rewrite(entry: LogEntry): Promise<boolean> {
+    const { log, groupId, world } = this.#parts;
+    const { index } = entry.header;
+    try {
       const rewritten = await log.rewrite(index, index, {
         keep: ({ payload }) => payload,
         pace: async () => undefined,
@@ -190,7 +199,11 @@ export class Mender {
           return supplied.entry;
         },
       });
-      if (rewritten === undefined) throw error;
+      return rewritten !== undefined;
+    } catch (error) {
+      // Of another entry of the segment nobody has what was here. What is known of this one is why it was refused.
+      if (isStorageError(error, 'CORRUPT')) return false;
+      throw error;
     }
   }
 

@@ -49,11 +49,22 @@ export async function replay(parts: ReplayParts): Promise<PendingEntries> {
 /** The Raft core compares terms, also of entries that need not be applied: none of them may be a guess. */
 async function learnTerms(parts: ReplayParts): Promise<void> {
   const { log, mender } = parts;
-  const guessed = (): LogIndex | undefined =>
-    log.damage.find(({ firstIndex }) => !isTermKnown(log, firstIndex))?.firstIndex;
-  for (let index = guessed(); index !== undefined; index = guessed()) {
+  for (let index = damagedUpToGuess(log); index !== undefined; index = damagedUpToGuess(log)) {
     if (!(await mender.mend(index))) await waitForPeers(parts, index);
   }
+}
+
+/** The first of the damaged entries that reach, without a sound one between them, up to a term that is a guess. That
+ *  entry may have to be cut away, and behind a damaged one the log does not know how to end. */
+function damagedUpToGuess(log: Log): LogIndex | undefined {
+  let first: LogIndex | undefined;
+  let last: LogIndex | undefined;
+  for (const { firstIndex, lastIndex } of log.damage) {
+    if (last === undefined || firstIndex !== last + 1) first = firstIndex;
+    if (!isTermKnown(log, firstIndex)) return first;
+    last = lastIndex;
+  }
+  return undefined;
 }
 
 /** @throws StorageError CORRUPT when there is nothing to wait for: the log has to be replaced as a whole. */

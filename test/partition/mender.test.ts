@@ -31,6 +31,8 @@ interface Bench {
   /** As the log names it for each entry. */
   termAt: (index: number) => number;
   failRepair: Error | undefined;
+  /** Whether the segment can be written anew. */
+  isRewritable: boolean;
 }
 
 function bench(...damage: Damage[]): Bench {
@@ -47,6 +49,7 @@ function bench(...damage: Damage[]): Bench {
     mayCut: false,
     cuts: [],
     failRepair: undefined,
+    isRewritable: false,
     termAt: () => 1,
     supply: async (entry) => {
       await turn();
@@ -65,8 +68,12 @@ function bench(...damage: Damage[]): Bench {
           made.cuts.push(from);
           made.damage = made.damage.filter(({ lastIndex }) => lastIndex < from);
         },
-        // What is tried when an entry does not fit its place: here no segment is sealed.
-        rewrite: async () => undefined,
+        // What is tried when an entry does not fit its place.
+        rewrite: async () => {
+          if (!made.isRewritable) return undefined;
+          made.damage = [];
+          return { bytesBefore: 1, bytesAfter: 1 };
+        },
         repair: async (entry: LogEntry) => {
           if (made.failRepair !== undefined) throw made.failRepair;
           const { index } = entry.header;
@@ -262,6 +269,18 @@ describe('mending', () => {
       await last.supply(committed[1]);
       await last.supply(committed[2]);
       expect([await all, last.cuts, last.repairs]).toEqual([true, [3], 1]);
+    });
+
+    test('does not take a place that the medium does not give back for one of another entry', async () => {
+      const made = guessing();
+      made.failRepair = new StorageError('IO', 'a bad sector');
+      const mended = made.mender.mend(2);
+      await made.supply(committed[1]);
+      expect([await mended, made.cuts]).toEqual([false, []]);
+      made.isRewritable = true;
+      const again = made.mender.mend(2);
+      await made.supply(committed[1]);
+      expect([await again, made.cuts, made.damage]).toEqual([true, [], []]);
     });
 
     test('does not take the size of a compacted entry for another one', async () => {

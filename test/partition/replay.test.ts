@@ -1,10 +1,10 @@
 import { afterEach, describe, expect, test } from 'vitest';
-import type { Mender } from '../../src/partition/mender.ts';
+import { Mender, type MenderParts } from '../../src/partition/mender.ts';
 import { type ReplayParts, replay } from '../../src/partition/replay.ts';
 import { PartitionState } from '../../src/partition/state.ts';
 import { type Log, MemoryDisk, StorageError } from '../../storage/index.ts';
 import { SimTime } from '../broker/support/sim-env.ts';
-import { entries } from './support/entries.ts';
+import { entries, entriesAfter, follow } from './support/entries.ts';
 import { type OpenLog, openLog } from './support/open-log.ts';
 import { encodeState, restoreState } from './support/state-bytes.ts';
 
@@ -140,6 +140,66 @@ describe('replay', () => {
       };
       await replay(partsOf(log, { state, mender: { mend } as unknown as Mender }));
       expect(mended).toEqual([2]);
+    });
+
+    describe('by peers that have committed other entries', () => {
+      const OWN = entries({ term: 1 }, { term: 1 }, { term: 2 }, { term: 2 });
+
+      /** A log that was going to be overwritten from entry 3 on, with a damaged region around the header of that. */
+      async function rotten(before: number, bytes: number): Promise<{ log: Log; mender: Mender }> {
+        const disk = new MemoryDisk();
+        const sound = await openLog({ disk });
+        sound.log.append(OWN);
+        sound.log.setCommitHint(1);
+        await sound.log.flush();
+        await sound.close();
+        const file = await disk.open('/data/logs/0000000001/0000000000000001.segment', 'write');
+        const all = Buffer.alloc(await file.bytes());
+        await file.read(0, all);
+        await file.write(all.indexOf(OWN[2]!.headerBytes) - before, [new Uint8Array(bytes)]);
+        await file.close();
+        const again = await openLog({ disk });
+        opened.push(again);
+        const { log } = again;
+        const committed = [...OWN.slice(0, 2), ...entriesAfter(follow(OWN[1]), { term: 3 })];
+        const mender = new Mender({
+          log,
+          groupId: 1,
+          world: {
+            fetchEntry: async (_groupId: number, { index }: { index: number }) => {
+              const entry = committed[index - 1];
+              return entry === undefined ? { entry, unheard: [], isTrimmed: false } : { entry, isCommitted: true };
+            },
+            metrics: { add: () => undefined },
+          },
+          mayCut: () => true,
+          events: { onTrouble: () => undefined, onLostEntry: () => undefined },
+        } as unknown as MenderParts);
+        return { log, mender };
+      }
+
+      // It waited otherwise until somebody appended something, and as one of two that are left for ever.
+      test('ends before the first of them, also while nobody has anything in the place of the next one', async () => {
+        const { log, mender } = await rotten(0, 8);
+        expect(log.damage).toMatchObject([{ firstIndex: 3, lastIndex: 4 }]);
+        const pending = await replay(partsOf(log, { mender }));
+        await log.flush();
+        expect([...pending.headers()]).toEqual([OWN[1]!.header]);
+        expect([log.lastIndex, log.damage]).toEqual([2, []]);
+      });
+
+      // The process ended otherwise, at every start: one bad sector across two entries is enough.
+      test('mends the entry before them first, since the log cannot end behind one that is damaged', async () => {
+        const { log, mender } = await rotten(8, 16);
+        expect(log.damage).toMatchObject([
+          { firstIndex: 2, lastIndex: 2 },
+          { firstIndex: 3, lastIndex: 4 },
+        ]);
+        const pending = await replay(partsOf(log, { mender }));
+        await log.flush();
+        expect([...pending.headers()]).toEqual([OWN[1]!.header]);
+        expect([log.lastIndex, log.damage]).toEqual([2, []]);
+      });
     });
 
     test('gives up when the node stops', async () => {
