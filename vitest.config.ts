@@ -1,8 +1,9 @@
 /**
  * Three projects. 'unit': everything that runs in one process, files side by side. 'seeds': the simulator's ranges of
  * seeds, beside them, in processes with a young generation like that of `npm run sim`: a run makes little that lives long.
- * 'cluster': real processes, killed and paused on purpose; by themselves after the rest and one file after the other,
- * since they need the whole machine for their deadlines to mean anything.
+ * 'cluster': real processes, killed and paused on purpose; after the rest, since their deadlines mean little beside
+ * files that keep a processor busy each. Two files at once: these wait for most of their time, for processes to start,
+ * for elections and for pauses to end, and one alone leaves half of the machine idle.
  */
 import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
@@ -37,7 +38,6 @@ export default defineConfig({
         test: {
           name: 'cluster',
           include: ['test/cluster/**/*.test.ts'],
-          fileParallelism: false,
           testTimeout: 60_000,
           hookTimeout: 60_000,
           sequence: { groupOrder: 1 },
