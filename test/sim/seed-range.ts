@@ -1,12 +1,17 @@
 /**
  * The tests of one range of seeds, and of those that once broke something. Each file that calls it is run beside the
  * others, in a process of its own; the first tens of seeds of a process cost twice as much as those that follow
- * (compilation), so the files are few.
+ * (compilation), so the files are few. They run as `npm run sim` runs them, from one bundle: loaded by the test runner,
+ * each call from one file into another goes through an object of the runner's, which costs a tenth more.
  */
-import { describe, expect, test } from 'vitest';
+import { rm } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { build } from 'esbuild';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { addTally, NO_TALLY, tallyOf } from './ledger.ts';
 import { readSeeds, SEEDS } from './regression-seeds.ts';
-import { replayCommand, runSeed } from './run-seed.ts';
+import type * as Simulator from './run-seed.ts';
 import type { Report, SimulationOptions } from './simulation.ts';
 
 const TIMEOUT_MS = 900_000;
@@ -26,15 +31,43 @@ const RARE: ReadonlySet<string> = new Set([
 /** Seeds of a range that are run a second time, for the same trace. */
 const TWICE = 25;
 
+let simulator: typeof Simulator;
+
+beforeAll(async () => {
+  simulator = await bundled();
+});
+
+async function bundled(): Promise<typeof Simulator> {
+  // Where the packages it leaves out are found.
+  const outfile = resolve(`dist/simulator-${process.pid}.mjs`);
+  try {
+    await build({
+      entryPoints: ['test/sim/run-seed.ts'],
+      outfile,
+      bundle: true,
+      platform: 'node',
+      format: 'esm',
+      packages: 'external',
+      target: 'node20',
+      logLevel: 'warning',
+    });
+    return await import(pathToFileURL(outfile).href);
+  } finally {
+    await rm(outfile, { force: true });
+  }
+}
+
 export function seedRange(from: number, count: number): void {
   describe(`seeds ${from} to ${from + count - 1}`, () => {
     const reports: Report[] = [];
 
     test('break no promise, and come back once healed', { timeout: TIMEOUT_MS }, async () => {
       for (let seed = from; seed < from + count; seed += 1) {
-        const outcome = await runSeed({ seed });
+        const outcome = await simulator.runSeed({ seed });
         if (outcome.kind !== 'ok')
-          throw new Error(`${outcome.kind}; again with: ${replayCommand({ seed })}`, { cause: outcome.error });
+          throw new Error(`${outcome.kind}; again with: ${simulator.replayCommand({ seed })}`, {
+            cause: outcome.error,
+          });
         reports.push(outcome.report);
       }
       const { hours, events, crashes, partitions } = reports.map(tallyOf).reduce(addTally, NO_TALLY);
@@ -46,7 +79,7 @@ export function seedRange(from: number, count: number): void {
 
     test('have the same history when run again (R25)', { timeout: TIMEOUT_MS }, async () => {
       for (const report of reports.slice(0, TWICE)) {
-        expect(await runSeed({ seed: report.seed })).toEqual({ kind: 'ok', report });
+        expect(await simulator.runSeed({ seed: report.seed })).toEqual({ kind: 'ok', report });
       }
       expect(new Set(reports.map(({ traceHash }) => traceHash)).size).toBe(reports.length);
     });
@@ -75,8 +108,9 @@ export function seedsOfOld(last: number): void {
       '$options.seed: $story',
       { timeout: TIMEOUT_MS },
       async ({ options }) => {
-        const outcome = await runSeed(options);
-        if (outcome.kind !== 'ok') throw new Error(`again with: ${replayCommand(options)}`, { cause: outcome.error });
+        const outcome = await simulator.runSeed(options);
+        if (outcome.kind !== 'ok')
+          throw new Error(`again with: ${simulator.replayCommand(options)}`, { cause: outcome.error });
       },
     );
   });
