@@ -51,6 +51,8 @@ export class SimNode {
   #log: StoredEntry[] = [];
   /** As of #base. */
   #baseMembership: Membership;
+  /** What `membership` last found; undefined: to be looked for again. Entries without one change nothing about it. */
+  #found: Membership | undefined;
   /** Bodies of entries the core may accept next, by index@term. */
   readonly #bodies = new Map<string, StoredEntry>();
   /** Requests to read entries, or the state, for a peer; served by serveReads(). */
@@ -83,7 +85,8 @@ export class SimNode {
 
   /** In force, read from the log alone: of its last entry that has one, committed or not (R12). */
   get membership(): Membership {
-    return this.#log.findLast((entry) => entry.membership !== undefined)?.membership ?? this.#baseMembership;
+    this.#found ??= this.#log.findLast((entry) => entry.membership !== undefined)?.membership ?? this.#baseMembership;
+    return this.#found;
   }
 
   get pendingReads(): number {
@@ -96,6 +99,7 @@ export class SimNode {
     this.#baseMembership = this.disk.baseMembership;
     this.#base = this.disk.base;
     this.#log = [...this.disk.entries];
+    this.#found = undefined;
     this.drive();
   }
 
@@ -163,6 +167,7 @@ export class SimNode {
       this.#base = installed;
       this.#baseMembership = this.disk.baseMembership;
       this.#log = [];
+      this.#found = undefined;
       this.turn((raft) => raft.installed(installed));
     }
     const flushed = this.disk.flushedEntry();
@@ -184,6 +189,7 @@ export class SimNode {
     this.#base = base;
     this.disk.trimTo(base);
     this.#baseMembership = this.disk.baseMembership;
+    this.#found = undefined;
     this.turn((raft) => raft.logStartMoved(base));
   }
 
@@ -203,6 +209,7 @@ export class SimNode {
   }
 
   #checkMembership(): void {
+    if (this.raft.membership === this.membership) return;
     const [inForce, inLog] = [this.raft.membership, this.membership].map(describeMembership);
     if (inForce !== inLog) throw new Error(`${this.id} goes by the members ${inForce}, its log says ${inLog}`);
   }
@@ -215,6 +222,7 @@ export class SimNode {
     }
     if (truncateFrom !== undefined) {
       this.#log.length = truncateFrom - this.#base.index - 1;
+      this.#found = undefined;
       this.disk.write({ kind: 'truncate', from: truncateFrom });
     }
     if (append !== undefined) this.#append(append.first, append.last, ready.own);
@@ -239,6 +247,7 @@ export class SimNode {
       if (entry.index !== previous.index + 1) throw new Error(`${this.id}: ${index} follows ${previous.index}`);
       this.#world.oracle.appends(this.id, entry, previous);
       this.#log.push(entry);
+      if (entry.membership !== undefined) this.#found = undefined;
       entries.push(entry);
     }
     this.#bodies.clear();
