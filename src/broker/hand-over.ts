@@ -50,24 +50,24 @@ export class HandOver {
 
   /** Called every tick while the disk is slow. A node that has nobody to give to leads on: late beats never. */
   fromSlowDisk({ flushMs, isHanging }: DiskWatch): void {
-    const { world, gossip } = this.#parts;
-    const isWilling = (node: string): boolean => world.peers.isUp(node) && gossip.isWilling(node);
+    if (!this.#hasTaker()) return;
+    const wouldTake = (node: string): boolean => this.#wouldTake(node);
     for (const partition of this.#led()) {
-      if (!partition.voters.some((node) => isWilling(node))) continue;
+      if (!partition.voters.some(wouldTake)) continue;
       // Nobody took over in time, and the flush may never return: the others elect whom they like (F41).
       if (isHanging) partition.stepDown();
-      else this.#offer(partition, this.#successors(partition).filter(isWilling), flushMs);
+      else this.#offer(partition, this.#successors(partition).filter(wouldTake), flushMs);
     }
   }
 
   /** Called every tick while the disk is full: a replica with room takes the appends that this one refuses (F38). */
   fromFullDisk({ fullMs }: SpaceWatch): void {
-    const { world, gossip } = this.#parts;
+    if (!this.#hasTaker()) return;
     for (const partition of this.#led()) {
       const others = this.#successors(partition);
       this.#offer(
         partition,
-        others.filter((node) => world.peers.isUp(node) && gossip.isWilling(node)),
+        others.filter((node) => this.#wouldTake(node)),
         fullMs,
       );
     }
@@ -80,6 +80,17 @@ export class HandOver {
       const willing = this.#successors(partition).filter((node) => gossip.isWilling(node));
       this.#offer(partition, willing, elapsedMs);
     }
+  }
+
+  /** Whether any node at all takes leaderships now. Nodes on one disk are slow together: each would go through all its
+   *  groups every tick, in vain, which is a sixth of what a node with a thousand of them does. */
+  #hasTaker(): boolean {
+    return this.#parts.world.peers.list.some(({ id }) => this.#wouldTake(id));
+  }
+
+  #wouldTake(node: string): boolean {
+    const { world, gossip } = this.#parts;
+    return world.peers.isUp(node) && gossip.isWilling(node);
   }
 
   #led(): Partition[] {
