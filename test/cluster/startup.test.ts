@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { eventually } from '../support/eventually.ts';
+import { freePorts } from '../support/free-ports.ts';
 import { LOGDRIVE, logdrive, logdriveOk } from './support/command-line.ts';
 import { TestCluster } from './support/test-cluster.ts';
 import { TestNode } from './support/test-node.ts';
@@ -86,8 +87,8 @@ describe('a node refuses to start', () => {
     await using _ = cluster;
     node.start();
     await node.ready();
-    const [clientPort, peerPort] = [node.clientPort + 1, node.peerPort + 1];
-    const log = await refusal(likeNode(node, { clientPort, peerPort }));
+    const [clientPort, peerPort] = await freePorts(2);
+    const log = await refusal(likeNode(node, { clientPort: clientPort!, peerPort: peerPort! }));
     expect(log).toContain(node.dataDir);
     expect(log).toContain(String(node.pid));
     await logdriveOk(['produce', 'still', '--create', '-s', node.address], { stdin: 'alive\n' });
