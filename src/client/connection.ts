@@ -93,6 +93,8 @@ export class Connection {
   readonly #socket: SocketLike;
   readonly #deadline: TimerHandle;
   readonly #requests = new Map<number, RequestHandler>();
+  /** Those of them that nobody waits for. */
+  readonly #asides = new Set<number>();
   readonly #appends = new Map<number, AppendHandler & { readonly bytes: number }>();
   readonly #channels = new Map<number, ChannelHandler>();
   /** Told when appends were answered, by whoever found no room. */
@@ -147,20 +149,24 @@ export class Connection {
     return this.#welcome?.nodeId;
   }
 
-  /** @throws LogError when it cannot be sent; after that the promise says what became of it. */
-  request(body: RequestBody): Promise<Answer> {
+  /**
+   * @param urgency 'aside': nobody waits for the answer, and silence until then is that of an idle connection.
+   * @throws LogError when it cannot be sent; after that the promise says what became of it.
+   */
+  request(body: RequestBody, urgency: 'awaited' | 'aside' = 'awaited'): Promise<Answer> {
     return new Promise((resolve, reject) => {
       if (!this.#isUsable()) {
         reject(this.#lost('is not connected', 'none'));
         return;
       }
       const requestId = this.#nextRequestId++;
-      this.#begin();
+      if (urgency === 'aside') this.#asides.add(requestId);
+      else this.#begin();
       this.#requests.set(requestId, { resolve, reject });
       try {
         this.#send(0, { kind: 'request', requestId, body });
       } catch (error) {
-        this.#requests.delete(requestId);
+        this.#takeRequest(requestId);
         reject(error as LogError);
       }
     });
@@ -226,7 +232,11 @@ export class Connection {
 
   /** An answer is awaited from now on: silence counts from here. */
   #begin(): void {
-    if (this.#requests.size === 0 && this.#appends.size === 0) this.#heartbeat?.onHeard();
+    if (!this.#isAwaiting()) this.#heartbeat?.onHeard();
+  }
+
+  #isAwaiting(): boolean {
+    return this.#requests.size > this.#asides.size || this.#appends.size > 0;
   }
 
   #send(channel: number, message: Message, payload?: readonly Uint8Array[]): void {
@@ -317,7 +327,7 @@ export class Connection {
       this.#platform.timers,
       { periodMs, probeMs: this.#options.probeMs },
       {
-        isAwaiting: () => this.#requests.size > 0 || this.#appends.size > 0,
+        isAwaiting: () => this.#isAwaiting(),
         uploadMs: () => Math.min(this.#inflightBytes / UPLOAD_BYTES_PER_MS_MIN, this.#options.uploadMsMax),
         ping: (nonce) => this.#send(0, { kind: 'ping', nonce }),
         onSilence: () => this.#end(this.#lost('fell silent'), CLOSE_CODES.goingAway),
@@ -334,11 +344,17 @@ export class Connection {
   }
 
   #onResponse(requestId: number, answer: Answer): void {
-    const handler = this.#requests.get(requestId);
+    const handler = this.#takeRequest(requestId);
     if (handler === undefined) return;
-    this.#requests.delete(requestId);
     if (answer.body.kind === 'failure') handler.reject(errorOf(answer.body.failure));
     else handler.resolve(answer);
+  }
+
+  #takeRequest(requestId: number): RequestHandler | undefined {
+    const handler = this.#requests.get(requestId);
+    this.#requests.delete(requestId);
+    this.#asides.delete(requestId);
+    return handler;
   }
 
   #takeAppend(requestId: number): AppendHandler | undefined {
@@ -385,6 +401,7 @@ export class Connection {
     const channels = [...this.#channels.values()];
     this.#appends.clear();
     this.#requests.clear();
+    this.#asides.clear();
     this.#channels.clear();
     this.#inflightBytes = 0;
     for (const append of appends) append.onNack(sent);

@@ -3,7 +3,8 @@
  * (this node, rather not that one) and gets the best that can be had before its deadline; failures of one node are
  * remembered, so that it is not tried again by everybody at once.
  *
- * One connection is kept up while the client lives, also when nobody asks for one.
+ * One connection is kept up while the client lives, also when nobody asks for one. Over it the nodes are asked for now
+ * and then: of those that were there at first none may be left when this one goes.
  */
 import type { TimerHandle } from '../env.ts';
 import { LogError, type NodeInfo, type WelcomeMessage } from '../protocol/index.ts';
@@ -25,6 +26,9 @@ const PROBE_SHARE = 1 / 8;
 const UPLOAD_SHARE = 1 / 3;
 /** Of the same time, how long one node is waited for until the next one is asked as well. */
 const DETOUR_SHARE = 1 / 8;
+
+/** Between two questions for the nodes because one of them is unknown. */
+const NODES_ASKED_REST_MS = 1_000;
 
 export interface Wish {
   /** Node id; undefined: no preference. */
@@ -72,6 +76,10 @@ export class NodePool {
   #limits: WelcomeMessage | undefined;
   #keeper: TimerHandle | undefined;
   readonly #keeperBackoff: Backoff;
+  /** Asks for the nodes, from the first WELCOME on. */
+  #asker: TimerHandle | undefined;
+  /** Monotonic: when they were asked for last. */
+  #nodesAskedMs: number = Number.NEGATIVE_INFINITY;
   /** Told to go away: they finish what they have and belong to no place any more. */
   readonly #leaving = new Set<Connection>();
   readonly #operations = new Set<Operation>();
@@ -107,6 +115,9 @@ export class NodePool {
     if (nodes.length === 0) return;
     this.#nodes = nodes;
     if (!this.#settings.discover) return;
+    for (const { url, isSeed, connection, nodeId } of this.#places.values()) {
+      if (!isSeed && connection === undefined && !nodes.some(({ id }) => id === nodeId)) this.#places.delete(url);
+    }
     for (const node of nodes) {
       if (this.#placesOf(node.id).some(({ isSeed }) => isSeed)) continue;
       const url = knownUrl(node);
@@ -134,6 +145,7 @@ export class NodePool {
   async acquire(wish: Wish, operation: Operation): Promise<Connection> {
     for (;;) {
       if (this.#isClosed) throw closedError('client');
+      await this.#meet(wish.node, operation);
       const places = this.#ranked(wish);
       for (const place of places) {
         const connection = await this.#tryPlace(place, operation);
@@ -154,6 +166,7 @@ export class NodePool {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#keeper?.cancel();
+    this.#asker?.cancel();
     for (const operation of this.#operations) operation.stop(closedError('client'));
     this.#operations.clear();
     const connections = [...this.#places.values()].flatMap(({ connection }) => connection ?? []);
@@ -276,7 +289,32 @@ export class NodePool {
     this.#clusterId = welcome.clusterId ?? this.#clusterId;
     this.#limits = welcome;
     this.learnNodes(welcome.nodes);
+    this.#nodesAskedMs = this.#platform.clock.monotonicMs();
+    const { heartbeatMs } = this.#settings;
+    this.#asker ??= this.#platform.timers.every(heartbeatMs, () => void this.#askForNodes(heartbeatMs, 'aside'));
     this.#events.onConnected(connection);
+  }
+
+  /** Asks who that is, if it is nobody known. */
+  async #meet(nodeId: string | undefined, operation: Operation): Promise<void> {
+    if (nodeId === undefined || this.#placesOf(nodeId).length > 0) return;
+    // Stopped: the caller looks at the operation.
+    await operation.race(this.#askForNodes(NODES_ASKED_REST_MS, 'awaited')).catch(() => {});
+  }
+
+  /** Unless that was done less than so long ago. */
+  async #askForNodes(restMs: number, urgency: 'awaited' | 'aside'): Promise<void> {
+    const nowMs = this.#platform.clock.monotonicMs();
+    if (!this.#settings.discover || nowMs - this.#nodesAskedMs < restMs) return;
+    const connection = [...this.#places.values()].find((place) => place.connection?.isReady === true)?.connection;
+    if (connection === undefined) return;
+    this.#nodesAskedMs = nowMs;
+    try {
+      const { body } = await connection.request({ kind: 'cluster' }, urgency);
+      if (body.kind === 'cluster') this.learnNodes(body.nodes);
+    } catch {
+      // The connection ended, and the next one begins with the nodes; or the node is too busy, and is asked again.
+    }
   }
 
   #onLeaving(place: Place, connection: Connection, reason: string): void {

@@ -161,6 +161,35 @@ describe('nodes come and go', () => {
     ).not.toContain('n1');
   });
 
+  describe('a node that joined after the client had connected', () => {
+    /** Nodes but the first one are in no WELCOME, only in the answer to a question for the nodes. */
+    const alone: NonNullable<FakeCluster['outgoing']> = (_, __, message, payload) =>
+      message.kind === 'welcome' ? { message: { ...message, nodes: message.nodes.slice(0, 1) }, payload } : undefined;
+
+    test('is there to go to when the first ones are gone', async () => {
+      const { world, cluster, client } = await scene({ servers: ['n1'], heartbeatMs: 2_000 });
+      cluster.outgoing = alone;
+      cluster.node('n1').goAway();
+      await world.advance(2_500);
+      cluster.node('n1').kill();
+      for (const partition of cluster.topics.get('orders')!.partitions) cluster.elect(partition, 'n2');
+      await world.run(client.topic('orders', utf8).append({ value: 'a' }));
+      expect(cluster.received.findLast(({ frame }) => frame.message.kind === 'append')?.node).not.toBe('n1');
+    });
+
+    test('is asked for when it is named as the leader', async () => {
+      const arrange = (cluster: FakeCluster): void => {
+        cluster.outgoing = alone;
+        cluster.elect(cluster.topics.get('orders')!.partitions[0]!, 'n2');
+      };
+      const { world, cluster, client } = await scene({ servers: ['n1'], arrange });
+      await world.advance(1_000);
+      await world.run(client.topic('orders', utf8).append({ value: 'a' }));
+      const appends = cluster.received.filter(({ frame }) => frame.message.kind === 'append');
+      expect(appends.map(({ node }) => node)).toEqual(['n2']);
+    });
+  });
+
   test('an idle node that falls silent is left after two heartbeats; one that owes an answer sooner', async () => {
     const idle = await scene({ nodes: ['n1'], heartbeatMs: 4_000 });
     idle.cluster.node('n1').hang();
