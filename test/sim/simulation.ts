@@ -18,6 +18,7 @@ import { compareReplicas } from './end/compare-replicas.ts';
 import { cutInTwo, hasMajorities, isFinished } from './end/cut-in-two.ts';
 import { effectsOf, effectsOn } from './end/effects.ts';
 import { isCompacted } from './end/is-compacted.ts';
+import { isConverged } from './end/is-converged.ts';
 import { lastWords, lineText } from './end/last-words.ts';
 import type { Fault } from './faults/fault.ts';
 import { Harm } from './faults/harm.ts';
@@ -376,20 +377,11 @@ class Simulation {
   }
 
   #isConverged(): boolean {
-    const { unlucky } = this.#harm;
     const lost = this.#alarms.lost();
-    for (const { id, replicas } of this.view.groups.values()) {
-      const [first, ...others] = [...replicas.values()].filter(({ node }) => node !== unlucky || !lost.includes(id));
-      if (first === undefined) continue;
-      const { log } = first.observed;
-      const { high, low } = log.lastChain;
-      const isSame = others.every(({ commit, observed: other }) => {
-        const chain = other.log.lastChain;
-        return commit === first.commit && chain.high === high && chain.low === low;
-      });
-      if (!isSame || first.commit !== log.lastIndex) return false;
-    }
-    return true;
+    return isConverged(this.view.groups.values(), {
+      isThere: (node) => this.#cluster.nodes.has(node),
+      mayDiffer: (node, group) => node === this.#harm.unlucky && lost.includes(group),
+    });
   }
 
   #isCompacted(): boolean {
