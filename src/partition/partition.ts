@@ -185,17 +185,17 @@ export class Partition {
 
   /** First offset that can be read. */
   get earliest(): Offset {
-    return this.#state.logStart;
+    return this.#reads.earliest;
   }
 
   /** High watermark. */
   get tail(): Offset {
-    return this.#state.highWatermark;
+    return this.#reads.tail;
   }
 
   /** Everything at once, for status pages; single facts are cheaper by their getters. */
   get status(): PartitionStatus {
-    return statusOf({ raft: this.#raft, state: this.#state, log: this.#log, rejoining: this.rejoining });
+    return statusOf({ raft: this.#raft, reads: this.#reads, log: this.#log, rejoining: this.rejoining });
   }
 
   /** Leads, and its no-op is applied: everything committed in earlier terms is known here (R4). */
@@ -210,7 +210,7 @@ export class Partition {
 
   /** Last entry whose effect is visible here, inclusive. */
   get appliedIndex(): LogIndex {
-    return this.#state.appliedIndex;
+    return this.#reads.appliedIndex;
   }
 
   /** As the leader: the index that a replica must have applied to serve a linearizable read asked for now (R7). Takes
@@ -323,6 +323,9 @@ export class Partition {
   }
 
   #stepReceived(received: PeerMessage): void {
+    const { message, entries } = received;
+    const isThinned = entries.some(({ header }) => header.compacted !== undefined);
+    if (message.kind === 'append' && isThinned) this.#reads.veil(message.commit);
     this.#received = received.snapshot;
     this.#drive.step(received.message, received.entries);
     this.#received = undefined;

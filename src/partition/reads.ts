@@ -66,15 +66,48 @@ export interface ReadsParts {
 const HOLE_BYTES = 256 * 1024;
 const CLOSED = { kind: 'closed' } as const;
 
+/** What readers see ends at `tail` and `appliedIndex`, until the entry at `until` is applied. */
+interface Veil {
+  readonly tail: Offset;
+  readonly appliedIndex: LogIndex;
+  readonly until: LogIndex;
+}
+
 export class Reads {
   readonly #parts: ReadsParts;
   /** Who waits for the high watermark, and for the applied index. */
   readonly #offsets = new CommitFeed();
   readonly #indexes = new CommitFeed();
+  #veil: Veil | undefined;
   #isClosed = false;
 
   constructor(parts: ReadsParts) {
     this.#parts = parts;
+  }
+
+  /** First offset that can be read: the log start, and never one that readers do not see yet. */
+  get earliest(): Offset {
+    return Math.min(this.#parts.state.logStart, this.tail);
+  }
+
+  /** First offset that readers do not see: the high watermark, but under a veil. */
+  get tail(): Offset {
+    return this.#veil?.tail ?? this.#parts.state.highWatermark;
+  }
+
+  /** As of what readers see. */
+  get appliedIndex(): LogIndex {
+    return this.#veil?.appliedIndex ?? this.#parts.state.appliedIndex;
+  }
+
+  /**
+   * Entries come from which a compaction took records that later ones supersede, those up to `until` at most. Without
+   * them a reader would be given neither: nothing new is seen before the last of them is applied.
+   */
+  veil(until: LogIndex): void {
+    if (until <= this.#parts.state.appliedIndex) return;
+    const { tail, appliedIndex } = this;
+    this.#veil = { tail, appliedIndex, until: Math.max(until, this.#veil?.until ?? 0) };
   }
 
   /** Reads end with 'closed' from here on, and waits end. */
@@ -86,9 +119,9 @@ export class Reads {
 
   /** Entries were applied: whoever waited for them is woken. */
   applied(): void {
-    const { highWatermark, appliedIndex } = this.#parts.state;
-    this.#offsets.advanced(highWatermark);
-    this.#indexes.advanced(appliedIndex);
+    if (this.#veil !== undefined && this.#parts.state.appliedIndex >= this.#veil.until) this.#veil = undefined;
+    this.#offsets.advanced(this.tail);
+    this.#indexes.advanced(this.appliedIndex);
   }
 
   watch(offset: Offset, wake: (reason: WakeReason) => void): FeedWaiter {
@@ -100,15 +133,14 @@ export class Reads {
   }
 
   async read(offset: Offset, bytesMax: number): Promise<ReadOutcome> {
-    const { state } = this.#parts;
     // Nothing is left to wait for at the tail of a closed partition: whoever looks there must not look again.
     if (this.#isClosed) return CLOSED;
-    if (offset > state.highWatermark) return { kind: 'out-of-range' };
-    if (offset < state.logStart) return { kind: 'trimmed' };
-    if (offset === state.highWatermark) return { kind: 'at-tail' };
+    if (offset > this.tail) return { kind: 'out-of-range' };
+    if (offset < this.earliest) return { kind: 'trimmed' };
+    if (offset === this.tail) return { kind: 'at-tail' };
     let outcome = await this.#readAt(offset, bytesMax);
     // Behind a hole the next record is looked for: nobody has to ask for each of the entries that hold none any more.
-    while (outcome.kind === 'batches' && outcome.batches.length === 0 && outcome.nextOffset < state.highWatermark) {
+    while (outcome.kind === 'batches' && outcome.batches.length === 0 && outcome.nextOffset < this.tail) {
       const behind = await this.#readAt(outcome.nextOffset, Math.min(bytesMax, HOLE_BYTES));
       if (behind.kind !== 'batches') return behind.kind === 'at-tail' ? outcome : behind;
       outcome = { ...behind, isCompacted: true };
@@ -117,10 +149,10 @@ export class Reads {
   }
 
   async #readAt(offset: Offset, bytesMax: number): Promise<ReadOutcome> {
-    const { state, cache } = this.#parts;
+    const { cache } = this.#parts;
     const cached = cache.indexOfOffset(offset);
     if (cached !== undefined) {
-      const found = batchesOf(cache.slice(cached, state.appliedIndex, bytesMax) ?? []);
+      const found = batchesOf(cache.slice(cached, this.appliedIndex, bytesMax) ?? []);
       if (found !== undefined) return found;
     }
     return this.#fromDisk(() => this.#readFromDisk(offset, bytesMax));
@@ -130,8 +162,7 @@ export class Reads {
   offsetOfTime(timestampMs: number): Promise<OffsetOutcome> {
     return this.#fromDisk(async () => {
       const found = await this.#parts.log.offsetOfTime(timestampMs);
-      const { logStart, highWatermark } = this.#parts.state;
-      return { kind: 'offset', offset: Math.min(Math.max(found, logStart), highWatermark) };
+      return { kind: 'offset', offset: Math.min(Math.max(found, this.earliest), this.tail) };
     });
   }
 
@@ -150,12 +181,12 @@ export class Reads {
   }
 
   async #readFromDisk(offset: Offset, bytesMax: number): Promise<ReadOutcome> {
-    const { log, state } = this.#parts;
+    const { log } = this.#parts;
     try {
       const index = await log.indexOfOffset(offset);
       const entries = await log.read(index, bytesMax);
       // What was appended since and is not committed is not for readers.
-      return batchesOf(entries.filter(({ header }) => header.index <= state.appliedIndex)) ?? { kind: 'at-tail' };
+      return batchesOf(entries.filter(({ header }) => header.index <= this.appliedIndex)) ?? { kind: 'at-tail' };
     } catch (error) {
       if (error instanceof StorageError && error.code === 'TRIMMED') return { kind: 'trimmed' };
       throw error;

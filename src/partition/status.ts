@@ -1,8 +1,8 @@
 /** What a partition tells of itself at once: for status pages, readiness and tests. */
 import type { Damage, Log, LogIndex, Offset } from '../../storage/index.ts';
 import type { Raft, RaftStatus } from '../raft/index.ts';
+import type { Reads } from './reads.ts';
 import type { Rejoining } from './rejoining.ts';
-import type { PartitionState } from './state.ts';
 
 export interface PartitionStatus extends RaftStatus {
   readonly earliest: Offset;
@@ -21,12 +21,12 @@ export interface PartitionStatus extends RaftStatus {
 
 export function statusOf(parts: {
   readonly raft: Raft;
-  readonly state: PartitionState;
+  readonly reads: Reads;
   readonly log: Log;
   readonly rejoining: Rejoining;
 }): PartitionStatus {
   const { role, term, leader, commit } = parts.raft;
-  const { logStart, highWatermark, appliedIndex } = parts.state;
+  const { earliest, tail, appliedIndex } = parts.reads;
   const { lastIndex, bytes, damage } = parts.log;
   const hasCaughtUp = leader !== undefined && parts.log.termAt(appliedIndex) === term;
   const rejoining = parts.rejoining.reason;
@@ -35,8 +35,8 @@ export function statusOf(parts: {
     term,
     leader,
     commit,
-    earliest: logStart,
-    tail: highWatermark,
+    earliest,
+    tail,
     appliedIndex,
     lastIndex,
     hasCaughtUp,

@@ -156,6 +156,60 @@ describe('a read', () => {
   });
 });
 
+describe('under a veil', () => {
+  test.each([
+    ['from the cache', FIVE],
+    ['from disk', []],
+  ])('a read %s ends where it was drawn, and goes on once the entry it waits for is applied', async (_, cached) => {
+    const { reads, state } = bench(cached);
+    Object.assign(state, { highWatermark: 2, appliedIndex: 1 });
+    reads.veil(4);
+    const woken: string[] = [];
+    reads.watch(2, (reason) => woken.push(`tail ${reason}`));
+    reads.watchApplied(3, (reason) => woken.push(`index ${reason}`));
+    Object.assign(state, { highWatermark: 3, appliedIndex: 3 });
+    reads.applied();
+    expect([reads.tail, reads.appliedIndex, woken]).toEqual([2, 1, []]);
+    expect(await reads.read(0, 1_000_000)).toMatchObject({ batches: payloads(0), nextOffset: 2 });
+    expect(await reads.read(2, 1_000_000)).toEqual({ kind: 'at-tail' });
+    expect(await reads.offsetOfTime(7)).toEqual({ kind: 'offset', offset: 2 });
+
+    state.appliedIndex = 4;
+    reads.applied();
+    expect([reads.tail, reads.appliedIndex, woken.length]).toEqual([3, 4, 2]);
+    expect(await reads.read(2, 1_000_000)).toMatchObject({ batches: payloads(2), nextOffset: 3 });
+  });
+
+  test('a later one moves its end, and neither moves where it begins', () => {
+    const { reads, state } = bench();
+    Object.assign(state, { highWatermark: 2, appliedIndex: 1 });
+    reads.veil(3);
+    Object.assign(state, { highWatermark: 3, appliedIndex: 2 });
+    reads.veil(4);
+    reads.veil(3);
+    Object.assign(state, { appliedIndex: 3 });
+    reads.applied();
+    expect([reads.tail, reads.appliedIndex]).toEqual([2, 1]);
+  });
+
+  test('what is trimmed meanwhile moves the tail no more than anything else, and nothing is left below it', async () => {
+    const { reads, state } = bench();
+    Object.assign(state, { highWatermark: 1, appliedIndex: 0 });
+    reads.veil(4);
+    Object.assign(state, { logStart: 2, highWatermark: 3, appliedIndex: 3 });
+    reads.applied();
+    expect([reads.earliest, reads.tail]).toEqual([1, 1]);
+    expect(await reads.read(0, 1_000)).toEqual({ kind: 'trimmed' });
+    expect(await reads.read(1, 1_000)).toEqual({ kind: 'at-tail' });
+  });
+
+  test('there is none for what is applied already', () => {
+    const { reads } = bench();
+    reads.veil(4);
+    expect(reads.tail).toBe(3);
+  });
+});
+
 describe('a closed partition', () => {
   test('says so at once, at the tail too: there is nothing left to wait for', async () => {
     const made = bench(FIVE);
