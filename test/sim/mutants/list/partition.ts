@@ -175,7 +175,7 @@ export const PARTITION_MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: READS,
-        from: 'batchesOf(entries.filter(({ header }) => header.index <= state.appliedIndex))',
+        from: 'batchesOf(entries.filter(({ header }) => header.index <= this.appliedIndex))',
         to: 'batchesOf(entries)',
       },
     ],
@@ -187,7 +187,7 @@ export const PARTITION_MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: READS,
-        from: 'cache.slice(cached, state.appliedIndex, bytesMax)',
+        from: 'cache.slice(cached, this.appliedIndex, bytesMax)',
         to: 'cache.slice(cached, this.#parts.log.lastIndex, bytesMax)',
       },
     ],
@@ -199,8 +199,8 @@ export const PARTITION_MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: READS,
-        from: "    if (offset < state.logStart) return { kind: 'trimmed' };\n",
-        to: "    if (offset < state.logStart) return { kind: 'at-tail' };\n",
+        from: "    if (offset < this.earliest) return { kind: 'trimmed' };\n",
+        to: "    if (offset < this.earliest) return { kind: 'at-tail' };\n",
       },
     ],
   },
@@ -264,20 +264,20 @@ export const PARTITION_MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: 'src/partition/partition.ts',
-        from: '    return this.#state.highWatermark;\n  }\n\n  /** Everything at once',
+        from: '    return this.#reads.tail;\n  }\n\n  /** Everything at once',
         to: '    return this.#log.nextOffset;\n  }\n\n  /** Everything at once',
       },
-      { file: READS, from: 'if (offset > state.highWatermark)', to: 'if (offset > this.#parts.log.nextOffset)' },
-      { file: READS, from: 'if (offset === state.highWatermark)', to: 'if (offset === this.#parts.log.nextOffset)' },
+      { file: READS, from: 'if (offset > this.tail)', to: 'if (offset > this.#parts.log.nextOffset)' },
+      { file: READS, from: 'if (offset === this.tail)', to: 'if (offset === this.#parts.log.nextOffset)' },
       {
         file: READS,
-        from: 'cache.slice(cached, state.appliedIndex, bytesMax)',
+        from: 'cache.slice(cached, this.appliedIndex, bytesMax)',
         to: 'cache.slice(cached, this.#parts.log.lastIndex, bytesMax)',
       },
       {
         file: READS,
-        from: 'entries.filter(({ header }) => header.index <= state.appliedIndex)',
-        to: 'entries.filter(({ header }) => header.index > 0 || state.appliedIndex > 0)',
+        from: 'entries.filter(({ header }) => header.index <= this.appliedIndex)',
+        to: 'entries.filter(({ header }) => header.index > 0 || this.appliedIndex > 0)',
       },
     ],
   },
