@@ -160,7 +160,6 @@ export class View implements ObserverEvents {
   /** As forget(), for one log. */
   lose(node: string, groupId: number): void {
     this.groups.get(groupId)?.replicas.delete(node);
-    this.#deceits.delete(`${node}/${groupId}`);
   }
 
   /** An entry is about to reach this replica as another one. */
@@ -206,6 +205,8 @@ export class View implements ObserverEvents {
       producers: undefined,
     };
     group.replicas.set(observed.node, replica);
+    // One that was given up may be there once more: its removal was not durable.
+    this.#undeceived(observed.node, group.id, (index) => index > log.lastIndex);
     this.#tell(this.#rules.opened, group, replica, before);
   }
 
