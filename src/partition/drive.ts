@@ -173,7 +173,10 @@ export class Drive {
     if (this.#hardStatesInFlight > 0 || this.#afterHardState.length === 0) return;
     const waited = this.#afterHardState;
     this.#afterHardState = [];
-    for (const message of waited) this.#parts.sendMessage(message);
+    const { raft, sendMessage } = this.#parts;
+    // The right may have gone while the vote was on its way to the disk: then nobody is told of it (R19).
+    const isKept = (message: Message): boolean => message.kind !== 'vote-reply' || !message.granted || raft.mayVote;
+    for (const message of waited) if (isKept(message)) sendMessage(message);
   }
 
   #truncate(from: LogIndex): void {

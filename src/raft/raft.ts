@@ -93,6 +93,11 @@ export class Raft {
     return this.#state;
   }
 
+  /** As set by setMayVote(). */
+  get mayVote(): boolean {
+    return this.#state.mayVote;
+  }
+
   /** No time passes for this group until something happens: it need not be ticked (rest.ts). */
   get isResting(): boolean {
     return this.#state.isResting;

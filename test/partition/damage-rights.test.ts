@@ -32,6 +32,20 @@ test('it grants no vote in the turn in which the damage is found', async () => {
   expect(replica.take('vote-reply').filter(({ message }) => message.message.granted)).toEqual([]);
 });
 
+test('a vote that is on its way to the disk when the log is found to differ is not sent', async () => {
+  const replica = await Replica.open();
+  const [one, two] = entriesAfter({}, { values: ['one'] }, { values: ['two'] });
+  replica.feed([one!, two!], { commit: 1 });
+  await replica.settle(10);
+  replica.deliver({ kind: 'vote', from: 'n3', term: 2, last: { term: 1, index: 2 }, isTransfer: true });
+  // The others elected it without this vote, and its second entry is another one.
+  const [other] = entriesAfter(follow(one), { values: ['other'] });
+  replica.feed([other!], { from: 'n3', term: 2, previous: one!, commit: 1 });
+  await replica.settle(50);
+  expect(replica.partition.status.rejoining).toContain('chain checksums differ');
+  expect(replica.take('vote-reply').filter(({ message }) => message.message.granted)).toEqual([]);
+});
+
 test('it acks again once the damage is trimmed here as well: there is nothing left to mend', async () => {
   const disk = new ModelDisk();
   const trimmed = { entry: undefined, unheard: [], isTrimmed: true };

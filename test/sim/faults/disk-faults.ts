@@ -39,10 +39,13 @@ export function spareSegments(world: FaultWorld): string[] {
   return activeSegments(spareFiles(world, '.segment'));
 }
 
+/** Neither the last one nor the one before it: that one is active as long as the last one is not listed. */
 function sealedSegments(world: FaultWorld): string[] {
   const segments = spareFiles(world, '.segment');
-  const active = new Set(activeSegments(segments));
-  return segments.filter((path) => !active.has(path));
+  const last = new Set(activeSegments(segments));
+  const others = segments.filter((path) => !last.has(path));
+  const beforeLast = new Set(activeSegments(others));
+  return others.filter((path) => !beforeLast.has(path));
 }
 
 function damage(
