@@ -39,6 +39,14 @@ export class EarlyMessages {
     return kept;
   }
 
+  /** The link to that node broke, of which groups that are not open yet do not hear: opened later, one would take its
+   *  word for that of a leader that is watched, and rest under it for ever. */
+  dropFrom(peer: string): void {
+    for (const groupId of [...this.#groups.keys()]) {
+      for (const message of this.take(groupId)) if (message.from !== peer) this.keep(groupId, message);
+    }
+  }
+
   dropIf(isGone: (groupId: number) => boolean): void {
     for (const groupId of [...this.#groups.keys()]) if (isGone(groupId)) this.take(groupId);
   }

@@ -217,6 +217,7 @@ export class Host {
   }
 
   peerDown(peer: string): void {
+    this.#early.dropFrom(peer);
     for (const partition of this.open()) partition.peerDown(peer);
   }
 

@@ -31,6 +31,16 @@ describe('messages of groups that are not open yet', () => {
     expect(early.take(1)[0]!.bytes.buffer.byteLength).toBe(5);
   });
 
+  test('of a node whose link broke are dropped, and the others stay in order', () => {
+    const early = new EarlyMessages();
+    for (const from of ['n2', 'n3', 'n2', 'n1']) early.keep(1, { from, bytes: bytes(3) });
+    early.keep(2, { from: 'n2', bytes: bytes(3) });
+    early.dropFrom('n2');
+    expect(early.bytes).toBe(6);
+    expect(early.take(1).map(({ from }) => from)).toEqual(['n3', 'n1']);
+    expect(early.take(2)).toEqual([]);
+  });
+
   test('of groups that are gone are dropped', () => {
     const early = new EarlyMessages();
     for (const groupId of [1, 2]) early.keep(groupId, { from: 'n2', bytes: bytes(3) });

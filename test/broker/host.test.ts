@@ -4,6 +4,8 @@ import type { Catalog } from '../../src/broker/catalog.ts';
 import { Host, type HostEvents } from '../../src/broker/host.ts';
 import type { BrokerOptions, BrokerWorld } from '../../src/broker/options.ts';
 import { CacheBudget, encodeFirstEntry } from '../../src/partition/index.ts';
+import { encodePeerMessage } from '../../src/partition/peer-codec.ts';
+import type { Message } from '../../src/raft/index.ts';
 import { DataDirectory, type Disk, MemoryDisk } from '../../storage/index.ts';
 import { FaultyDisk } from './support/faulty-disk.ts';
 import { type LogLine, SimTime, simEnv } from './support/sim-env.ts';
@@ -241,6 +243,23 @@ describe('a disk without room', () => {
     await made.time.advance(600);
     expect([await made.directory.groups(), made.host.broken]).toEqual([[0], []]);
   });
+});
+
+test('a group that is opened late does not follow who went down meanwhile', async () => {
+  const made = await bench();
+  const word = (from: string, term: number): void => {
+    const heartbeat: Message = { kind: 'heartbeat', from, to: 'n1', term, commit: 0, round: 1 };
+    made.host.receive(from, 1, Buffer.concat(encodePeerMessage(heartbeat, {})));
+  };
+  const release = made.hold();
+  made.command(create('t'));
+  word('n2', 5);
+  word('n3', 4);
+  made.host.peerDown('n2');
+  release();
+  await made.host.settled();
+  const { leader, term } = made.host.get(1)!;
+  expect({ leader, term }).toEqual({ leader: 'n3', term: 4 });
 });
 
 describe('a node that stops', () => {

@@ -33,7 +33,7 @@ describe('a write that fails for another reason than room', () => {
     expect(words.match(/failing a write/g)!.length).toBeLessThanOrEqual(2);
     leader.start();
     await leader.ready();
-    const records = await readAll(await cluster.leaderOf(TOPIC), TOPIC);
+    const records = await readAll(await cluster.leaderOf(TOPIC), TOPIC, 'linearizable');
     expect(records).toHaveLength(2);
   });
 });

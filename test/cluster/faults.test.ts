@@ -24,7 +24,7 @@ async function underLoad(): Promise<{ cluster: TestCluster; load: Load }> {
 /** Every replica, once it has caught up, holds what clients were promised, and all hold the same. */
 async function expectKept(cluster: TestCluster, load: Load): Promise<Counts> {
   const leader = await cluster.leaderOf(TOPIC);
-  const expected = await readAll(leader, TOPIC);
+  const expected = await readAll(leader, TOPIC, 'linearizable');
   hold(load, leader.id, expected);
   for (const follower of cluster.others(leader)) {
     const records = await eventually(

@@ -56,19 +56,9 @@ describe('a node that was killed', () => {
       await load.moreAcks(200);
       await load.stop();
       expect(load.errors).toEqual([]);
-      const held = await readAll(n2, TOPIC);
-      const copy = await eventually(
-        async () => {
-          const records = await readAll(n4, TOPIC);
-          return records.length === held.length && records;
-        },
-        { what: `n4 to hold ${held.length} records` },
-      );
-      for (const [node, records] of [
-        ['n2', held],
-        ['n4', copy],
-      ] as const) {
-        const log = { partition: partitionOf(TOPIC), node, earliest: 0, tail: records.length, records };
+      for (const node of [n2, n4]) {
+        const records = await readAll(node, TOPIC, 'linearizable');
+        const log = { partition: partitionOf(TOPIC), node: node.id, earliest: 0, tail: records.length, records };
         load.history.note({ kind: 'replica', ...log });
       }
       expect(describeAnomalies(judge(load.history.events).anomalies)).toBe('');

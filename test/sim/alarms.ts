@@ -60,9 +60,9 @@ export class Alarms {
   #logLost(node: string, { group, err }: AlarmFields): void {
     const { cluster, view, fail } = this.#parts;
     const { isDamaged, lostByLying } = cluster.node(node).weather;
-    const isDeceived = view.isDeceived(node, group);
-    if (isDeceived) view.deceits.begunAnew += 1;
-    if (isDamaged || lostByLying || isDeceived) view.lose(node, group);
+    const wasDeceived = view.wasDeceived(node, group);
+    if (wasDeceived) view.deceits.begunAnew += 1;
+    if (isDamaged || lostByLying || wasDeceived) view.lose(node, group);
     else fail(new Violation(`${node} lost the log of group ${group} for no reason of ours: ${err}`));
   }
 

@@ -1,30 +1,36 @@
 /**
- * Ports nobody uses right now: taken from the system all at once, so that they differ, then given back. Test processes
- * that run side by side take from different ones: what is given back here and not yet in use is not given out there.
+ * Ports nobody uses right now, to be listened at a moment later. They are below those that any system gives out by
+ * itself (Linux from 32768 on, others from 49152), so that no connection and no `listen(0)` of a test beside can take
+ * one meanwhile. Test processes of one run draw from different ones, and runs beside it will hardly draw the same.
  */
+import { randomInt } from 'node:crypto';
 import { once } from 'node:events';
-import { type AddressInfo, createServer, type Server } from 'node:net';
+import { createServer } from 'node:net';
 
+const LOWEST = 15_000;
+const HIGHEST = 32_000;
 /** At least as many as test processes run at once. */
 const SHARES = 4;
 const SHARE = Number(process.env.VITEST_POOL_ID ?? 0) % SHARES;
 
-export async function freePorts(count: number): Promise<number[]> {
-  const servers: Server[] = [];
-  const ports: number[] = [];
-  while (ports.length < count) {
-    const server = createServer().listen(0, '127.0.0.1');
-    servers.push(server);
+async function isFree(port: number): Promise<boolean> {
+  const server = createServer().listen(port, '127.0.0.1');
+  try {
     await once(server, 'listening');
-    const { port } = server.address() as AddressInfo;
-    // In pairs: systems prefer odd ports here, and even ones for connections.
-    if ((port >> 1) % SHARES === SHARE) ports.push(port);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EADDRINUSE') return false;
+    throw error;
   }
-  await Promise.all(
-    servers.map(async (server) => {
-      server.close();
-      await once(server, 'close');
-    }),
-  );
-  return ports;
+  server.close();
+  await once(server, 'close');
+  return true;
+}
+
+export async function freePorts(count: number): Promise<number[]> {
+  const ports = new Set<number>();
+  while (ports.size < count) {
+    const port = randomInt(LOWEST / SHARES, HIGHEST / SHARES) * SHARES + SHARE;
+    if (await isFree(port)) ports.add(port);
+  }
+  return [...ports];
 }

@@ -117,11 +117,16 @@ interface RecordsAnswer {
   readonly tail: number;
 }
 
-/** The whole partition 0 of a topic, as one node serves it. */
-export async function readAll(node: TestNode, topic: string): Promise<ReadRecord[]> {
+/** The whole partition 0 of a topic, as one node serves it; at 'linearizable' with all that was acknowledged before. */
+export async function readAll(
+  node: TestNode,
+  topic: string,
+  level: 'any' | 'linearizable' = 'any',
+): Promise<ReadRecord[]> {
   const records: ReadRecord[] = [];
   for (let offset = 0; ; ) {
-    const answer = (await node.get(`/v1/topics/${topic}/records?offset=${offset}&limit=10000`)) as RecordsAnswer;
+    const query = `offset=${offset}&limit=10000&level=${level}`;
+    const answer = (await node.get(`/v1/topics/${topic}/records?${query}`)) as RecordsAnswer;
     records.push(...answer.records.map((record) => ({ offset: record.offset, value: record.value })));
     if (answer.records.length === 0 || answer.nextOffset >= answer.tail) return records;
     offset = answer.nextOffset;

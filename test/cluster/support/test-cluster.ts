@@ -55,7 +55,12 @@ export class TestCluster implements AsyncDisposable {
   /** Starts the nodes that do not run; resolves when all are ready. */
   async start(): Promise<void> {
     for (const node of this.nodes) if (!node.isRunning) node.start();
-    await Promise.all(this.nodes.map((node) => node.ready()));
+    try {
+      await Promise.all(this.nodes.map((node) => node.ready()));
+    } catch (error) {
+      const logs = this.nodes.map((node) => `${node.id}: ${node.log.slice(-4_000)}`);
+      throw new Error(`${(error as Error).message}; the logs of all:\n${logs.join('\n')}`, { cause: error });
+    }
   }
 
   /** For -s: all nodes, separated by commas. */

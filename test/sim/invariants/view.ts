@@ -141,6 +141,7 @@ export class View implements ObserverEvents {
   readonly compaction: CompactionCount = { begun: 0, ended: 0, rewritten: 0, givenUp: 0, mendedAnew: 0 };
   /** By node and group, from when it is on its way until that log is begun anew: this very entry is no breach there. */
   readonly #deceits = new Map<string, Deceit>();
+  readonly #everDeceived = new Set<string>();
   readonly deceits: { taken: number; begunAnew: number } = { taken: 0, begunAnew: 0 };
   onDeceived: (node: string) => void = () => undefined;
   /** Told of each partition that begins to work on a node. */
@@ -172,6 +173,11 @@ export class View implements ObserverEvents {
     return this.#deceits.get(`${node}/${groupId}`)?.isTaken === true;
   }
 
+  /** Whether it ever did: one that is being given up for it goes also when a snapshot takes its place meanwhile. */
+  wasDeceived(node: string, groupId: number): boolean {
+    return this.#everDeceived.has(`${node}/${groupId}`);
+  }
+
   #isForged(node: string | undefined, groupId: number, { index, chain }: EntryHeader): boolean {
     const deceit = this.#deceits.get(`${node}/${groupId}`);
     return deceit !== undefined && deceit.index === index && sameChain(deceit.chain, chain);
@@ -179,6 +185,7 @@ export class View implements ObserverEvents {
 
   #taken(node: string, groupId: number): void {
     this.#deceits.get(`${node}/${groupId}`)!.isTaken = true;
+    this.#everDeceived.add(`${node}/${groupId}`);
     this.deceits.taken += 1;
     this.onDeceived(node);
   }
