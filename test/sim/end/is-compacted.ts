@@ -17,3 +17,12 @@ export function isCompacted(cluster: SimCluster, { group, compaction, mayBeStuck
     return !partition.compactor.isDue(compaction, process!.env.clock.nowMs());
   });
 }
+
+/** How far the compactions of these groups have come, on all nodes together. */
+export function cleanRecords(cluster: SimCluster, groups: readonly CompactedGroup[]): number {
+  let clean = 0;
+  for (const { partitions } of cluster.running()) {
+    for (const { group } of groups) clean += partitions.get(group)?.compactor.cleanOffset ?? 0;
+  }
+  return clean;
+}
