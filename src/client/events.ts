@@ -76,19 +76,22 @@ export class EventHub {
 
   /** From now on, until the signal aborts, the loop is left, or the client closes. */
   listen(signal?: AbortSignal): AsyncIterable<ClientEvent> {
-    const listener = new Listener((ended) => this.#listeners.delete(ended));
+    const onAbort = (): void => void listener.return();
+    const listener = new Listener((ended) => {
+      this.#listeners.delete(ended);
+      signal?.removeEventListener('abort', onAbort);
+    });
     if (this.#isClosed || signal?.aborted === true) {
       listener.end();
       return listener;
     }
     this.#listeners.add(listener);
-    signal?.addEventListener('abort', () => void listener.return(), { once: true });
+    signal?.addEventListener('abort', onAbort, { once: true });
     return listener;
   }
 
   close(): void {
     this.#isClosed = true;
-    for (const listener of this.#listeners) listener.end();
-    this.#listeners.clear();
+    for (const listener of this.#listeners) void listener.return();
   }
 }

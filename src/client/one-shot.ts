@@ -25,6 +25,8 @@ interface Call {
   readonly signal: AbortSignal | undefined;
   readonly resolve: (ack: AckMessage) => void;
   readonly reject: (error: LogError) => void;
+  /** Its signal aborted while it waited for a slot. */
+  readonly onAbort: () => void;
 }
 
 export class OneShotAppends {
@@ -75,7 +77,8 @@ class SlotPool {
 
   append(bytes: Uint8Array, recordCount: number, signal: AbortSignal | undefined): Promise<AckMessage> {
     return new Promise((resolve, reject) => {
-      const call = { bytes, recordCount, signal, resolve, reject };
+      const onAbort = (): void => reject(abortedError('none'));
+      const call = { bytes, recordCount, signal, resolve, reject, onAbort };
       const lane = this.#free.pop() ?? this.#newLane();
       if (lane === undefined) this.#wait(call);
       else if (!this.#start(lane, call)) this.#free.push(lane);
@@ -84,8 +87,10 @@ class SlotPool {
 
   close(): void {
     const error = closedError('client');
-    for (const { reject } of this.#waiting.takeAll())
+    for (const { signal, reject, onAbort } of this.#waiting.takeAll()) {
+      signal?.removeEventListener('abort', onAbort);
       reject(new LogError(error.code, error.message, { outcome: 'none' }));
+    }
     for (const lane of this.#lanes) lane.close(error);
   }
 
@@ -109,6 +114,7 @@ class SlotPool {
     }
     this.#waitingBytes = actualBytes;
     this.#waiting.push(call);
+    call.signal?.addEventListener('abort', call.onAbort, { once: true });
   }
 
   /** False: its caller gave up before it began. */
@@ -144,6 +150,7 @@ class SlotPool {
   #next(lane: Lane): void {
     for (let call = this.#waiting.shift(); call !== undefined; call = this.#waiting.shift()) {
       this.#waitingBytes -= call.bytes.length;
+      call.signal?.removeEventListener('abort', call.onAbort);
       if (this.#start(lane, call)) return;
     }
     this.#free.push(lane);

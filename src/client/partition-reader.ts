@@ -64,6 +64,8 @@ export class PartitionReader {
   #delivered: number | undefined;
   /** Of the last record the application saw; undefined: none since the start. */
   #deliveredTerm: number | undefined;
+  /** One past the last batch taken: the application has not seen all of it while #delivered is below. */
+  #taken = 0;
   #tail: number | undefined;
   /** Counts attempts; messages for an earlier one are ignored. */
   #attempt = 0;
@@ -102,6 +104,11 @@ export class PartitionReader {
     return this.#delivered;
   }
 
+  /** Where it would begin to go on as it is. */
+  get standing(): WireStartAt {
+    return this.#delivered === undefined ? this.#start : { kind: 'offset', offset: this.#delivered };
+  }
+
   /** One past the last committed record, as far as a node told; never goes down. */
   get tail(): number | undefined {
     return this.#tail;
@@ -131,6 +138,7 @@ export class PartitionReader {
     const batch = this.#queue.shift();
     if (batch === undefined) return undefined;
     this.#queuedBytes -= batch.bytes.length;
+    this.#taken = batch.nextOffset;
     this.#topUp();
     return batch;
   }
@@ -145,6 +153,7 @@ export class PartitionReader {
     const end = Math.min(offset, this.#options.endOffset ?? offset);
     if (end !== this.#delivered) this.#deliveredTerm = term;
     this.#delivered = end;
+    this.#passGap();
   }
 
   /** Of the last record the application saw; undefined: none since the start. */
@@ -161,6 +170,7 @@ export class PartitionReader {
     this.#received = undefined;
     this.#delivered = undefined;
     this.#deliveredTerm = undefined;
+    this.#taken = 0;
     this.#faults = 0;
     this.#strandedSinceMs = undefined;
     this.#backoff.reset();
@@ -336,11 +346,17 @@ export class PartitionReader {
     this.#leave();
     // What was received before the gap is still delivered; the gap lies behind it.
     this.#received = earliest;
-    if (this.#queue.length === 0) {
-      this.#delivered = earliest;
-      this.#deliveredTerm = undefined;
-    }
+    this.#passGap();
     this.#connect();
+  }
+
+  /** A gap that retention left at the end of what was received is passed once everything before it was seen. */
+  #passGap(): void {
+    if (this.#queue.length > 0 || this.#received === undefined) return;
+    const delivered = this.#delivered ?? 0;
+    if (delivered < this.#taken || delivered >= this.#received) return;
+    this.#delivered = this.#received;
+    this.#deliveredTerm = undefined;
   }
 
   /** No node so far has our position. One will, unless the log itself went back, which is not for us to hide. */

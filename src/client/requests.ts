@@ -71,6 +71,8 @@ export class Requests {
       try {
         const connection = await this.#pool.acquire({ ...wish, avoid }, operation);
         node = connection.nodeId;
+        // A connection that is ready is had at once, also by a call that was given up before it began.
+        if (operation.stopped !== undefined) throw operation.stopped;
         isSent = true;
         return await operation.race(connection.request(body));
       } catch (caught) {

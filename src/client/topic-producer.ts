@@ -193,6 +193,7 @@ export class TopicProducer<V, K> implements Producer<V, K>, OpenProducer {
     if (this.#isClosed) return;
     this.#isClosed = true;
     const error = closedError('producer');
+    const isDropping = this.#waiting.length > 0 || this.#partitions.some(({ open }) => open !== undefined);
     for (const state of this.#partitions) {
       state.linger?.cancel();
       state.lane.close(error);
@@ -200,6 +201,8 @@ export class TopicProducer<V, K> implements Producer<V, K>, OpenProducer {
       state.open = undefined;
     }
     this.#dropWaiting(heldBack(error));
+    // A flush() that waits must not take the end of waiting for acks.
+    if (isDropping) this.#fail(heldBack(error));
     this.#acks?.close();
     this.#host.onProducerClosed(this);
     this.#wake();

@@ -48,8 +48,9 @@ export class TopicSubscription<V, K> implements Subscription<V, K>, OpenSubscrip
   #isClosed = false;
   /** Thrown by the iteration, until a seek. */
   #failure: LogError | undefined;
-  /** A seek that came before the partitions were known. */
   #from: StartAt;
+  /** By partition, other starts than #from: seeks that came before the partitions were known. */
+  readonly #starts = new Map<number, StartAt>();
   /** Those who wait for a batch or for caughtUp(). */
   #watchers: (() => void)[] = [];
   #readable: ReadableStream<LogRecord<V, K>> | undefined;
@@ -141,14 +142,16 @@ export class TopicSubscription<V, K> implements Subscription<V, K>, OpenSubscrip
     this.#failure = undefined;
     this.#generation++;
     if (!this.#isOpen) {
-      this.#from = at;
+      if (partition === undefined) {
+        this.#from = at;
+        this.#starts.clear();
+      } else this.#starts.set(partition, at);
       if (hadFailed) void this.#open();
       return;
     }
     for (const reader of this.#readers) {
-      if (partition === undefined || reader.partition === partition) reader.seek(start);
       // A batch that was handed out and not finished is void now: what is left of it is asked for again.
-      else reader.seek(reader.position === undefined ? start : { kind: 'offset', offset: reader.position });
+      reader.seek(partition === undefined || reader.partition === partition ? start : reader.standing);
     }
     this.onChange();
   }
@@ -284,8 +287,9 @@ export class TopicSubscription<V, K> implements Subscription<V, K>, OpenSubscrip
       this.#readers = partitions.map((partition, at) => {
         const ref = { topic: topic.name, topicId: topic.id, partition };
         const wanted = this.#wantedOf(partition);
+        const start = wireStartAt(this.#starts.get(partition) ?? this.#from);
         const options = { windowBytes, onTrimmed, endOffset: ends[at], wanted };
-        return new PartitionReader(this.#host, ref, wireStartAt(this.#from), options, events);
+        return new PartitionReader(this.#host, ref, start, options, events);
       });
       this.#isOpen = true;
       for (const reader of this.#readers) reader.open();

@@ -163,7 +163,7 @@ export class ClientTopic<V, K> implements Topic<V, K> {
     this.#host.checkOpen();
     if (records.length === 0) throw new LogError('INVALID', 'A batch has at least one record.');
     const encoded = records.map((record) => this.#encode(record));
-    return await this.#withTopic(async (topic) => {
+    return await this.#withTopic(options.signal, async (topic) => {
       const partition = this.#partitionOf(topic, records, encoded);
       const ref = { topic: topic.name, topicId: topic.id, partition };
       const ack = await this.#host.oneShots.append(ref, encoded, options.signal);
@@ -187,7 +187,7 @@ export class ClientTopic<V, K> implements Topic<V, K> {
   async tail(partition = 0, options: TailOptions = {}): Promise<Tail> {
     this.#host.checkOpen();
     const wanted = wantedLevel(options.level, options.token, 'linearizable');
-    return await this.#withTopic(async (info) => {
+    return await this.#withTopic(options.signal, async (info) => {
       const node = info.partitions[partition]?.leader;
       const topic = { id: info.id };
       const { body } = await this.#host.requests.ask({ kind: 'tail', topic, partition, ...wanted }, 'tail', {
@@ -221,7 +221,7 @@ export class ClientTopic<V, K> implements Topic<V, K> {
     const waitMs = integer('waitMs', options.waitMs ?? READ_DEFAULTS.waitMs, 0, WAIT_MS_LIMIT);
     const { signal } = options;
     const wanted = wantedLevel(options.level, options.token, 'any');
-    return await this.#withTopic(async (info) => {
+    return await this.#withTopic(signal, async (info) => {
       const oneOf = info.partitions[partition]?.replicas;
       let avoid: string | undefined;
       for (let faults = 1; ; faults++) {
@@ -257,16 +257,27 @@ export class ClientTopic<V, K> implements Topic<V, K> {
   }
 
   /** The name may mean another topic since it was last asked for: then once more with that one. */
-  async #withTopic<T>(work: (topic: TopicInfo) => Promise<T>): Promise<T> {
+  async #withTopic<T>(signal: AbortSignal | undefined, work: (topic: TopicInfo) => Promise<T>): Promise<T> {
     const { directory } = this.#host;
-    const topic = await directory.lookup(this.name);
+    const topic = await this.#until(signal, directory.lookup(this.name));
     try {
       return await work(topic);
     } catch (error) {
       if (!LogError.is(error) || error.code !== 'TOPIC_NOT_FOUND' || error.outcome !== 'none') throw error;
-      const current = await directory.refresh(this.name);
+      const current = await this.#until(signal, directory.refresh(this.name));
       if (current.id === topic.id) throw error;
       return await work(current);
+    }
+  }
+
+  /** What is asked of the directory is asked for all who ask meanwhile: one caller gives up its waiting only. */
+  async #until<T>(signal: AbortSignal | undefined, asked: Promise<T>): Promise<T> {
+    const { pool } = this.#host;
+    const operation = pool.begin(signal, Number.POSITIVE_INFINITY);
+    try {
+      return await operation.race(asked);
+    } finally {
+      pool.end(operation);
     }
   }
 

@@ -278,6 +278,17 @@ describe('the end', () => {
     expect(client.state).toBe('closed');
   });
 
+  test('closing the client fails a flush that waits for records no node was sent', async () => {
+    const { world, cluster, client } = await scene();
+    cluster.incoming = (_, { message }) => message.kind === 'request';
+    const producer = client.topic('orders', utf8).producer();
+    producer.enqueue({ value: 'a' });
+    const flushed = outcomeOf(producer.flush());
+    await world.settle();
+    await client.close();
+    expect(await world.run(flushed)).toBe('CLOSED none');
+  });
+
   test('an aborted send gives up waiting: unknown once taken, none before', async () => {
     const { world, cluster, client, partition } = await scene();
     const producer = client.topic('orders', utf8).producer();

@@ -208,6 +208,33 @@ describe('what ends an iteration', () => {
   });
 
   test.each([
+    { name: 'the end of the iteration', to: { offset: 9 } },
+    { name: 'everything that is committed', to: undefined },
+  ])("onTrimmed 'earliest' passes a gap up to or past $name once what lies before it was seen", async ({ to }) => {
+    const it = await scene();
+    fill(it.partition, batches(2));
+    it.cluster.node('n1').visibleTo = 6;
+    const subscription = subscribe(it, { onTrimmed: 'earliest', ...(to && { to }) });
+    const records = subscription[Symbol.asyncIterator]();
+    // One record of a batch was handed out, and a batch waits, when retention overtakes.
+    await it.world.run(records.next());
+    await it.world.settle();
+    fill(it.partition, batches(2, 2));
+    it.partition.earliest = 12;
+    it.cluster.node('n1').visibleTo = Number.MAX_SAFE_INTEGER;
+    it.cluster.pumpAll();
+    await it.world.settle();
+    for (const offset of [1, 2, 3, 4, 5]) {
+      expect(subscription.position.get(0)).toBe(offset);
+      expect((await it.world.run(records.next())).value?.offset).toBe(offset);
+    }
+    expect(subscription.position.get(0)).toBe(12);
+    expect(subscription.tokens.size).toBe(0);
+    await it.world.run(subscription.caughtUp());
+    if (to !== undefined) expect((await it.world.run(records.next())).done).toBe(true);
+  });
+
+  test.each([
     { name: 'past the tail', from: { offset: 100 }, code: 'OUT_OF_RANGE' },
     { name: 'a partition that is not there', partitions: [7], code: 'PARTITION_NOT_FOUND' },
   ] as const)('$name: $code', async ({ code, name: _name, ...options }) => {

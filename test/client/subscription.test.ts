@@ -250,4 +250,24 @@ describe('seek', () => {
     const rest = Array.from({ length: 6 - other! }, (_, at) => `1/${other! + at}`);
     expect(seen.sort()).toEqual(['0/5', ...rest]);
   });
+
+  test.each([
+    { name: 'before anything is known of the topic', isKnown: false },
+    { name: 'while the others wait for their first answer', isKnown: true },
+  ])('of one partition $name leaves the others at the start they were given', async ({ isKnown }) => {
+    const it = await scene({ partitions: 2 });
+    for (const partition of it.topic.partitions) fill(partition, batches(2));
+    it.cluster.incoming = (_, { message }) => message.kind === 'subscribe' && message.partition === 1;
+    const subscription = subscribe(it, { to: 'tail' });
+    if (isKnown) await it.world.settle();
+    subscription.seek({ offset: 5 }, 0);
+    it.cluster.incoming = undefined;
+    const seen: string[] = [];
+    await it.world.run(
+      (async () => {
+        for await (const { partition, offset } of subscription) seen.push(`${partition}/${offset}`);
+      })(),
+    );
+    expect(seen.sort()).toEqual(['0/5', '1/0', '1/1', '1/2', '1/3', '1/4', '1/5']);
+  });
 });
