@@ -11,11 +11,12 @@ import { METHODS, STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from 'fastify';
-import type { AppendResult, BrokerVerbs, ClientHandle } from '../broker/index.ts';
+import type { AppendResult, BrokerVerbs } from '../broker/index.ts';
 import type { Env } from '../env.ts';
 import { type Crc32c, LogError } from '../protocol/index.ts';
 import { toldError } from './failures.ts';
 import { type AppendTarget, type AppendWorld, appendJson, appendNdjson, appendRaw } from './http-append.ts';
+import { HttpConnection } from './http-connection.ts';
 import { addOperations, type OperationsWorld } from './http-health.ts';
 import * as nodes from './http-nodes.ts';
 import { sendProblem } from './http-problem.ts';
@@ -62,7 +63,7 @@ export class HttpListener {
   readonly #world: HttpWorld;
   readonly #options: HttpListenerOptions;
   readonly #app: FastifyInstance;
-  readonly #clients = new WeakMap<Socket, ClientHandle>();
+  readonly #connections = new WeakMap<Socket, HttpConnection>();
   /** Reads under way: aborted when their client hangs up or the node drains. */
   readonly #reads = new Set<AbortController>();
 
@@ -70,8 +71,14 @@ export class HttpListener {
     this.#world = world;
     this.#options = options;
     this.#app = fastify({
-      // Node looks for late requests this often.
-      http: { maxHeaderSize: HEADER_BYTES_MAX, headersTimeout: HEADERS_MS, connectionsCheckingInterval: 5_000 },
+      http: {
+        maxHeaderSize: HEADER_BYTES_MAX,
+        headersTimeout: HEADERS_MS,
+        // Node looks for late requests this often.
+        connectionsCheckingInterval: 5_000,
+        // Node would answer without a problem; the first hook does with one.
+        requireHostHeader: false,
+      },
       requestTimeout: REQUEST_MS,
       connectionTimeout: IDLE_MS,
       keepAliveTimeout: IDLE_MS,
@@ -82,9 +89,14 @@ export class HttpListener {
       routerOptions: { maxParamLength: 512 },
       exposeHeadRoutes: true,
       frameworkErrors: (error, _request, reply) => this.#sendError(error, reply),
-      clientErrorHandler: (error, socket) => answerBroken(error, socket),
+      clientErrorHandler: (error, socket) => answerBroken(error, socket, this.#connection(socket).mayHaveEffect),
     });
     this.#app.server.maxConnections = options.connectionsMax;
+    this.#app.server.on('checkExpectation', (_request, response) => {
+      const { headers, body } = problemOf(httpError(417, 'the only expectation that is met is 100-continue'), 417);
+      const length = { 'content-length': Buffer.byteLength(body) };
+      response.writeHead(417, { ...headers, ...length, connection: 'close' }).end(body);
+    });
     this.#addHooks();
     this.#addParsers();
     addOperations(this.#app, world);
@@ -119,7 +131,11 @@ export class HttpListener {
     const { metrics } = this.#world;
     this.#app.addHook('onRequest', async (request, reply) => {
       const { origin, host } = request.headers;
+      const connection = this.#connection(request.raw.socket);
+      if (request.method === 'GET' || request.method === 'HEAD') await connection.turn(reply.raw);
+      else connection.onOrder(request.raw, reply.raw);
       reply.header('x-content-type-options', 'nosniff');
+      if (host === undefined && request.raw.httpVersion === '1.1') throw httpError(400, 'there is no Host header');
       if (origin === undefined) return;
       if (!isOriginAllowed(this.#options.origin, origin, host)) {
         throw new LogError('FORBIDDEN', 'pages of this origin may not call this node');
@@ -137,10 +153,7 @@ export class HttpListener {
       metrics.add('logdrive_http_requests_total', 1, labels);
       metrics.observe('logdrive_http_request_seconds', reply.elapsedTime / 1_000, { route });
     });
-    this.#app.server.on('connection', (socket: Socket) => {
-      metrics.add('logdrive_connections_total', 1, FACE);
-      this.#clients.set(socket, { inflightBytes: 0 });
-    });
+    this.#app.server.on('connection', () => metrics.add('logdrive_connections_total', 1, FACE));
     this.#app.server.on('drop', () => metrics.add('logdrive_connections_refused_total', 1, FACE));
   }
 
@@ -298,6 +311,14 @@ export class HttpListener {
     }
   }
 
+  #connection(socket: Socket): HttpConnection {
+    const known = this.#connections.get(socket);
+    if (known !== undefined) return known;
+    const connection = new HttpConnection();
+    this.#connections.set(socket, connection);
+    return connection;
+  }
+
   #target(request: FastifyRequest): AppendTarget {
     const query = request.query as Fields;
     checkNames(query, ['partition'], 'parameter');
@@ -306,7 +327,7 @@ export class HttpListener {
       partition: numberOf(query.partition, 'partition', 0),
       producer: producerOf(request.headers),
       redirect: request.headers['logdrive-redirect'] === '1',
-      client: this.#clients.get(request.raw.socket) ?? { inflightBytes: 0 },
+      client: this.#connection(request.raw.socket).client,
     };
   }
 
@@ -345,13 +366,17 @@ const PARSER_STATUS: Readonly<Record<string, number>> = {
   HPE_CHUNK_EXTENSIONS_OVERFLOW: 413,
 };
 
-/** What Node's parser refused: there is no request to answer, only a socket. */
-function answerBroken(error: NodeJS.ErrnoException, socket: Socket): void {
+/**
+ * What Node's parser refused: there is no request to answer, only a socket.
+ * @param mayHaveEffect Requests before it on the same connection, or the part of it that was taken, may have happened.
+ */
+function answerBroken(error: NodeJS.ErrnoException, socket: Socket, mayHaveEffect: boolean): void {
   if (error.code === 'ECONNRESET' || !socket.writable) {
     socket.destroy();
     return;
   }
   const status = PARSER_STATUS[error.code ?? ''] ?? 400;
-  const told = httpError(status, 'the request is not valid HTTP, or too slow or too large');
+  const outcome = mayHaveEffect ? 'unknown' : 'none';
+  const told = httpError(status, 'the request is not valid HTTP, or too slow or too large', outcome);
   socket.end(rawAnswer(problemOf(told, status), STATUS_CODES[status] ?? ''), () => socket.destroy());
 }

@@ -2,7 +2,7 @@
  * Errors as HTTP tells them: application/problem+json (RFC 9457) with the code, outcome and facts of the table every
  * face shares. No stack, no path, no payload.
  */
-import { ERROR_TABLE, type ErrorCode, LogError } from '../protocol/index.ts';
+import { ERROR_TABLE, type ErrorCode, LogError, type Outcome } from '../protocol/index.ts';
 
 export const PROBLEM_TYPE = 'application/problem+json';
 
@@ -41,10 +41,10 @@ const BY_STATUS: Readonly<Record<number, ErrorCode>> = {
   503: 'OVERLOADED',
 };
 
-/** An error of the HTTP layer itself, by its status. Nothing had reached a log then: outcome none. */
-export function httpError(status: number, what: string): LogError {
+/** An error of the HTTP layer itself, by its status. As a rule nothing has reached a log then. */
+export function httpError(status: number, what: string, outcome: Outcome = 'none'): LogError {
   const code = BY_STATUS[status] ?? (status < 500 ? 'INVALID' : 'INTERNAL');
-  return new LogError(code, what, { outcome: 'none' });
+  return new LogError(code, what, { outcome });
 }
 
 /** A whole answer for a socket on which no HTTP library answers any more. */

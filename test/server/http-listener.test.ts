@@ -57,12 +57,49 @@ describe('what is not there, or not allowed', () => {
     ],
     ['two lengths', 'POST /v1/topics HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello', 400],
     ['headers over the limit', `GET / HTTP/1.1\r\nHost: x\r\nX: ${'x'.repeat(10_000)}\r\n\r\n`, 431],
+    ['no host', 'GET /livez HTTP/1.1\r\nConnection: close\r\n\r\n', 400],
+    [
+      'an expectation that nobody knows',
+      'POST /v1/topics/orders/records HTTP/1.1\r\nHost: x\r\nExpect: x\r\nContent-Length: 5\r\n\r\n',
+      417,
+    ],
     ['a bad chunk', 'POST /v1/topics HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n', 400],
   ])('%s is answered with a problem and closed', async (_name, bytes, status) => {
     const text = await raw(bytes);
     expect(text).toMatch(new RegExp(`^HTTP/1.1 ${status} `));
     expect(text).toContain('application/problem+json');
     expect(JSON.parse(text.slice(text.indexOf('\r\n\r\n') + 4))).toMatchObject({ status, outcome: 'none' });
+  });
+
+  const post = (headers: string, body: string): string =>
+    `POST /v1/topics/orders/records HTTP/1.1\r\nHost: x\r\n${headers}\r\n\r\n${body}`;
+
+  test.each([
+    {
+      name: 'lines in front of it',
+      begun: post('Content-Type: application/x-ndjson\r\nTransfer-Encoding: chunked', ''),
+    },
+    { name: 'an append in front of it', begun: post('Content-Length: 5', 'hello') },
+  ])('garbage after what may have been appended, $name, is answered with outcome unknown', async ({ begun }) => {
+    const text = await raw(`${begun}zz\r\n\r\n`);
+    expect(text).toContain('application/problem+json');
+    expect(text).toContain('"outcome":"unknown"');
+  });
+
+  test('reads that arrive in one packet are worked on one after the other, each once the answer before it has left', async () => {
+    const socket: Socket = connect(door.port, '127.0.0.1');
+    let text = '';
+    socket.on('data', (chunk) => {
+      text += chunk.toString();
+    });
+    const read = 'GET /v1/topics/orders/records?offset=0&waitMs=30000 HTTP/1.1\r\nHost: x\r\n\r\n';
+    socket.write(read.repeat(100));
+    await until('the first is worked on', () => door.broker.calls.length > 0);
+    expect((await call('GET', '/livez')).status).toBe(200);
+    expect(door.broker.calls).toEqual(['read 30000 4194304']);
+    await append([{ value: 'a' }]);
+    await until('all are answered', () => text.split('HTTP/1.1 200 OK').length === 101);
+    socket.destroy();
   });
 
   test('more connections than allowed are dropped, and those within are served', async () => {

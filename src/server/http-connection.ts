@@ -1,0 +1,37 @@
+/**
+ * What one HTTP connection has under way. A client may send requests one behind the other without waiting for answers
+ * (pipelining); Node hands over all that arrived at once, while their answers leave one after the other.
+ */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { ClientHandle } from '../broker/index.ts';
+
+export class HttpConnection {
+  /** One client to admission, however many requests it carries. */
+  readonly client: ClientHandle = { inflightBytes: 0 };
+  /** Requests with an effect that are not answered. */
+  readonly #orders = new Set<IncomingMessage>();
+  /** Resolves when what was asked for last is sent. */
+  #sent: Promise<void> = Promise.resolve();
+
+  /**
+   * Waits until what was asked for before is sent: a packet of a thousand reads would otherwise have a thousand answers
+   * in memory at a time, of which one can leave.
+   */
+  async turn(response: ServerResponse): Promise<void> {
+    const before = this.#sent;
+    this.#sent = new Promise((resolve) => response.once('close', resolve));
+    await before;
+  }
+
+  onOrder(request: IncomingMessage, response: ServerResponse): void {
+    this.#orders.add(request);
+    response.once('close', () => this.#orders.delete(request));
+  }
+
+  /** Whether anything that is not answered may have an effect: it is here as a whole, or is taken as it arrives. */
+  get mayHaveEffect(): boolean {
+    return [...this.#orders].some(
+      ({ complete, headers }) => complete || headers['content-type']?.toLowerCase().includes('ndjson') === true,
+    );
+  }
+}
