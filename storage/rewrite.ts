@@ -79,7 +79,8 @@ export class Rewriter {
    * `plan` takes out of them. All of them lie at or below the commit hint, so that no cut ever reaches into them (W18);
    * for a plan that mends they need not, and the one that holds `last` may be the active one, alone.
    * Undefined when there is nothing to rewrite, or the log changed meanwhile: nothing was swapped.
-   * @throws StorageError CORRUPT when an entry is damaged and not supplied, FULL when there is no room.
+   * @throws StorageError CORRUPT when an entry is damaged and not supplied, OUT_OF_RANGE when what was supplied does
+   *   not lead from the entries before it to those behind it, FULL when there is no room.
    */
   rewrite(first: LogIndex, last: LogIndex, plan: RewritePlan): Promise<Rewritten | undefined> {
     const rewriting = this.#work.then(() => this.#rewrite(first, last, plan));
@@ -192,34 +193,34 @@ export class Rewriter {
       await plan.pace(bytes);
     }
     if (samePoint(made.last, upTo)) return true;
-    // What may be cut was cut, and something else came in its place.
-    assert(
-      upTo.index > this.#log.commitHint(),
-      `rewritten up to ${made.last.index}, which is not where the old ones end`,
-    );
-    return false;
+    const what = `rewritten up to ${made.last.index}, which is not where the old ones end`;
+    assert(plan.supply !== undefined, what);
+    throw new StorageError('OUT_OF_RANGE', what, { index: upTo.index });
   }
 
   /** The next entries; a damaged one as the plan supplies it. */
   async #readOn(last: LogPoint, plan: RewritePlan, supplied: EntryHeader[]): Promise<readonly LogEntry[]> {
     try {
-      return await this.#parts.reader.read(last.index + 1, CHUNK_BYTES);
+      const read = await this.#parts.reader.read(last.index + 1, CHUNK_BYTES);
+      if (supplied.at(-1)?.index === last.index) assertFollows(read[0]!, last);
+      return read;
     } catch (error) {
       if (!isStorageError(error, 'CORRUPT') || error.index !== last.index + 1) throw error;
       const entry = await plan.supply?.(error.index);
       if (entry === undefined) throw error;
-      const { header, headerBytes } = entry;
-      const disorder = whyNotAfter(last, header);
-      if (disorder === undefined && isChained(headerBytes, header, last.chain)) {
-        supplied.push(header);
-        return [entry];
-      }
-      throw new StorageError('OUT_OF_RANGE', `not a repair: ${disorder ?? 'its chain does not follow'}`, {
-        index: header.index,
-        cause: error,
-      });
+      assertFollows(entry, last);
+      supplied.push(entry.header);
+      return [entry];
     }
   }
+}
+
+/** @throws StorageError OUT_OF_RANGE when one of the two is another than the one that was here. */
+function assertFollows({ header, headerBytes }: LogEntry, last: LogPoint): void {
+  const disorder = whyNotAfter(last, header);
+  if (disorder === undefined && isChained(headerBytes, header, last.chain)) return;
+  const what = `not a repair: ${disorder ?? 'its chain does not follow'}`;
+  throw new StorageError('OUT_OF_RANGE', what, { index: header.index });
 }
 
 function kept(entry: LogEntry, plan: RewritePlan): LogEntry {

@@ -44,6 +44,8 @@ export class Mender {
   readonly #reported = new Set<LogIndex>();
   /** Entries that no replica has any more, and some have trimmed. */
   readonly #trimmedElsewhere = new Set<LogIndex>();
+  /** Entries that come back only with all of their segment, in which others have committed something else. */
+  readonly #overtaken = new Set<LogIndex>();
 
   constructor(parts: MenderParts) {
     this.#parts = parts;
@@ -77,12 +79,14 @@ export class Mender {
     return mending;
   }
 
-  /**
-   * The damaged region that hides `index` begins with an entry that nobody stores any more: the others begin behind it.
-   */
-  isBeyondRepair(index: LogIndex): boolean {
-    const found = this.#covering(index);
-    return found !== undefined && this.#trimmedElsewhere.has(found.firstIndex);
+  /** Why the damaged region that hides `index` will not be mended, if that is so: the log has to be replaced. */
+  whyBeyondRepair(index: LogIndex): string | undefined {
+    const first = this.#covering(index)?.firstIndex;
+    if (first === undefined) return undefined;
+    // The others begin behind it.
+    if (this.#trimmedElsewhere.has(first)) return 'every other replica has trimmed it';
+    if (this.#overtaken.has(first)) return 'others have committed something else in the rest of its segment';
+    return undefined;
   }
 
   /** Damage at the end of the log, which takes the rights of the replica away, that will not be mended any more. */
@@ -187,8 +191,9 @@ export class Mender {
 
   /** Writes the segment anew, with all that is damaged in it from peers. False: that could not be done. */
   async #rewrite(entry: LogEntry): Promise<boolean> {
-    const { log, groupId, world } = this.#parts;
+    const { log, groupId, world, mayCut } = this.#parts;
     const { index } = entry.header;
+    let isCertain = mayCut();
     try {
       const rewritten = await log.rewrite(index, index, {
         keep: ({ payload }) => payload,
@@ -196,14 +201,20 @@ export class Mender {
         supply: async (wanted) => {
           if (wanted === index) return entry;
           const supplied = await world.fetchEntry(groupId, wantedEntry(log, wanted));
+          if (supplied.entry === undefined) {
+            if (this.#isBehindAnother(supplied.committed, wanted)) this.#overtaken.add(index);
+          } else if (!supplied.isCommitted) isCertain = false;
           return supplied.entry;
         },
       });
       return rewritten !== undefined;
     } catch (error) {
-      // Of another entry of the segment nobody has what was here. What is known of this one is why it was refused.
+      // Of another entry of the segment nobody has what was here, or others have something else: they go on from there.
+      // What is known of this one is why it was refused.
       if (isStorageError(error, 'CORRUPT')) return false;
-      throw error;
+      if (!isStorageError(error, 'OUT_OF_RANGE')) throw error;
+      if (isCertain && (error.index ?? 0) > log.commitHint) this.#overtaken.add(index);
+      return false;
     }
   }
 

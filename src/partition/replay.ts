@@ -70,10 +70,8 @@ function damagedUpToGuess(log: Log): LogIndex | undefined {
 /** @throws StorageError CORRUPT when there is nothing to wait for: the log has to be replaced as a whole. */
 async function waitForPeers({ mender, timers, isStopping }: ReplayParts, index: LogIndex): Promise<void> {
   if (isStopping()) throw new StorageError('CLOSED', 'stopped while waiting for a peer to supply damaged entries');
-  if (mender.isBeyondRepair(index)) {
-    const what = `entry ${index} is damaged, and every other replica has trimmed it`;
-    throw new StorageError('CORRUPT', what, { index });
-  }
+  const why = mender.whyBeyondRepair(index);
+  if (why !== undefined) throw new StorageError('CORRUPT', `entry ${index} is damaged, and ${why}`, { index });
   await new Promise<void>((resolve) => timers.after(RETRY_MS, resolve));
 }
 

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { LostEntry } from '../../src/partition/lost-entries.ts';
 import { Mender, type MenderParts } from '../../src/partition/mender.ts';
-import { type Damage, type EntryId, type LogEntry, StorageError } from '../../storage/index.ts';
+import { type Damage, type EntryId, type LogEntry, type RewritePlan, StorageError } from '../../storage/index.ts';
 import { entries } from './support/entries.ts';
 
 const FOUR = entries({}, {}, {}, {});
@@ -33,6 +33,8 @@ interface Bench {
   failRepair: Error | undefined;
   /** Whether the segment can be written anew. */
   isRewritable: boolean;
+  /** The other entry of the segment that is asked for then, and what comes of it when it is supplied. */
+  alsoDamaged: { readonly index: number; readonly outcome: Error } | undefined;
 }
 
 function bench(...damage: Damage[]): Bench {
@@ -50,6 +52,7 @@ function bench(...damage: Damage[]): Bench {
     cuts: [],
     failRepair: undefined,
     isRewritable: false,
+    alsoDamaged: undefined,
     termAt: () => 1,
     supply: async (entry) => {
       await turn();
@@ -69,7 +72,12 @@ function bench(...damage: Damage[]): Bench {
           made.damage = made.damage.filter(({ lastIndex }) => lastIndex < from);
         },
         // What is tried when an entry does not fit its place.
-        rewrite: async () => {
+        rewrite: async (_first: number, _last: number, plan: RewritePlan) => {
+          const { alsoDamaged } = made;
+          if (alsoDamaged !== undefined) {
+            const entry = await plan.supply!(alsoDamaged.index);
+            throw entry === undefined ? new StorageError('CORRUPT', 'damaged') : alsoDamaged.outcome;
+          }
           if (!made.isRewritable) return undefined;
           made.damage = [];
           return { bytesBefore: 1, bytesAfter: 1 };
@@ -293,6 +301,44 @@ describe('mending', () => {
     });
   });
 
+  describe('of an entry that comes back only with all of its segment', () => {
+    const elsewhere = new StorageError('OUT_OF_RANGE', 'the end is another one', { index: 4 });
+    const atHint = new StorageError('OUT_OF_RANGE', 'the end is another one', { index: 1 });
+
+    /** What is said of entry 2, when that of entry 4 in the same segment is such. */
+    async function whyNot(supplied: LogEntry | undefined, change: Partial<Bench> = {}): Promise<string | undefined> {
+      const made = bench(region(2, 2), region(4, 4));
+      const failRepair = new StorageError('OUT_OF_RANGE', 'too short');
+      Object.assign(made, { mayCut: true, failRepair, unheard: [], alsoDamaged: { index: 4, outcome: elsewhere } });
+      Object.assign(made, change);
+      const mended = made.mender.mend(2);
+      const { header } = FOUR[1]!;
+      await made.supply({ ...FOUR[1]!, header: { ...header, compacted: {} as typeof header.compacted } });
+      await made.supply(supplied);
+      expect([await mended, made.cuts]).toEqual([false, []]);
+      return made.mender.whyBeyondRepair(2);
+    }
+
+    test('is in vain when others have committed something else in it', async () => {
+      expect(await whyNot(FOUR[3])).toContain('something else');
+      expect(await whyNot(undefined, { committed: { index: 3, term: 2 } })).toContain('something else');
+    });
+
+    test.each([
+      ['what is supplied is not known committed', FOUR[3], { isCommitted: false }],
+      [
+        'one more of its entries has to come from others',
+        FOUR[3],
+        { alsoDamaged: { index: 4, outcome: new StorageError('CORRUPT', 'bad') } },
+      ],
+      ['it is known committed here', FOUR[3], { alsoDamaged: { index: 4, outcome: atHint } }],
+      ['nobody has it yet', undefined, { committed: { index: 3, term: 1 } }],
+      ['a Raft core works on the log', FOUR[3], { mayCut: false }],
+    ])('is tried again when %s', async (_, supplied, change) => {
+      expect(await whyNot(supplied, change)).toBe(undefined);
+    });
+  });
+
   test('of an entry that others have trimmed is in vain once all have been heard', async () => {
     const made = bench(region(2, 3));
     for (const [unheard, isInVain] of [
@@ -302,10 +348,10 @@ describe('mending', () => {
       made.unheard = [...unheard];
       const mended = made.mender.mend(3);
       await made.supply('trimmed');
-      expect([await mended, made.mender.isBeyondRepair(3)]).toEqual([false, isInVain]);
+      expect([await mended, made.mender.whyBeyondRepair(3) !== undefined]).toEqual([false, isInVain]);
     }
     // It is no loss that stops the partition: the others go on behind it.
-    expect([made.mender.isStopped, made.mender.isBeyondRepair(4)]).toEqual([false, false]);
+    expect([made.mender.isStopped, made.mender.whyBeyondRepair(4)]).toEqual([false, undefined]);
   });
 
   test('of everything goes on behind a region that cannot be helped', async () => {

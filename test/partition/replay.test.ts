@@ -99,7 +99,7 @@ describe('replay', () => {
       const time = new SimTime();
       let asked = 0;
       const mender = {
-        isBeyondRepair: () => false,
+        whyBeyondRepair: () => undefined,
         mend: async () => {
           asked += 1;
           if (asked === 3) heal();
@@ -121,7 +121,10 @@ describe('replay', () => {
 
     test('gives the log up when every other replica has trimmed what is bad', async () => {
       const { log } = await damaged();
-      const mender = { mend: () => Promise.resolve(false), isBeyondRepair: () => true } as unknown as Mender;
+      const mender = {
+        mend: () => Promise.resolve(false),
+        whyBeyondRepair: () => 'nobody has it',
+      } as unknown as Mender;
       await expect(replay(partsOf(log, { mender }))).rejects.toMatchObject({ code: 'CORRUPT', index: 3 });
     });
 
@@ -204,7 +207,7 @@ describe('replay', () => {
 
     test('gives up when the node stops', async () => {
       const { log } = await damaged();
-      const mender = { mend: () => Promise.resolve(false), isBeyondRepair: () => false } as unknown as Mender;
+      const mender = { mend: () => Promise.resolve(false), whyBeyondRepair: () => undefined } as unknown as Mender;
       await expect(replay(partsOf(log, { mender, isStopping: () => true }))).rejects.toMatchObject({ code: 'CLOSED' });
     });
 
@@ -213,7 +216,7 @@ describe('replay', () => {
       const time = new SimTime();
       let asked = 0;
       const mender = {
-        isBeyondRepair: () => false,
+        whyBeyondRepair: () => undefined,
         mend: async () => {
           asked += 1;
           return true;
@@ -233,7 +236,7 @@ describe('replay', () => {
     test('ends where the log ends, once an entry in whose place another was committed is cut away', async () => {
       const { log } = await damaged(2);
       const mender = {
-        isBeyondRepair: () => false,
+        whyBeyondRepair: () => undefined,
         mend: async () => {
           log.truncateSuffix(3);
           return true;

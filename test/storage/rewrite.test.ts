@@ -281,6 +281,41 @@ describe('an active segment, rewritten for a damaged entry that peers have in an
     await again.directory.close();
   });
 
+  test.each([
+    ['a sound one behind it', [2], [300 + 150]],
+    ['the end', [2, 3], [300 + 150, 300 + 96 + 301 + 150]],
+  ])('is left as it was when what is supplied does not lead to %s', async (_, damaged, positions) => {
+    const payloads = [300, 301, 302];
+    const logOf = async (disk: MemoryDisk, term: number) => {
+      const opened = await openLog(disk, { segmentBytes: SEGMENT_BYTES });
+      for (const [at, payloadBytes] of payloads.entries()) {
+        opened.log.append(nextEntries(opened.log, [{ payloadBytes, records: 2, term: at === 0 ? 1 : term }]));
+      }
+      await opened.log.roll();
+      const whole = await readAll(opened.log);
+      await opened.directory.close();
+      return whole;
+    };
+    const others = await logOf(new MemoryDisk(), 2);
+    const disk = new MemoryDisk();
+    const own = await logOf(disk, 1);
+    expect([own[0], own[1]!.header.term, others[1]!.header.term]).toEqual([others[0], 1, 2]);
+    const file = await disk.open('/data/logs/0000000001/0000000000000001.segment', 'write');
+    for (const position of positions) {
+      await file.write(4096 + 96 + 96 + position, [new Uint8Array(50).fill(0xee)]);
+    }
+    await file.close();
+    const { log, directory } = await openLog(disk, { segmentBytes: SEGMENT_BYTES });
+    const asked: number[] = [];
+    const supply = async (index: number): Promise<LogEntry> => {
+      asked.push(index);
+      return others[index - 1]!;
+    };
+    await expect(log.rewrite(2, 2, { ...KEEP_ALL, supply })).rejects.toMatchObject({ code: 'OUT_OF_RANGE', index: 3 });
+    expect([asked, log.lastIndex, log.lastTerm]).toEqual([damaged, 3, 1]);
+    await directory.close();
+  });
+
   test('takes up what is appended meanwhile', async () => {
     const disk = new MemoryDisk();
     const whole = await damagedActive(disk, 6);
