@@ -471,9 +471,14 @@ function relationProblems(config: Config): string[] {
   const isAlone = Object.keys(peers).length === 0;
   must(isAlone || Object.hasOwn(peers, nodeId), `peers must name this node (${nodeId}) too`);
   must(new Set(Object.values(peers)).size === Object.keys(peers).length, 'peers must not name one address twice');
-  for (const key of ['listen', 'peerListen'] as const) {
-    const { host, port } = parseAddress(config[key]);
+  const { listen, peerListen, advertise = listen } = config;
+  const ofPeers = Object.entries(peers).map(([id, address]) => [`peers.${id}`, address] as const);
+  for (const [key, address] of [...Object.entries({ listen, peerListen, advertise }), ...ofPeers]) {
+    const { port } = parseAddress(address);
     must(port <= 65_535, `${key}: port ${port} is above 65535`);
+  }
+  for (const key of ['listen', 'peerListen'] as const) {
+    const { host } = parseAddress(config[key]);
     must(
       config.insecure || isLoopback(host),
       `${key}: ${host} is reachable from other machines, and there is no TLS and no access control yet; listen on ` +

@@ -30,7 +30,8 @@ const ANSWER_MS = 3_000;
 /** A replacement must have joined within this, or is asked for again. */
 const JOIN_MS = 8_000;
 const POLL_MS = 20;
-const PEER_ADDRESS = /^(\[[0-9a-fA-F:.]+\]|[^\s:]+):\d{1,5}$/;
+const PEER_ADDRESS = /^(?:\[[0-9a-fA-F:.]+\]|[^\s:]+):(\d{1,5})$/;
+const PORT_MAX = 65_535;
 
 export class Members {
   readonly #parts: MembersParts;
@@ -53,7 +54,7 @@ export class Members {
     routes.expectMember();
     const problem = nodeIdProblem(id);
     if (problem !== undefined) throw invalid(problem);
-    if (!PEER_ADDRESS.test(peerAddress)) {
+    if (!isPeerAddress(peerAddress)) {
       throw invalid(`"${peerAddress}" is no address of a node: give host:port, as in its --peers.`);
     }
     if (host.catalog.node(id) !== undefined || host.catalog.isGone(id)) throw this.#exists(id);
@@ -163,7 +164,7 @@ export class Members {
     const { host, peers, self } = this.#parts;
     for (const { id, peerAddress } of nodes) {
       const isNews = id !== self.id && !this.#learnt.has(id) && !host.catalog.isGone(id);
-      if (!isNews || nodeIdProblem(id) !== undefined || !PEER_ADDRESS.test(peerAddress)) continue;
+      if (!isNews || nodeIdProblem(id) !== undefined || !isPeerAddress(peerAddress)) continue;
       this.#learnt.add(id);
       peers.learn(id, peerAddress);
     }
@@ -276,4 +277,10 @@ function invalid(what: string): LogError {
 
 function busy(what: string): LogError {
   return new LogError('CHANGE_IN_FLIGHT', what);
+}
+
+/** A member is dialed by all others for as long as it is one, and a port that cannot be would end them. */
+function isPeerAddress(address: string): boolean {
+  const port = Number(PEER_ADDRESS.exec(address)?.[1] ?? 0);
+  return port >= 1 && port <= PORT_MAX;
 }

@@ -25,6 +25,7 @@ import {
   type Message,
   PROTOCOL_VERSION,
   READ_BYTES_MAX,
+  RESPONSE_HEADER_BYTES_MAX,
   type RequestMessage,
   SUBSCRIPTIONS_PER_CONNECTION_MAX,
   type SubscribeMessage,
@@ -40,8 +41,8 @@ export const HELLO_MS = 5_000;
 const APPENDS_INFLIGHT_MAX = 16_384;
 /** Other requests waiting for their answer. */
 const REQUESTS_INFLIGHT_MAX = 1_024;
-/** Bytes that reads in flight may come back with, together. */
-const READS_INFLIGHT_BYTES_MAX = 64 * 1024 * 1024;
+/** Bytes that reads and lists of topics in flight may come back with, together. */
+const ANSWERS_INFLIGHT_BYTES_MAX = 64 * 1024 * 1024;
 /** Heartbeats without a message from the client. */
 const SILENT_BEATS_MAX = 2;
 /** Heartbeats in which the client took nothing of what is queued: patience for a link of some 100 KB/s. */
@@ -72,7 +73,7 @@ export class Session implements ClientSocketEvents, SubscriptionHost {
   #beat: TimerHandle | undefined;
   #state: 'hello' | 'open' | 'closed' = 'hello';
   #appendsInflight = 0;
-  #readsInflightBytes = 0;
+  #answersInflightBytes = 0;
   #isPaused = false;
   /** Messages since the last beat. */
   #heard = 0;
@@ -286,10 +287,10 @@ export class Session implements ClientSocketEvents, SubscriptionHost {
   }
 
   #onRequest({ requestId, body }: RequestMessage): void {
-    const readBytes = body.kind === 'read' ? Math.min(body.bytesMax, READ_BYTES_MAX) : 0;
+    const answerBytes = answerBytesMax(body);
     if (
       this.#requests.size >= REQUESTS_INFLIGHT_MAX ||
-      this.#readsInflightBytes + readBytes > READS_INFLIGHT_BYTES_MAX
+      this.#answersInflightBytes + answerBytes > ANSWERS_INFLIGHT_BYTES_MAX
     ) {
       const failure = failureOf(busy('too many requests of this connection wait for their answer'));
       this.send(0, { kind: 'response', requestId, body: { kind: 'failure', failure } });
@@ -297,7 +298,7 @@ export class Session implements ClientSocketEvents, SubscriptionHost {
     }
     const request = new AbortController();
     this.#requests.add(request);
-    this.#readsInflightBytes += readBytes;
+    this.#answersInflightBytes += answerBytes;
     answerRequest(this.broker, body, request.signal)
       .then((answer) => {
         if (answer.payload.length > 0) this.onRead(answer.payload.reduce((sum, batch) => sum + batch.byteLength, 0));
@@ -310,7 +311,7 @@ export class Session implements ClientSocketEvents, SubscriptionHost {
       })
       .finally(() => {
         this.#requests.delete(request);
-        this.#readsInflightBytes -= readBytes;
+        this.#answersInflightBytes -= answerBytes;
       });
   }
 
@@ -372,6 +373,12 @@ export class Session implements ClientSocketEvents, SubscriptionHost {
 function ownBytes(view: Uint8Array): Uint8Array {
   // Not slice(): on a Buffer that is a view again.
   return view.byteLength * 2 < view.buffer.byteLength ? new Uint8Array(view) : view;
+}
+
+/** Of the answers that can be large; a frame of a few bytes asks for each. */
+function answerBytesMax(body: RequestMessage['body']): number {
+  if (body.kind === 'read') return Math.min(body.bytesMax, READ_BYTES_MAX);
+  return body.kind === 'list-topics' ? RESPONSE_HEADER_BYTES_MAX : 0;
 }
 
 function busy(what: string): LogError {

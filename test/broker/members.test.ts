@@ -172,6 +172,8 @@ describe('a node that is added', () => {
     expect(await codeOf(cluster, broker.addNode({ id: 'n2', peerAddress: 'n2:1' }))).toBe('NODE_EXISTS');
     expect(await codeOf(cluster, broker.addNode({ id: '../n', peerAddress: 'n:1' }))).toBe('INVALID');
     expect(await codeOf(cluster, broker.addNode({ id: 'n4', peerAddress: 'nowhere' }))).toBe('INVALID');
+    expect(await codeOf(cluster, broker.addNode({ id: 'n4', peerAddress: 'n4:99999' }))).toBe('INVALID');
+    expect(await codeOf(cluster, broker.addNode({ id: 'n4', peerAddress: 'n4:0' }))).toBe('INVALID');
     expect(statesSeenBy(cluster, 'n1')).toEqual({ n1: 'member', n2: 'member', n3: 'member' });
     await newcomer(cluster, 'n4');
     await newcomer(cluster, 'n5');

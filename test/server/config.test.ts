@@ -114,6 +114,12 @@ describe('what is refused', () => {
     ['a node id with a slash', { flags: { 'node-id': '../x' } }, 'nodeId (from --node-id): "../x" must match pattern'],
     ['an address without a port', { flags: { listen: 'localhost' } }, 'listen (from --listen)'],
     ['a port above 65535', { flags: { listen: '127.0.0.1:70000' } }, 'listen: port 70000 is above 65535'],
+    [
+      'a port of a peer above 65535',
+      { flags: { peers: { n1: 'a:1', n2: 'b:70000' } } },
+      'peers.n2: port 70000 is above 65535',
+    ],
+    ['an advertised port above 65535', { flags: { advertise: 'a:70000' } }, 'advertise: port 70000 is above 65535'],
     ['one peer named twice', { flags: { peers: 'n1=a:1,n1=b:1' } }, 'peers (from --peers)'],
     ['two peers at one address', { flags: { peers: 'n1=a:1,n2=a:1' } }, 'peers must not name one address twice'],
     ['peers without this node', { flags: { peers: 'n2=a:1' } }, 'peers must name this node (n1) too'],

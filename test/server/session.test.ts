@@ -193,6 +193,20 @@ describe('requests', () => {
     expect(refused).toMatchObject({ requestId: 16, body: { kind: 'failure', failure: { code: 'OVERLOADED' } } });
     expect(door.broker.calls).toHaveLength(16);
   });
+
+  test('that list all topics count as the largest answer there may be, since a packet holds hundreds of them', async () => {
+    const { door } = await room();
+    const client = await welcomed(door);
+    let listed = 0;
+    door.broker.listTopics = () => {
+      listed++;
+      return new Promise(() => undefined);
+    };
+    for (let i = 0; i < 17; i++) client.send({ kind: 'request', requestId: i, body: { kind: 'list-topics' } });
+    const refused = await client.got('response');
+    expect(refused).toMatchObject({ requestId: 16, body: { kind: 'failure', failure: { code: 'OVERLOADED' } } });
+    expect(listed).toBe(16);
+  });
 });
 
 describe('the life of a connection', () => {
