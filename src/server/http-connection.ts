@@ -4,6 +4,7 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { ClientHandle } from '../broker/index.ts';
+import { LogError } from '../protocol/index.ts';
 
 export class HttpConnection {
   /** One client to admission, however many requests it carries. */
@@ -16,11 +17,13 @@ export class HttpConnection {
   /**
    * Waits until what was asked for before is sent: a packet of a thousand reads would otherwise have a thousand answers
    * in memory at a time, of which one can leave.
+   * @throws LogError ABORTED when the client has hung up meanwhile: an answer that is never sent is never over either.
    */
-  async turn(response: ServerResponse): Promise<void> {
+  async turn(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const before = this.#sent;
     this.#sent = new Promise((resolve) => response.once('close', resolve));
     await before;
+    if (request.socket.destroyed) throw new LogError('ABORTED', 'the client hung up', { outcome: 'none' });
   }
 
   onOrder(request: IncomingMessage, response: ServerResponse): void {

@@ -1,6 +1,7 @@
 /** The HTTP door itself: what it refuses before any verb is reached, web pages of other origins, probes. */
 import { connect, type Socket } from 'node:net';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { LogError } from '../../src/protocol/index.ts';
 import { closeAll } from './support/closing.ts';
 import { type Answer, append, call, door, expectProblem, openDoorWith, openUsual } from './support/http-door.ts';
 import { until } from './support/world.ts';
@@ -100,6 +101,21 @@ describe('what is not there, or not allowed', () => {
     await append([{ value: 'a' }]);
     await until('all are answered', () => text.split('HTTP/1.1 200 OK').length === 101);
     socket.destroy();
+  });
+
+  test('of reads that arrive in one packet none is begun for a client that hung up', async () => {
+    const signals: (AbortSignal | undefined)[] = [];
+    door.broker.read = ({ signal }) => {
+      signals.push(signal);
+      return new Promise((_, reject) => signal?.addEventListener('abort', () => reject(new LogError('ABORTED'))));
+    };
+    const socket: Socket = connect(door.port, '127.0.0.1');
+    socket.write('GET /v1/topics/orders/records?waitMs=30000 HTTP/1.1\r\nHost: x\r\n\r\n'.repeat(100));
+    await until('the first is worked on', () => signals.length > 0);
+    socket.destroy();
+    await until('the node has seen it', () => signals[0]?.aborted === true);
+    expect((await call('GET', '/livez')).status).toBe(200);
+    expect(signals).toHaveLength(1);
   });
 
   test('more connections than allowed are dropped, and those within are served', async () => {
