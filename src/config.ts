@@ -474,8 +474,7 @@ function relationProblems(config: Config): string[] {
   const { listen, peerListen, advertise = listen } = config;
   const ofPeers = Object.entries(peers).map(([id, address]) => [`peers.${id}`, address] as const);
   for (const [key, address] of [...Object.entries({ listen, peerListen, advertise }), ...ofPeers]) {
-    const { port } = parseAddress(address);
-    must(port <= 65_535, `${key}: port ${port} is above 65535`);
+    must(parseAddress(address).port <= 65_535, `${key}: the port of ${address} is above 65535`);
   }
   for (const key of ['listen', 'peerListen'] as const) {
     const { host } = parseAddress(config[key]);
