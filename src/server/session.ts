@@ -74,6 +74,8 @@ export class Session implements ClientSocketEvents, SubscriptionHost {
   #state: 'hello' | 'open' | 'closed' = 'hello';
   #appendsInflight = 0;
   #answersInflightBytes = 0;
+  /** Of records that subscriptions read now, about; with those that are queued they have one cap. */
+  #readingBytes = 0;
   #isPaused = false;
   /** Messages since the last beat. */
   #heard = 0;
@@ -122,11 +124,11 @@ export class Session implements ClientSocketEvents, SubscriptionHost {
   }
 
   onDrain(): void {
-    if (this.#isPaused && this.hasRoom()) {
+    if (this.#isPaused && !this.#isFull()) {
       this.#isPaused = false;
       this.#socket.resume();
     }
-    for (const subscription of this.#subscriptions.values()) subscription.wake();
+    this.#wakeSubscriptions();
   }
 
   onClose(): void {
@@ -157,14 +159,28 @@ export class Session implements ClientSocketEvents, SubscriptionHost {
   send(channel: number, message: Message, payload?: readonly Uint8Array[]): void {
     if (this.#state === 'closed') return;
     this.#socket.send(encodeFrame(channel, message, payload));
-    if (this.#isPaused || this.hasRoom()) return;
+    if (this.#isPaused || !this.#isFull()) return;
     // Whoever does not read answers is not asked for more questions.
     this.#isPaused = true;
     this.#socket.pause();
   }
 
   hasRoom(): boolean {
-    return this.#socket.queuedBytes < this.#options.sendBytesMax;
+    return this.#socket.queuedBytes + this.#readingBytes < this.#options.sendBytesMax;
+  }
+
+  onReadBegun(bytes: number): void {
+    this.#readingBytes += bytes;
+  }
+
+  onReadEnded(channel: number, bytes: number): void {
+    if (bytes === 0) return;
+    this.#readingBytes -= bytes;
+    // Whoever has read goes to the end of those that wait for room, or a few that are far behind would have all of it.
+    const subscription = this.#subscriptions.get(channel);
+    if (subscription !== undefined && this.#subscriptions.delete(channel))
+      this.#subscriptions.set(channel, subscription);
+    if (this.hasRoom()) this.#wakeSubscriptions();
   }
 
   onRead(bytes: number): void {
@@ -177,6 +193,14 @@ export class Session implements ClientSocketEvents, SubscriptionHost {
 
   toldError(error: unknown): LogError {
     return toldError(error, this.#env.logger);
+  }
+
+  #isFull(): boolean {
+    return this.#socket.queuedBytes >= this.#options.sendBytesMax;
+  }
+
+  #wakeSubscriptions(): void {
+    for (const subscription of this.#subscriptions.values()) subscription.wake();
   }
 
   // Messages.

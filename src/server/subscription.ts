@@ -22,8 +22,12 @@ const DATA_BYTES = 1024 * 1024;
 export interface SubscriptionHost {
   readonly broker: BrokerVerbs;
   send(channel: number, message: Message, payload?: readonly Uint8Array[]): void;
-  /** False while the client does not take what is queued for it. */
+  /** False while the client does not take what is queued and being read for it. */
   hasRoom(): boolean;
+  /** A read of about so many bytes begins: they take room until it has ended. */
+  onReadBegun(bytes: number): void;
+  /** It has ended, and what it gave was sent. */
+  onReadEnded(channel: number, bytes: number): void;
   onRead(bytes: number): void;
   /** The channel is free again; called before END is sent. */
   onEnded(channel: number): void;
@@ -104,12 +108,23 @@ export class Subscription {
         this.#wake = undefined;
       }
       if (this.#ending !== undefined) return;
-      const result = await reader.next(Math.min(this.#credit, DATA_BYTES));
-      if (this.#ending !== undefined) return;
-      this.#sendData(result);
+      const bytes = Math.min(this.#credit, DATA_BYTES);
+      // One that waits at the tail has nothing to take room for yet, and must not keep others from reading.
+      const begunBytes = reader.position < reader.tail ? bytes : 0;
+      this.#host.onReadBegun(begunBytes);
+      let result: ReadResult;
+      try {
+        result = await reader.next(bytes);
+        if (this.#ending !== undefined) return;
+        this.#sendData(result);
+      } finally {
+        this.#host.onReadEnded(this.#channel, begunBytes);
+      }
       const isAtTail = result.nextOffset >= result.tail;
       if (isAtTail && !this.#isCaughtUp) this.#sendPosition(reader);
       this.#isCaughtUp = isAtTail;
+      // Those that were woken because this read has ended come first.
+      if (begunBytes > 0) await Promise.resolve();
     }
   }
 

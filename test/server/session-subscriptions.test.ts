@@ -107,6 +107,40 @@ describe('subscriptions', () => {
     expect(await client.closed()).toBe(CLOSE_CODES.protocolError);
   });
 
+  test('of one connection read no more at a time than it may have queued, and take turns', async () => {
+    const { door } = await room();
+    // Readers far behind the tail, whose reads end when the test says so.
+    const begun: number[] = [];
+    const ends: (() => void)[] = [];
+    door.broker.subscribe = async ({ start }) => {
+      const position = start.kind === 'offset' ? start.offset : 0;
+      const { tail, ...rest } = { tail: 1_000, topicId: 1, earliest: 0 };
+      const empty = door.broker.result(door.broker.find({ name: 'orders' }, 0), 0, 1);
+      return {
+        ...{ ...rest, tail, position },
+        stamp: () => door.broker.stamp(tail),
+        next: () => {
+          begun.push(position);
+          return new Promise((resolve) => ends.push(() => resolve({ ...empty, tail })));
+        },
+        close: () => undefined,
+      };
+    };
+    const client = await welcomed(door);
+    const channels = Array.from({ length: 20 }, (_, at) => at + 1);
+    for (const offset of channels) {
+      client.send(subscribe({ start: { kind: 'offset', offset }, creditBytes: CREDIT_BYTES_MAX }), offset);
+    }
+    await client.got('position', 20);
+    // 8 MiB, in reads of 1 MiB.
+    expect(begun).toEqual([1, 2, 3, 4, 5, 6, 7, 8]);
+    for (let ended = 0; ended < 12; ended++) {
+      ends[ended]?.();
+      await until('the next one reads', () => begun.length === 9 + ended);
+    }
+    expect(begun).toEqual(channels);
+  });
+
   test('a consumer that does not read is not read for, and closed at last', async () => {
     const { door, world } = await room({ sendBytesMax: 256 * 1024 });
     const producer = await welcomed(door);
