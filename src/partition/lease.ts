@@ -52,6 +52,8 @@ export class Lease {
   /** A message of the core is about to leave. */
   onSending(message: Message): void {
     if (this.#options === undefined || message.kind !== 'heartbeat' || this.#sentMs.has(message.round)) return;
+    // It names the last round, which may be long ago, and nobody answers it.
+    if (message.isNotice === true) return;
     this.#sentMs.set(message.round, this.#clock.monotonicMs());
     if (this.#sentMs.size <= ROUNDS_KEPT) return;
     const [oldest] = this.#sentMs.keys();
@@ -91,9 +93,15 @@ export class Lease {
     // Sockets may be served before timers after a stall, so the tick that would notice it may not have come yet.
     this.#dropWhatIsVoid();
     const untilMs = quorumIndex(membership, (voter) =>
-      voter === id ? Number.MAX_SAFE_INTEGER : (this.#promisedUntilMs.get(voter) ?? 0),
+      voter === id ? Number.MAX_SAFE_INTEGER : this.#promisedUntil(voter),
     );
     return this.#clock.monotonicMs() < untilMs;
+  }
+
+  /** One that forgot what it promised may have helped to elect a later leader before (R19). */
+  #promisedUntil(voter: NodeId): number {
+    const isSound = this.#raft.progressOf(voter)?.standing === 'sound';
+    return isSound ? (this.#promisedUntilMs.get(voter) ?? 0) : 0;
   }
 
   #dropWhatIsVoid(): void {

@@ -12,7 +12,10 @@ import type { RaftState } from './state.ts';
 export function confirmedRound(state: RaftState): number {
   const { leading, membership, options } = state;
   if (leading === undefined) return 0;
-  return quorumIndex(membership, (voter) =>
-    voter === options.id ? leading.round : (leading.progress.get(voter)?.answeredRound ?? 0),
-  );
+  return quorumIndex(membership, (voter) => {
+    if (voter === options.id) return leading.round;
+    const progress = leading.progress.get(voter);
+    // One that forgot what it promised may have helped to elect a later leader: its answer confirms no round (R19).
+    return progress === undefined || progress.isLost ? 0 : progress.answeredRound;
+  });
 }

@@ -156,7 +156,7 @@ export function onHeartbeatReply(state: RaftState, reply: HeartbeatReply): void 
   const progress = leading?.progress.get(reply.from);
   if (leading === undefined || progress === undefined) return;
   progress.heard(reply.isRejoining);
-  // One that forgot what it promised may have helped to elect a later leader (R19): its answer confirms no round.
+  // What it answered while it rejoined confirms no round, also when that is over (R19).
   if (reply.isRejoining === undefined) progress.answered(reply.round);
   if (progress.needsCheck(reply.round, leading.round)) sendCheck(state, progress);
   onRestReply(state, reply);

@@ -22,6 +22,13 @@ class Bench {
     this.lease = new Lease(this as unknown as Raft, clock, options);
   }
 
+  /** Voters that lost what they had promised. */
+  readonly lost = new Set<string>();
+
+  progressOf(peer: string): { readonly standing: string } {
+    return { standing: this.lost.has(peer) ? 'lost' : 'sound' };
+  }
+
   send(): number {
     this.#round += 1;
     const envelope = { from: 'n1', to: 'n2', term: this.term };
@@ -76,6 +83,16 @@ describe('a lease', () => {
     bench.answer(round, 'n3', 0);
     expect(bench.lease.isHeld()).toBe(false);
     bench.answer(round, 'n4');
+    expect(bench.lease.isHeld()).toBe(true);
+  });
+
+  test('does not count a voter that lost what it had promised before: it may have elected another leader', () => {
+    const bench = new Bench();
+    bench.answer(bench.send());
+    expect(bench.lease.isHeld()).toBe(true);
+    bench.lost.add('n2');
+    expect(bench.lease.isHeld()).toBe(false);
+    bench.answer(bench.send(), 'n3');
     expect(bench.lease.isHeld()).toBe(true);
   });
 
@@ -144,6 +161,17 @@ describe('a lease', () => {
     expect(bench.lease.isHeld()).toBe(false);
     bench.answer(bench.send());
     expect(bench.lease.isHeld()).toBe(true);
+  });
+
+  test('is not counted from a notice of a commit, which names a round that was sent long before', () => {
+    const bench = new Bench();
+    const round = bench.send();
+    // As when a leadership begins: what was sent before its status was told counts for nothing.
+    bench.lease.drop();
+    bench.pass(100);
+    bench.lease.onSending({ kind: 'heartbeat', from: 'n1', to: 'n3', term: 3, commit: 5, round, isNotice: true });
+    bench.answer(round);
+    expect(bench.lease.isHeld()).toBe(false);
   });
 
   test('is never held where leases are off', () => {

@@ -1,7 +1,7 @@
 /** Rounds on demand (R7), and what a promise to a leader keeps a voter from doing (R8). */
 import { describe, expect, test } from 'vitest';
 import type { Message } from '../../src/raft/index.ts';
-import { Solo } from './support/solo.ts';
+import { at, Solo } from './support/solo.ts';
 
 function sent(solo: Solo): readonly Message[] {
   return solo.take().flatMap(({ messages, messagesAfterHardState }) => [...messages, ...messagesAfterHardState]);
@@ -33,6 +33,25 @@ describe('a round on demand', () => {
     solo.step({ ...answer, from: 'n4', round: round + 1 });
     expect(solo.raft.confirmedRound).toBe(round);
     solo.step({ ...answer, from: 'n4', round: 1 });
+    expect(solo.raft.confirmedRound).toBe(round);
+  });
+
+  test('is not confirmed by a voter that lost what it acked, whose vote may have made another leader', () => {
+    const solo = new Solo().lead();
+    const reply = { kind: 'append-reply', term: 1, hint: at(0, 0) } as const;
+    solo.serve('n2');
+    solo.step({ ...reply, accepted: true, index: 1, lastIndex: 1 });
+    expect(solo.raft.commit).toBe(1);
+    const before = solo.do((raft) => raft.startRound())!;
+    solo.step({ ...answer, round: before });
+    expect(solo.raft.confirmedRound).toBe(before);
+    // Refused where it had acked, and again when asked: its disk went back.
+    for (let i = 0; i < 2; i += 1) solo.step({ ...reply, accepted: false, index: 1, lastIndex: 0 });
+    expect(solo.raft.progressOf('n2')?.standing).toBe('lost');
+    const round = solo.do((raft) => raft.startRound())!;
+    solo.step({ ...answer, round });
+    expect(solo.raft.confirmedRound).toBeLessThan(round);
+    solo.step({ ...answer, from: 'n3', round });
     expect(solo.raft.confirmedRound).toBe(round);
   });
 
