@@ -8,9 +8,9 @@ import { answerMark, commitTo, type RaftState, send, sendDurably } from './state
 import type { Append, EntryId, EntryMeta, Heartbeat, InstallSnapshot, LogIndex, SnapshotReply } from './types.ts';
 
 export function onHeartbeat(state: RaftState, message: Heartbeat): void {
-  // The leader capped this by what we acked in its term. A disk that lost acked entries (R21) must not stop us here:
-  // the next append tells the leader.
-  commitTo(state, Math.min(message.commit, state.log.lastIndex));
+  // The leader capped this by what we acked in its term. A disk that has lost that since (R21) may have gone back to
+  // other entries: only what this process has matched is known to be the leader's.
+  commitTo(state, Math.min(message.commit, state.following.matched));
   // A flush may have ended while no leader was known.
   maybeAck(state);
   const isResting = takesRest(state, message);

@@ -38,6 +38,7 @@ describe('an append that brings', () => {
 describe('a follower', () => {
   test('takes a commit from a notice and answers it with nothing; it answers the round', () => {
     const solo = new Solo({ terms: [1, 1] });
+    solo.step({ kind: 'append', term: 1, previous: at(2, 1), commit: 0, entries: [] });
     const heartbeat = { kind: 'heartbeat', term: 1, commit: 1, round: 3 } as const;
     solo.step(heartbeat);
     expect(solo.sent('heartbeat-reply')).toMatchObject([{ round: 3 }]);
@@ -45,6 +46,15 @@ describe('a follower', () => {
     solo.step({ ...heartbeat, commit: 2, isNotice: true });
     expect(solo.raft.commit).toBe(2);
     expect(solo.sent('heartbeat-reply')).toEqual([]);
+  });
+
+  test('commits nothing on a heartbeat that this leader has not matched: its disk may have gone back to an older log', () => {
+    // The leader was acked three entries of term 2 by this node, and heard nothing of what became of its disk since.
+    const solo = new Solo({ terms: [1, 1, 1], hardState: { term: 2, votedFor: undefined } });
+    solo.step({ kind: 'heartbeat', term: 2, commit: 3, round: 9 });
+    expect(solo.raft.commit).toBe(0);
+    solo.step({ kind: 'append', term: 2, previous: at(1, 1), commit: 3, entries: entries(2, [2, 2]) }).flush();
+    expect([solo.log, solo.raft.commit]).toEqual([[1, 2, 2], 3]);
   });
 
   test('hears its leader in a notice: it does not campaign', () => {
