@@ -15,7 +15,7 @@ import type { InstallSnapshot, NodeId, Raft } from '../raft/index.ts';
 import { encodeTransfer, type SnapshotChunk, type SnapshotOffer, type TransferMessage } from './snapshot-codec.ts';
 
 export interface SnapshotReceiverParts {
-  readonly raft: Pick<Raft, 'id' | 'term' | 'leader' | 'needsSnapshot'>;
+  readonly raft: Pick<Raft, 'id' | 'term' | 'leader' | 'isLeaderGone' | 'needsSnapshot'>;
   readonly incoming: IncomingSnapshot;
   send(peer: NodeId, message: TransferMessage, chunks: readonly Uint8Array[]): boolean;
   /** The whole state is here and sound, or it is not needed and `snapshot` is undefined. */
@@ -88,6 +88,8 @@ export class SnapshotReceiver {
     }
     // Read back after some time: the leader may be another one by now, and this one's word old.
     if (this.#isClosed || !this.#isFromLeader(from, offer.term)) return;
+    // Nothing more is wanted: the leader need not keep it.
+    this.#want(from, offer.term, key);
     const { index, term, nextOffset, appendTimeMs, chain } = point;
     step(this.#messageOf(from, offer), { index, term, nextOffset, appendTimeMs, chain, state });
   }
@@ -114,9 +116,11 @@ export class SnapshotReceiver {
     this.#work = doing;
   }
 
+  /** A file is read and written while the link to the leader may break: its word is none any more then, and a replica
+   *  that took it would rest under a leader that is gone. */
   #isFromLeader(from: NodeId, term: number): boolean {
     const { raft } = this.#parts;
-    return raft.term === term && raft.leader === from;
+    return raft.term === term && raft.leader === from && !raft.isLeaderGone;
   }
 
   #messageOf(from: NodeId, { term, key, message }: SnapshotOffer): InstallSnapshot {

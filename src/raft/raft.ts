@@ -67,6 +67,10 @@ export class Raft {
   get leader(): NodeId | undefined {
     return this.#state.leader;
   }
+  /** The link to the leader broke, and it was not heard since: what it said before is no sign of life. */
+  get isLeaderGone(): boolean {
+    return this.#state.isLeaderGone;
+  }
   /** Last committed index, inclusive. */
   get commit(): LogIndex {
     return this.#state.commit;
