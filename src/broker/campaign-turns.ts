@@ -3,21 +3,40 @@
  * node that led hundreds falls silent, or only stands still for a moment, all its followers would otherwise campaign at
  * once, keep each other late, and time out again. Who has to wait asks again at the next tick, and may have heard of
  * its leader by then.
+ *
+ * Who waited longest comes first: hundreds of partitions without a majority campaign in vain for as long as that lasts,
+ * and would take every turn from one that is ticked behind them.
  */
 
 /** A thousand a second, which is more than a node can elect. */
 const CAMPAIGNS_A_TICK = 10;
 
 export class CampaignTurns {
+  /** Free for anybody in this tick. */
   #left = 0;
+  /** Groups that were refused in the tick before; those of longest standing have a turn of this tick each. */
+  #waiting: readonly number[] = [];
+  readonly #reserved = new Set<number>();
+  /** Refused in this tick. Who does not ask again waits no more. */
+  #refused = new Set<number>();
 
   tick(): void {
-    this.#left = CAMPAIGNS_A_TICK;
+    const known = new Set(this.#waiting);
+    const stillWaiting = this.#waiting.filter((group) => this.#refused.has(group));
+    this.#waiting = [...stillWaiting, ...[...this.#refused].filter((group) => !known.has(group))];
+    this.#refused = new Set();
+    this.#reserved.clear();
+    for (const group of this.#waiting.slice(0, CAMPAIGNS_A_TICK)) this.#reserved.add(group);
+    this.#left = CAMPAIGNS_A_TICK - this.#reserved.size;
   }
 
-  /** Whether one more may begin in this tick. */
-  take(): boolean {
-    if (this.#left === 0) return false;
+  /** Whether the group may begin in this tick. */
+  take(group: number): boolean {
+    if (this.#reserved.delete(group)) return true;
+    if (this.#left === 0) {
+      this.#refused.add(group);
+      return false;
+    }
     this.#left -= 1;
     return true;
   }

@@ -391,7 +391,7 @@ export class Host {
       clusterId,
       voters: this.#votersOf(voters),
       heartbeatPhase: () => this.#paces.phase,
-      mayCampaignNow: () => this.#campaignTurns.take(),
+      mayCampaignNow: () => this.#campaignTurns.take(groupId),
       ...(firstOffset !== undefined && { firstOffset }),
       createMachine: machine === undefined ? undefined : takeMachine,
     });
