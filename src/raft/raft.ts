@@ -330,6 +330,8 @@ export class Raft {
 
   /** While false (say, the log was found damaged) the node grants no vote, does not campaign and does not ack (R19). */
   setMayVote(mayVote: boolean): void {
+    // Said at every look at a disk: that ends no rest, in which nobody would speak to a follower.
+    if (mayVote === this.#state.mayVote) return;
     this.#state.mayVote = mayVote;
     rest.wake(this.#state);
     election.rightsChanged(this.#state);

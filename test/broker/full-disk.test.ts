@@ -3,6 +3,7 @@
  * W23).
  */
 import { afterEach, describe, expect, test } from 'vitest';
+import type { BrokerOptions } from '../../src/broker/index.ts';
 import { LogError } from '../../src/protocol/index.ts';
 import { endLater, killAll } from './support/endings.ts';
 import { FaultyDisk, type SpaceCall } from './support/faulty-disk.ts';
@@ -28,8 +29,9 @@ interface Filling {
   readonly acked: string[];
 }
 
-async function start(): Promise<Filling> {
-  const cluster = new SimCluster(IDS, { segmentBytes: 65_536, cacheBytesMax: 1, space: SPACE });
+async function start(timing?: BrokerOptions['timing']): Promise<Filling> {
+  const changes = timing === undefined ? {} : { timing };
+  const cluster = new SimCluster(IDS, { segmentBytes: 65_536, cacheBytesMax: 1, space: SPACE, ...changes });
   endLater(cluster);
   const disks = new Map(IDS.map((id) => [id, new FaultyDisk()]));
   for (const [id, disk] of disks) cluster.node(id).disk = disk;
@@ -163,6 +165,26 @@ const CALLS: readonly (readonly [string, (call: SpaceCall, path: string) => bool
   ['writing a manifest', (call, path) => call === 'write' && path.endsWith('/manifest.new')],
   ['a snapshot', (call, path) => call !== 'rename' && path.includes('/snapshot-')],
 ];
+
+test('a full node knows the leaders of its idle groups all the time', async () => {
+  const filling = await start({ electionTicksMin: 20, electionTicksMax: 40, heartbeatTicks: 4, restTicks: 50 });
+  const { cluster } = filling;
+  const leader = (await leaderOf(filling, 'n1'))!;
+  const follower = IDS.find((id) => id !== leader)!;
+  // Its looks at the disk fall between what the others say once a second of what they lead.
+  await cluster.stop(follower);
+  await cluster.time.advance(700);
+  await cluster.start(follower);
+  filling.disks.get(follower)!.freeBytes = MiB;
+  await cluster.time.advance(5_000);
+  const said = new Set<string>();
+  for (let i = 0; i < 300; i += 1) {
+    await cluster.time.advance(10);
+    const checks = cluster.broker(follower).readiness();
+    said.add(checks.find(({ name }) => name === 'leaders')!.detail);
+  }
+  expect([...said]).toEqual(['0 of 2 hosted partitions have no leader']);
+});
 
 describe('a disk that runs out of room although it told of free space, as with a quota', () => {
   test.each(CALLS)('in %s on the leader: appends go on, nothing is lost, and it comes back', async (_, isMeant) => {

@@ -285,6 +285,12 @@ describe('what ends the rest', () => {
     leader.turn((raft) => raft.setMayVote(false));
     expect(leader.raft).toMatchObject({ role: 'follower', isResting: false });
   });
+
+  test('a replica that is told once more of the right it has rests on: a full node says so at every look', () => {
+    const cluster = resting();
+    for (const node of cluster.nodes.values()) node.turn((raft) => raft.setMayVote(true));
+    expect(rests(cluster)).toEqual([true, true, true]);
+  });
 });
 
 describe('a process that stood still (R24)', () => {
