@@ -1,8 +1,8 @@
 /**
  * The one tick of a node, and what happens when the process stood still between two of them (R24): a stopped or starved
  * process wakes up with overdue timers and with sockets full of what the others said meanwhile. What they said comes
- * first. So the overdue tick is left out, the sockets are read, and only then is everybody told how long it was; a
- * leader then takes itself for deposed if that was an election timeout.
+ * first. So the overdue tick waits, the sockets are read, and only then is everybody told how long it was; a leader then
+ * takes itself for deposed if that was an election timeout. The ticks that were missed are left out.
  */
 import type { TimerHandle } from '../env.ts';
 import type { BrokerOptions, BrokerWorld } from './options.ts';
@@ -63,7 +63,10 @@ export class Pulse {
     this.#say(nowMs, missed * this.#tickMs);
     // The end of this turn of the event loop: input that was waiting has been handled by then.
     env.timers.soon(() => {
-      if (this.#timer !== undefined) this.#events.onStall(missed);
+      if (this.#timer === undefined) return;
+      this.#events.onStall(missed);
+      // A process that is late at every beat would never send, elect or tidy up anything.
+      this.#events.onTick();
     });
   }
 

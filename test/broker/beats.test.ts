@@ -147,11 +147,38 @@ describe('a process that stands still (R24)', () => {
     skewMs = 5_000;
     time.add(10, undefined, () => order.push('input'));
     await time.advance(10);
-    expect(order.slice(2)).toEqual(['input', 'stall 500']);
+    expect(order.slice(2)).toEqual(['input', 'stall 500', 'tick']);
     await time.advance(10);
     expect(order.at(-1)).toBe('tick');
     expect(counted).toEqual(['logdrive_stalls_total']);
     expect(lines.map(({ message }) => message)).toEqual([expect.stringContaining('stood still')]);
+    pulse.stop();
+  });
+
+  test('ticks all the same, however slow each turn is: nothing would be sent, elected or tidied up otherwise', async () => {
+    const time = new SimTime();
+    const env = simEnv(time, 1, []);
+    let skewMs = 0;
+    const clock = { nowMs: () => time.nowMs, monotonicMs: () => time.nowMs + skewMs };
+    const options = { tickMs: 10, timing: { electionTicksMin: 20, electionTicksMax: 40, heartbeatTicks: 4 } };
+    const metrics = { add: () => undefined, set: () => undefined, observe: () => undefined };
+    let ticks = 0;
+    const pulse = new Pulse(
+      options,
+      { env: { ...env, clock }, metrics },
+      {
+        onTick: () => {
+          ticks += 1;
+        },
+        onStall: () => undefined,
+      },
+    );
+    pulse.start();
+    for (let turn = 0; turn < 20; turn += 1) {
+      skewMs += 120;
+      await time.advance(10);
+    }
+    expect(ticks).toBe(20);
     pulse.stop();
   });
 
