@@ -228,7 +228,6 @@ export class Partition {
     return this.#raft.membership;
   }
 
-  /** The last one that is committed and applied here. */
   /** The last entry known committed, if its term is known as well. */
   get committed(): EntryId | undefined {
     const index = this.#raft.commit;
@@ -236,6 +235,7 @@ export class Partition {
     return term === undefined ? undefined : { index, term };
   }
 
+  /** The last one that is committed and applied here. */
   get committedMembership(): Membership {
     return this.#state.membership ?? this.#options.membership;
   }
