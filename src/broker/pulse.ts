@@ -1,8 +1,8 @@
 /**
  * The one tick of a node, and what happens when the process stood still between two of them (R24): a stopped or starved
  * process wakes up with overdue timers and with sockets full of what the others said meanwhile. What they said comes
- * first. So the overdue tick waits, the sockets are read, and only then is everybody told how long it was; a leader then
- * takes itself for deposed if that was an election timeout. The ticks that were missed are left out.
+ * first. So the overdue tick waits, the sockets are read, and only then is everybody told how long it was; a leader
+ * then takes itself for deposed if that was an election timeout. The ticks that were missed are left out.
  */
 import type { TimerHandle } from '../env.ts';
 import type { BrokerOptions, BrokerWorld } from './options.ts';

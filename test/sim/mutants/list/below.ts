@@ -67,7 +67,7 @@ export const TESTED_MUTANTS: readonly TestedMutant[] = [
     edits: [
       {
         file: 'src/partition/snapshot-receiver.ts',
-        from: 'return raft.term === term && raft.leader === from;',
+        from: 'return raft.term === term && raft.leader === from && !raft.isLeaderGone;',
         to: 'return term >= 0 && from.length > 0 && raft.id.length > 0;',
       },
     ],
