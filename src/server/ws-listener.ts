@@ -70,7 +70,8 @@ export class WsListener {
       const { error, status } = refusal ?? { error: new LogError('NO_LEADER', 'this node is recovering'), status: 503 };
       this.#metrics.add('logdrive_connections_refused_total', 1, { face: 'ws' });
       socket.on('error', () => socket.destroy());
-      socket.end(rawAnswer(problemOf(error, status), STATUS_CODES[status] ?? ''));
+      // Nothing watches over it any more: a client that keeps its side open would keep its place for ever.
+      socket.end(rawAnswer(problemOf(error, status), STATUS_CODES[status] ?? ''), () => socket.destroy());
       return;
     }
     this.#server.handleUpgrade(request, socket, head, (webSocket) => this.#onOpen(webSocket, socket as Socket, broker));

@@ -138,6 +138,29 @@ describe('what is not there, or not allowed', () => {
     });
     sockets[1]?.destroy();
   });
+
+  test('an upgrade that is refused frees its place also when its client keeps the connection', async () => {
+    await openDoorWith({ connectionsMax: 1 });
+    const socket = connect({ port: door.port, host: '127.0.0.1', allowHalfOpen: true });
+    let text = '';
+    socket.on('data', (chunk) => {
+      text += chunk.toString();
+    });
+    socket.on('error', () => undefined);
+    socket.write('GET /v1/ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n');
+    await until('it is refused', () => text.includes('UNSUPPORTED'));
+    let status = 0;
+    await until('the place is free', () => {
+      call('GET', '/livez').then(
+        (answer) => {
+          status = answer.status;
+        },
+        () => undefined,
+      );
+      return status === 200;
+    });
+    socket.destroy();
+  });
 });
 
 describe('web pages', () => {
