@@ -60,6 +60,8 @@ export interface GroupCommitEvents {
 interface Step {
   /** Runs once everything up to here is flushed. */
   after: LogIndex;
+  /** Frees space: on a full disk in front of everything else. */
+  readonly isFreeing: boolean;
   run(): Promise<void>;
   reject(error: StorageError): void;
 }
@@ -78,8 +80,8 @@ export class GroupCommit {
   #pendingCut: LogPoint | undefined;
   #steps: Step[] = [];
   #isPumping = false;
-  /** The first of the steps is running. */
-  #isInStep = false;
+  /** The end of the last time it pumped, or of this one. */
+  #pumped: Promise<unknown> = Promise.resolve();
   #isFull = false;
   /** What a failed write left behind the flushed end is to be cut off, durably, before anything else is written. */
   #isEndDue = false;
@@ -146,22 +148,21 @@ export class GroupCommit {
 
   /** Runs `run` between flushes, once everything up to `after` is flushed; steps run in the order they came. */
   step<T>(after: LogIndex, run: () => Promise<T>): Promise<T> {
-    if (this.#failure !== undefined) return Promise.reject(this.#failure);
-    return new Promise<T>((resolve, reject) => {
-      this.#steps.push({ after, run: async () => resolve(await run()), reject });
-      this.#wake();
-    });
+    return this.#step(after, false, run);
   }
 
   /** A step that frees space, such as a trim: on a full disk it is tried at once, in front of everything else. */
   stepThatFrees<T>(run: () => Promise<T>): Promise<T> {
-    if (!this.#isFull) return this.step(0, run);
+    const freed = this.#step(0, true, run);
+    if (this.#isFull) void this.#tryAgain();
+    return freed;
+  }
+
+  #step<T>(after: LogIndex, isFreeing: boolean, run: () => Promise<T>): Promise<T> {
+    if (this.#failure !== undefined) return Promise.reject(this.#failure);
     return new Promise<T>((resolve, reject) => {
-      // In front of all others, but for one that is being tried at this moment.
-      const first = this.#isInStep ? 1 : 0;
-      this.#steps.splice(first, 0, { after: 0, run: async () => resolve(await run()), reject });
-      this.#probeTimer?.cancel();
-      void this.#tryAgain();
+      this.#steps.push({ after, isFreeing, run: async () => resolve(await run()), reject });
+      this.#wake();
     });
   }
 
@@ -185,12 +186,17 @@ export class GroupCommit {
     if (!active.isProven || hint > active.commitHint) await this.#segments.writeFrame([], hint);
   }
 
-  /** Ends the queue: later steps and entries are refused. */
+  /** Ends the queue: later steps and entries are refused. What is under way goes on: see settled(). */
   stop(): void {
     this.#failure ??= new StorageError('CLOSED', 'the log is closed');
     this.#proofTimer?.cancel();
     this.#probeTimer?.cancel();
     for (const step of this.#steps.splice(0)) step.reject(this.#failure);
+  }
+
+  /** Resolves when a queue that was ended does nothing more: before the files are closed. */
+  async settled(): Promise<void> {
+    await this.#pumped;
   }
 
   #dropWaiting(above: LogIndex): void {
@@ -203,7 +209,7 @@ export class GroupCommit {
     if (this.#isPumping || this.#isFull || !this.#hasWork()) return;
     this.#isPumping = true;
     // After the caller's turn, so that everything appended in it shares the first flush.
-    queueMicrotask(() => void this.#pump());
+    this.#pumped = Promise.resolve().then(() => this.#pump());
   }
 
   /** Works until nothing is left to do; false when the disk was full or the log failed. */
@@ -231,14 +237,11 @@ export class GroupCommit {
 
   async #turn(): Promise<void> {
     if (this.#isEndDue) return this.#endAtFlushed();
+    const freeing = this.#isFull ? this.#steps.find(({ isFreeing }) => isFreeing) : undefined;
+    if (freeing !== undefined) return this.#run(freeing);
     if (this.#pendingCut !== undefined) return this.#cut(this.#pendingCut);
     const step = this.#steps[0];
-    if (step !== undefined && step.after <= this.#flushed.index) {
-      await this.#run(step);
-      assert(this.#steps[0] === step, 'steps run one after the other');
-      this.#steps.shift();
-      return;
-    }
+    if (step !== undefined && step.after <= this.#flushed.index) return this.#run(step);
     if (this.#waiting.length > 0) return this.#flush();
     if (step !== undefined)
       assert.fail(`a step waits for ${step?.after}, everything accepted ends at ${this.#flushed.index}`);
@@ -246,13 +249,10 @@ export class GroupCommit {
     await this.prove();
   }
 
+  /** One that finds no room stays in the queue. */
   async #run(step: Step): Promise<void> {
-    this.#isInStep = true;
-    try {
-      await step.run();
-    } finally {
-      this.#isInStep = false;
-    }
+    await step.run();
+    this.#steps = this.#steps.filter((other) => other !== step);
   }
 
   async #flush(): Promise<void> {
@@ -350,7 +350,7 @@ export class GroupCommit {
   }
 
   async #probe(): Promise<void> {
-    if (this.#failure !== undefined || !(await this.#hasSpace())) {
+    if (this.#failure !== undefined || !(this.#hasFreeingStep || (await this.#hasSpace()))) {
       if (this.#failure === undefined) this.#probeLater();
       return;
     }
@@ -362,12 +362,20 @@ export class GroupCommit {
    */
   async #tryAgain(): Promise<void> {
     if (this.#isPumping) return;
+    this.#probeTimer?.cancel();
     this.#isPumping = true;
-    if (!(await this.#pump())) return;
+    const pumped = this.#pump();
+    this.#pumped = pumped;
+    if (!(await pumped) || this.#failure !== undefined) return;
     this.#isFull = false;
     this.#events.onSpace();
     this.#wake();
     this.#armProof();
+  }
+
+  /** It is tried whether there is space or not: else each would wait for the other. */
+  get #hasFreeingStep(): boolean {
+    return this.#steps.some(({ isFreeing }) => isFreeing);
   }
 
   async #hasSpace(): Promise<boolean> {

@@ -7,7 +7,7 @@
  */
 import assert from 'node:assert/strict';
 import { isChained } from './format.ts';
-import { type LogPoint, pointAfter, whyNotAfter } from './log-point.ts';
+import { type LogPoint, pointAfter, samePoint, whyNotAfter } from './log-point.ts';
 import { TailPoints } from './tail-points.ts';
 import { TermRuns } from './term-runs.ts';
 import type { EntryHeader, GroupId, LogEntry, LogIndex, Term, TermRun } from './types.ts';
@@ -88,7 +88,11 @@ export class LogState {
 
   /** A damaged entry is back in its place: the log may be cut behind it again, and its term is no guess any more. */
   repaired(header: EntryHeader): void {
-    this.#tail.insert(pointAfter(header));
+    const point = pointAfter(header);
+    const known = this.#tail.at(header.index);
+    // It may have been cut away while it was put back, and another one may be there by now.
+    if (header.index > this.last.index || (known !== undefined && !samePoint(known, point))) return;
+    this.#tail.insert(point);
     this.#termRuns.correct(header.term, header.index);
   }
 

@@ -379,6 +379,9 @@ export class Log {
       this.#commit.stop();
       await this.#rewriter.settled();
       await this.#hardStateSaver.close();
+      // A write under way may have waited for that one, and must end first: the number of a handle that is closed is
+      // the next file's that anybody opens.
+      await this.#commit.settled();
       await this.#segments.close();
     } finally {
       this.#owner.onClosed(this);

@@ -40,6 +40,8 @@ export async function repairEntry(context: RepairContext, entry: LogEntry): Prom
     if (position !== fault.position) await writeLostFrames(context, file, found);
     await context.scheduler.run('entries', () => file.writeDurable(position, [entry.headerBytes, entry.payload]));
     await assertReadsBack(file, found.path, position, entry);
+    // Cut away meanwhile: nothing is known to be damaged any more.
+    if (!context.damage.all.includes(found)) return undefined;
     const left = restOf(fault, entry, end);
     // The region may end in lost frames that held nothing.
     if (left !== undefined && left.before.index === left.after.index) {

@@ -115,10 +115,15 @@ export class Segments {
   async roll(commitHint: LogIndex): Promise<LogPoint> {
     const old = this.#active;
     assert(!old.isEmpty, 'an empty segment is not sealed');
-    const [fileBytes, next] = await allDone(
-      this.#flush(() => old.seal()),
-      this.#createNext(old.last),
-    );
+    const sealing = this.#flush(() => old.seal());
+    // No step of a failed change runs on, and none leaves a handle behind.
+    const [sealed, made] = await Promise.allSettled([sealing, this.#createNext(old.last)]);
+    if (sealed.status === 'rejected') {
+      if (made.status === 'fulfilled') await made.value.close();
+      throw sealed.reason;
+    }
+    if (made.status === 'rejected') throw made.reason;
+    const [fileBytes, next] = [sealed.value, made.value];
     const summary = old.summary();
     await this.#list({ sealed: [...this.#summaries(), summary], active: next, commitHint });
     this.#sealed.push(this.#stored(summary, fileBytes));
@@ -341,8 +346,9 @@ export class Segments {
   async #removeFiles(segments: readonly Pick<StoredSegment, 'path'>[]): Promise<void> {
     const { disk, directory, handles } = this.#context;
     for (const { path } of segments) {
-      await handles.drop(path);
       await disk.remove(path);
+      // Not before: a read that began earlier may open it until then, and a handle keeps the space of what is removed.
+      await handles.drop(path);
     }
     if (segments.length > 0) await disk.syncDirectory(directory);
   }
@@ -380,12 +386,4 @@ export async function makeSegment(context: LogContext, segmentId: number, before
 function summaryOf(segment: SegmentSummary): SegmentSummary {
   const { segmentId, before, last, dataEnd, frames, termRuns } = segment;
   return { segmentId, before, last, dataEnd, frames, termRuns };
-}
-
-/** Both results once both ended; the first failure once both ended, so that no step of a failed change runs on. */
-async function allDone<A, B>(first: Promise<A>, second: Promise<B>): Promise<[A, B]> {
-  const [a, b] = await Promise.allSettled([first, second]);
-  if (a.status === 'rejected') throw a.reason;
-  if (b.status === 'rejected') throw b.reason;
-  return [a.value, b.value];
 }

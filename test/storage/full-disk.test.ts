@@ -147,6 +147,22 @@ async function appendWhenOpen<T>(disk: ModelDisk, timers: { fire(): void }, appe
 }
 
 describe('a trim on a full disk', () => {
+  /** A log whose first segment may go, with an entry behind it. */
+  async function sealedLog(): Promise<Opened & { disk: ModelDisk; index: number; full: unknown[] }> {
+    const disk = new ModelDisk();
+    const full: unknown[] = [];
+    const onFull = (cause: unknown): void => void full.push(cause);
+    const opened = await openLog(disk, { segmentBytes: 256 * 1024, onFull });
+    const { log } = opened;
+    log.append(nextEntries(log, [{ payloadBytes: 200_000 }]));
+    const { index, term } = await log.roll();
+    const point = { nextOffset: 0, appendTimeMs: log.lastAppendTimeMs, chain: log.lastChain };
+    await log.saveSnapshot({ index, term, ...point, state: new Uint8Array(10) });
+    log.append(nextEntries(log, [SMALL]));
+    await log.flush();
+    return { ...opened, disk, index, full };
+  }
+
   test('that is asked for while a step is being tried again waits for that step alone', async () => {
     const disk = new ModelDisk();
     const { log, timers, fatal } = await openLog(disk, { segmentBytes: 256 * 1024 });
@@ -168,6 +184,31 @@ describe('a trim on a full disk', () => {
     await rolling;
     expect(await trimming).toBe(index + 1);
     expect(fatal).toEqual([]);
+  });
+
+  test('that was asked for before the disk was found full is made all the same', async () => {
+    const { disk, log, index, timers, full } = await sealedLog();
+    const held = holdCalls(disk, 'writeDurable', '.segment');
+    log.append(nextEntries(log, [{ payloadBytes: 50_000 }]));
+    log.flush().catch(() => undefined);
+    await disk.until(() => held.waiting > 0);
+    const trimming = log.trimPrefix(index + 1);
+    disk.capacityBytes = disk.usedBytes();
+    held.release();
+    await disk.until(() => full.length > 0 && timers.pending > 0);
+    timers.fire();
+    expect(await trimming).toBe(index + 1);
+  });
+
+  test('does not wait for a cut that finds no room', async () => {
+    const { disk, log, index, timers, full } = await sealedLog();
+    disk.capacityBytes = disk.usedBytes();
+    log.truncateSuffix(log.lastIndex);
+    await disk.until(() => full.length > 0 && timers.pending > 0);
+    expect(await log.trimPrefix(index + 1)).toBe(index + 1);
+    expect(log.firstIndex).toBe(index + 1);
+    await appendWhenOpen(disk, timers, () => log.append(nextEntries(log, [SMALL])));
+    await log.flush();
   });
 });
 
