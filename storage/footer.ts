@@ -18,7 +18,7 @@
  * Append times of the segment lie within [before.appendTimeMs, last.appendTimeMs].
  */
 import { type File, PAGE_BYTES } from './disk.ts';
-import { decodeEnvelope, ENVELOPE_BYTES, type EnvelopeKind, encodeEnvelope } from './envelope.ts';
+import { claimedEnd, decodeEnvelope, ENVELOPE_BYTES, type EnvelopeKind, encodeEnvelope } from './envelope.ts';
 import { FieldReader, FieldWriter, fromHex, toHex } from './fields.ts';
 import { type Mark, readMarks, writeMarks } from './index-table.ts';
 import { type LogPoint, readPoint, samePoint, writePoint } from './log-point.ts';
@@ -105,15 +105,20 @@ export async function readFooter(
   dataEnd: ByteCount,
   path: string,
 ): Promise<{ readonly summary: SegmentSummary | undefined; readonly marks: readonly Mark[] | undefined }> {
-  const start = new Uint8Array(PAGE_BYTES);
-  const count = await file.read(dataEnd, start);
-  const footer = decodeFooter(start.subarray(0, count), dataEnd, path);
+  const left = (await file.bytes()) - dataEnd;
+  const readAt = async (position: ByteCount, length: ByteCount): Promise<Uint8Array> => {
+    const bytes = new Uint8Array(length);
+    return bytes.subarray(0, await file.read(position, bytes));
+  };
+  let start = await readAt(dataEnd, PAGE_BYTES);
+  // A segment of many terms: its summary is longer than a page.
+  const end = claimedEnd(SUMMARY_KIND, start) ?? 0;
+  if (end > start.length && end <= left) start = await readAt(dataEnd, end);
+  const footer = decodeFooter(start, dataEnd, path);
   if (footer === undefined) return { summary: undefined, marks: undefined };
   const { summary, indexPosition, indexBytes } = footer;
-  if (indexPosition + indexBytes > (await file.bytes())) return { summary, marks: undefined };
-  const bytes = new Uint8Array(indexBytes);
-  const indexCount = await file.read(indexPosition, bytes);
-  return { summary, marks: decodeIndex(bytes.subarray(0, indexCount), summary.segmentId, path) };
+  if (indexPosition - dataEnd + indexBytes > left) return { summary, marks: undefined };
+  return { summary, marks: decodeIndex(await readAt(indexPosition, indexBytes), summary.segmentId, path) };
 }
 
 export function sameSummary(a: SegmentSummary, b: SegmentSummary): boolean {

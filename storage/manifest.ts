@@ -20,7 +20,7 @@
  */
 import { type Disk, joinPath } from './disk.ts';
 import type { EnvelopeKind } from './envelope.ts';
-import { StorageError } from './errors.ts';
+import { isStorageError, StorageError } from './errors.ts';
 import { FieldReader, FieldWriter, fromHex, toHex } from './fields.ts';
 import { readSummary, type SegmentSummary, writeSummary } from './footer.ts';
 import { type LogPoint, readPoint, samePoint, writePoint } from './log-point.ts';
@@ -94,7 +94,17 @@ export async function loadManifest(
 }
 
 export async function storeManifest(disk: Disk, directory: string, manifest: Manifest): Promise<void> {
-  await replaceFile(disk, directory, MANIFEST_NAME, [encodeManifest(manifest)]);
+  const sync = async (): Promise<void> => {
+    try {
+      await disk.syncDirectory(directory);
+    } catch (error) {
+      if (!isStorageError(error, 'FULL')) throw error;
+      // It has its name, and whether that lasts is not known: to go on with the old one, or to make another, would be a
+      // guess. As final as any flush that failed (W4).
+      throw new StorageError('IO', error.message, { file: directory, cause: error });
+    }
+  };
+  await replaceFile(disk, directory, MANIFEST_NAME, [encodeManifest(manifest)], sync);
 }
 
 /** The manifest of a new log; durable except for its directory entry, which the caller flushes. */

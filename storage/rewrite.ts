@@ -110,20 +110,23 @@ export class Rewriter {
     const segmentId = await commit.step(0, () => segments.takeSegmentId(commitHint()));
     const made = await writing(createSegment(context, segmentId, old[0]!.before));
     const supplied: EntryHeader[] = [];
-    let isSwapped = false;
+    let mayBeListed = false;
     try {
       if (!(await this.#fill(made, old.at(-1)!.last, plan, supplied))) return undefined;
       const fileBytes = await writing(context.scheduler.run('entries', () => made.seal()));
       const file = { summary: made.summary(), fileBytes };
       await assertReadsBack(context, made, made.summary());
-      isSwapped = await commit.stepThatFrees(() => this.#swap(old, file, plan));
+      // Until it says no, also when it fails: what is listed is the only copy here.
+      mayBeListed = true;
+      const isSwapped = await commit.stepThatFrees(() => this.#swap(old, file, plan));
+      mayBeListed = isSwapped;
       if (isSwapped) for (const header of supplied) this.#log.supplied(header);
       const bytesBefore = old.reduce((sum, segment) => sum + segment.fileBytes, 0);
       return isSwapped ? { bytesBefore, bytesAfter: fileBytes } : undefined;
     } finally {
       await made.file.close();
       // Of no use any more. Left behind, it is what a stop would leave: the next open removes it.
-      if (!isSwapped) await context.disk.remove(made.path).catch(() => undefined);
+      if (!mayBeListed) await context.disk.remove(made.path).catch(() => undefined);
     }
   }
 
@@ -144,20 +147,21 @@ export class Rewriter {
       for (const header of supplied) this.#log.supplied(header);
     };
     let isSwapped = false;
+    let mayBeListed = false;
     try {
       for (let tries = 0; tries < CATCH_UPS_MAX && !isSwapped && segments.active === old; tries += 1) {
         if (!(await this.#fill(made, old.last, plan, supplied))) return undefined;
         // Proves the frames before it: what a crash leaves of them is not to pass for a torn end.
         await writing(context.scheduler.run('entries', () => made.writeFrame([], commitHint())));
         await assertReadsBack(context, made, made.summary());
+        mayBeListed = true;
         isSwapped = await commit.step(0, () => segments.renewActive(old, made, commitHint(), onListed));
+        mayBeListed = isSwapped;
       }
       return isSwapped ? { bytesBefore: old.dataEnd, bytesAfter: made.dataEnd } : undefined;
     } finally {
-      if (!isSwapped) {
-        await made.file.close();
-        await context.disk.remove(made.path).catch(() => undefined);
-      }
+      if (!isSwapped && segments.active !== made) await made.file.close();
+      if (!mayBeListed) await context.disk.remove(made.path).catch(() => undefined);
     }
   }
 

@@ -10,6 +10,7 @@
 import assert from 'node:assert/strict';
 import { ActiveSegment } from './active-segment.ts';
 import { totalBytes } from './disk.ts';
+import { isStorageError } from './errors.ts';
 import { encodeFooter, type SegmentSummary, sameSummary } from './footer.ts';
 import type { Mark } from './index-table.ts';
 import type { LogContext } from './log-context.ts';
@@ -39,6 +40,8 @@ export class Segments {
   #manifest: Manifest;
   #sealed: StoredSegment[];
   #active: ActiveSegment;
+  /** Files that are no longer listed and could not be removed yet. */
+  #unlisted: string[] = [];
 
   constructor(context: LogContext, manifest: Manifest, sealed: readonly SealedFile[], active: ActiveSegment) {
     this.#context = context;
@@ -129,6 +132,7 @@ export class Segments {
     this.#sealed.push(this.#stored(summary, fileBytes));
     this.#active = next;
     await old.close();
+    await this.#removeFiles([]);
     return summary.last;
   }
 
@@ -343,14 +347,25 @@ export class Segments {
     this.#manifest = next;
   }
 
+  /**
+   * Removes what is no longer listed. That has no room to fail for: the change counts already, and is not to be made
+   * again. File systems that copy on write want room for it all the same; then it is tried again with the next change.
+   */
   async #removeFiles(segments: readonly Pick<StoredSegment, 'path'>[]): Promise<void> {
     const { disk, directory, handles } = this.#context;
-    for (const { path } of segments) {
-      await disk.remove(path);
-      // Not before: a read that began earlier may open it until then, and a handle keeps the space of what is removed.
-      await handles.drop(path);
+    this.#unlisted.push(...segments.map(({ path }) => path));
+    if (this.#unlisted.length === 0) return;
+    try {
+      for (let path = this.#unlisted[0]; path !== undefined; path = this.#unlisted[0]) {
+        await disk.remove(path);
+        this.#unlisted.shift();
+        // Not before: a read that began earlier may open it until then, and a handle keeps the space of what is removed.
+        await handles.drop(path);
+      }
+      await disk.syncDirectory(directory);
+    } catch (error) {
+      if (!isStorageError(error, 'FULL')) throw error;
     }
-    if (segments.length > 0) await disk.syncDirectory(directory);
   }
 }
 

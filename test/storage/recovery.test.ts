@@ -170,3 +170,25 @@ describe('recovery', () => {
     await expect(openLog(disk)).rejects.toMatchObject({ code: 'CORRUPT' });
   });
 });
+
+test('a footer of many terms is read, however long: a start does not judge its segment anew', async () => {
+  const disk = new ModelDisk();
+  const { directory, log } = await openLog(disk, { segmentBytes: 1024 * 1024 });
+  log.append(
+    nextEntries(
+      log,
+      Array.from({ length: 400 }, (_, term) => ({ term: term + 1, payloadBytes: 0 })),
+    ),
+  );
+  await log.flush();
+  log.setCommitHint(log.lastIndex);
+  await log.roll();
+  await directory.close();
+  const events: string[] = [];
+  const again = await openLog(disk, { segmentBytes: 1024 * 1024, observe: ({ kind }) => events.push(kind) });
+  const writes = disk.count('write');
+  expect((await again.log.read(1, 1_000_000)).length).toBe(400);
+  expect(await again.log.scrub(async () => undefined)).toBe(0);
+  await again.log.flush();
+  expect([disk.count('write') - writes, events]).toEqual([0, []]);
+});
