@@ -128,8 +128,9 @@ async function expectSame(client: Client, topic: SavedTopic): Promise<void> {
   throw new UsageError(`topic ${topic.name} was deleted and made again while it was saved: begin anew`);
 }
 
-async function savePartition(
-  client: Client,
+/** Saves what is not in the backup yet. */
+export async function savePartition(
+  client: Pick<Client, 'topic'>,
   writer: BackupWriter,
   topic: number,
   partition: number,
@@ -137,8 +138,10 @@ async function savePartition(
   const planned = writer.plan.topics[topic]!;
   const { earliest: plannedEarliest, tail } = planned.partitions[partition]!;
   const source = client.topic(planned.name);
-  let earliest = plannedEarliest;
-  let offset = writer.check.progressOf(topic, partition)?.nextOffset ?? plannedEarliest;
+  const { firstOffset = 0, holeEnd = 0, nextOffset } = writer.check.progressOf(topic, partition) ?? {};
+  // In an earlier run retention may have been faster as well.
+  let earliest = Math.max(plannedEarliest, firstOffset, holeEnd);
+  let offset = nextOffset ?? plannedEarliest;
   while (offset < tail) {
     const read = await readFrom(source, partition, offset);
     if (read === 'trimmed') {

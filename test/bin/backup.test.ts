@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { BackupPlan, Block } from '../../bin/backup-format.ts';
 import { BackupError, readBlocks, verifyBackup } from '../../bin/backup-reader.ts';
 import { BackupWriter, partialOf } from '../../bin/backup-writer.ts';
+import { savePartition } from '../../bin/commands/snapshot-save.ts';
 import { encodeRecordBatch, patchBatch } from '../../src/protocol/index.ts';
 import { crc32c } from '../../storage/index.ts';
 
@@ -206,5 +207,22 @@ describe('an unfinished backup', () => {
     await (await BackupWriter.create(path, PLAN)).abandon();
     truncateSync(partialOf(path), 20);
     await expect(BackupWriter.resume(path)).rejects.toThrow(/it has no sound plan/);
+  });
+
+  test.each([
+    ['behind a hole', [4, 8]],
+    ['without its begin', [8]],
+  ])('is gone on with where retention was faster: %s', async (_, bases) => {
+    const path = newPath();
+    const first = await BackupWriter.create(path, PLAN);
+    for (const base of bases) await first.write(blockOf(base));
+    await first.abandon();
+    const resumed = await BackupWriter.resume(path);
+    const nothing = { topic: () => ({}) } as unknown as Parameters<typeof savePartition>[0];
+    const saved = await savePartition(nothing, resumed, 0, 0);
+    expect(saved).toMatchObject({ earliest: 8, tail: 10 });
+    await resumed.write({ kind: 'end', end: { topics: [[saved, { earliest: 40, tail: 40, bytes: 0 }]] } });
+    await resumed.finish();
+    expect((await verifyBackup(path)).check.end).toBeDefined();
   });
 });
