@@ -12,10 +12,11 @@
  */
 import assert from 'node:assert/strict';
 import { ActiveSegment } from './active-segment.ts';
-import { isStorageError, StorageError } from './errors.ts';
+import { StorageError } from './errors.ts';
 import { entryBytes } from './format.ts';
 import type { LogPoint } from './log-point.ts';
 import type { CutPlace, Segments } from './segments.ts';
+import { canPass } from './system-error.ts';
 import type { ByteCount, EntryId, LogEntry, LogIndex } from './types.ts';
 
 /** Free space, beyond what waits, at which it is worth trying again after the disk was full. */
@@ -310,13 +311,13 @@ export class GroupCommit {
   }
 
   async #onFailure(error: unknown): Promise<void> {
-    if (!isStorageError(error, 'FULL')) return this.fail(error);
+    if (!canPass(error)) return this.fail(error);
     this.#isEndDue = true;
     try {
       await this.#endAtFlushed();
     } catch (endError) {
       // A file system that became read-only takes no cut either: it is made before the next write.
-      if (!isStorageError(endError, 'FULL')) return this.fail(endError);
+      if (!canPass(endError)) return this.fail(endError);
     }
     const wasFull = this.#isFull;
     this.#isFull = true;

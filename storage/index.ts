@@ -28,7 +28,7 @@ export type { LogEvent, LogOptions, LogTimers } from './options.ts';
 export type { RewritePlan, Rewritten } from './rewrite.ts';
 export type { SegmentInfo } from './segment-info.ts';
 export type { Marker } from './standing.ts';
-export { isOutOfHandles } from './system-error.ts';
+export { canPass, isOutOfHandles } from './system-error.ts';
 export type {
   ByteCount,
   ChainSum,

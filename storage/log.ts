@@ -29,6 +29,7 @@ import type { Fault } from './segment-scan.ts';
 import type { Segments } from './segments.ts';
 import { SnapshotFiles } from './snapshot-files.ts';
 import type { StoredSegment } from './stored-segment.ts';
+import { canPass } from './system-error.ts';
 import type {
   ByteCount,
   ChainSum,
@@ -443,12 +444,12 @@ export class Log {
     void this.#context.reserve.ensure().catch(() => undefined);
   }
 
-  /** A full disk fails the call alone; anything else that fails to reach the disk ends the log (W4). */
+  /** What can pass fails the call alone; anything else that fails to reach the disk ends the log (W4). */
   async #orFail<T>(work: Promise<T>): Promise<T> {
     try {
       return await work;
     } catch (error) {
-      if (!isStorageError(error, 'FULL')) this.#commit.fail(error);
+      if (!canPass(error)) this.#commit.fail(error);
       throw error;
     }
   }

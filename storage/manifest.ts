@@ -20,12 +20,13 @@
  */
 import { type Disk, joinPath } from './disk.ts';
 import type { EnvelopeKind } from './envelope.ts';
-import { isStorageError, StorageError } from './errors.ts';
+import { StorageError } from './errors.ts';
 import { FieldReader, FieldWriter, fromHex, toHex } from './fields.ts';
 import { readSummary, type SegmentSummary, writeSummary } from './footer.ts';
 import { type LogPoint, readPoint, samePoint, writePoint } from './log-point.ts';
 import type { LogIdentity } from './segment-header.ts';
 import { decodeTwin, encodeTwin, readWhole, replaceFile } from './small-file.ts';
+import { canPass } from './system-error.ts';
 import type { LogIndex } from './types.ts';
 
 export const MANIFEST_NAME = 'manifest';
@@ -98,7 +99,7 @@ export async function storeManifest(disk: Disk, directory: string, manifest: Man
     try {
       await disk.syncDirectory(directory);
     } catch (error) {
-      if (!isStorageError(error, 'FULL')) throw error;
+      if (!canPass(error)) throw error;
       // It has its name, and whether that lasts is not known: to go on with the old one, or to make another, would be a
       // guess. As final as any flush that failed (W4).
       throw new StorageError('IO', error.message, { file: directory, cause: error });

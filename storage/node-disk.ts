@@ -22,7 +22,7 @@ import {
 } from './disk.ts';
 import { StorageError } from './errors.ts';
 import { acquireLock, type LockFiles, lockHolder, type ProcessStamp } from './lock.ts';
-import { diskError } from './system-error.ts';
+import { diskError, isOutOfHandles } from './system-error.ts';
 
 const IS_LINUX = process.platform === 'linux';
 
@@ -166,14 +166,17 @@ export class NodeDisk implements Disk {
 
   /** A directory is flushed by opening it read-only and calling fsync on it (N5). */
   async syncDirectory(path: string): Promise<void> {
-    const fd = await call<number>('open', path, (done) =>
-      fs.open(path, fs.constants.O_RDONLY | fs.constants.O_DIRECTORY, done),
-    );
+    spare.keep();
+    const flags = fs.constants.O_RDONLY | fs.constants.O_DIRECTORY;
+    let fd: number;
     try {
-      await call<void>('fsync', path, (done) => fs.fsync(fd, (error) => done(error, undefined)));
-    } finally {
-      await call<void>('close', path, (done) => fs.close(fd, (error) => done(error ?? null, undefined)));
+      fd = await call<number>('open', path, (done) => fs.open(path, flags, done));
+    } catch (error) {
+      if (!isOutOfHandles(error)) throw error;
+      // A name that was given cannot be taken back, nor wait for connections to end.
+      return spare.lend(async (open) => flushAndClose(path, open(path, flags)));
     }
+    await flushAndClose(path, fd);
   }
 
   async space(path: string): Promise<{ freeBytes: number; totalBytes: number }> {
@@ -190,6 +193,52 @@ export class NodeDisk implements Disk {
     return lockHolder(new NodeLockFiles(path));
   }
 }
+
+async function flushAndClose(path: string, fd: number): Promise<void> {
+  try {
+    await call<void>('fsync', path, (done) => fs.fsync(fd, (error) => done(error, undefined)));
+  } finally {
+    await call<void>('close', path, (done) => fs.close(fd, (error) => done(error ?? null, undefined)));
+  }
+}
+
+/** A handle that is kept for what cannot wait until there is one: connections take all they can get (F42). */
+class SpareHandle {
+  #fd: number | undefined;
+  /** One borrower at a time. */
+  #last: Promise<void> = Promise.resolve();
+
+  keep(): void {
+    try {
+      this.#fd ??= fs.openSync('/dev/null', fs.constants.O_RDONLY);
+    } catch {
+      // None is left just now: the next call tries again.
+    }
+  }
+
+  /** `use` opens one file, in the turn in which the handle is given up: nobody else of this thread takes its place. */
+  lend(use: (open: typeof fs.openSync) => Promise<void>): Promise<void> {
+    const lent = this.#last.then(async () => {
+      if (this.#fd !== undefined) fs.closeSync(this.#fd);
+      this.#fd = undefined;
+      try {
+        await use((path, flags) => {
+          try {
+            return fs.openSync(path, flags);
+          } catch (error) {
+            throw diskError(error, 'open', String(path));
+          }
+        });
+      } finally {
+        this.keep();
+      }
+    });
+    this.#last = lent.catch(() => undefined);
+    return lent;
+  }
+}
+
+const spare = new SpareHandle();
 
 let lockCounter = 0;
 

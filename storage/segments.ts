@@ -10,7 +10,6 @@
 import assert from 'node:assert/strict';
 import { ActiveSegment } from './active-segment.ts';
 import { totalBytes } from './disk.ts';
-import { isStorageError } from './errors.ts';
 import { encodeFooter, type SegmentSummary, sameSummary } from './footer.ts';
 import type { Mark } from './index-table.ts';
 import type { LogContext } from './log-context.ts';
@@ -19,6 +18,7 @@ import { type Manifest, storeManifest } from './manifest.ts';
 import { encodeSegmentHeader } from './segment-header.ts';
 import { infoOf, type SegmentInfo } from './segment-info.ts';
 import { type StoredSegment, segmentPath } from './stored-segment.ts';
+import { canPass } from './system-error.ts';
 import type { ByteCount, LogEntry, LogIndex } from './types.ts';
 
 /**
@@ -364,7 +364,7 @@ export class Segments {
       }
       await disk.syncDirectory(directory);
     } catch (error) {
-      if (!isStorageError(error, 'FULL')) throw error;
+      if (!canPass(error)) throw error;
     }
   }
 }

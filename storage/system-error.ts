@@ -37,6 +37,11 @@ export function isOutOfHandles(error: unknown): boolean {
   return code === 'EMFILE' || code === 'ENFILE';
 }
 
+/** Nothing was done, for a reason that can pass: no room, or no handle to open a file with. It is done again later. */
+export function canPass(error: unknown): error is StorageError {
+  return error instanceof StorageError && (error.code === 'FULL' || isOutOfHandles(error));
+}
+
 function codeOf(error: unknown): string | undefined {
   const code = (error as { readonly code?: unknown } | undefined)?.code;
   return typeof code === 'string' ? code : undefined;

@@ -19,12 +19,12 @@ interface Wait {
 }
 
 export class RoomWaits {
-  readonly #timers: Timers;
+  readonly #timers: Pick<Timers, 'after'>;
   readonly #events: RoomWaitEvents;
   /** By group: work of one group runs one after the other. */
   readonly #waits = new Map<number, Wait>();
 
-  constructor(timers: Timers, events: RoomWaitEvents) {
+  constructor(timers: Pick<Timers, 'after'>, events: RoomWaitEvents) {
     this.#timers = timers;
     this.#events = events;
   }

@@ -1,7 +1,7 @@
 /**
  * What a failure of a log means for whoever hosts its partition. The codes are storage's; the broker sees these words.
  */
-import { StorageError } from '../../storage/index.ts';
+import { canPass, StorageError } from '../../storage/index.ts';
 
 function hasCode(error: unknown, code: StorageError['code']): error is StorageError {
   return error instanceof StorageError && error.code === code;
@@ -17,7 +17,7 @@ export function isFatal(error: unknown): boolean {
   return hasCode(error, 'FLUSH_FAILED');
 }
 
-/** Nothing can be written now, and perhaps later: the same work can be done again. */
+/** Nothing can be written or opened now, and perhaps later: the same work can be done again. */
 export function isOutOfRoom(error: unknown): error is StorageError {
-  return hasCode(error, 'FULL');
+  return canPass(error);
 }

@@ -3,6 +3,7 @@
  * itself.
  */
 import { describe, expect, test } from 'vitest';
+import { StorageError } from '../../storage/index.ts';
 import { type Call, ModelDisk } from '../support/model-disk.ts';
 import { describeEntries, nextEntries, type Opened, openLog, readAll } from '../support/storage-fixture.ts';
 import { holdCalls } from './support/hold-calls.ts';
@@ -295,5 +296,56 @@ describe('a disk that takes no writes for now', () => {
     expect([failures.length, fatal, timers.pending]).toEqual([what === 'a vote' ? 1 : 0, [], 0]);
     setReadOnly(false);
     expect((await openLog(disk.afterCrash(1))).log.lastIndex).toBe(1);
+  });
+});
+
+/** Too many files are open in this process: what needs another one waits as on a full disk, and nothing ends. */
+describe('no handle to spare', () => {
+  function outOfHandles(): Error {
+    const cause = Object.assign(new Error('EMFILE'), { code: 'EMFILE' });
+    return new StorageError('IO', 'open failed: EMFILE', { cause });
+  }
+
+  /** A log of four entries, and a switch for a disk that opens nothing any more. */
+  async function opened(): Promise<Opened & { disk: ModelDisk; full: unknown[]; setOut(isOut: boolean): void }> {
+    const disk = new ModelDisk();
+    let isOut = false;
+    const enter = disk.enter.bind(disk);
+    disk.enter = (kind, path, begin) =>
+      isOut && kind === 'open' ? Promise.reject(outOfHandles()) : enter(kind, path, begin);
+    const full: unknown[] = [];
+    const log = await openLog(disk, { onFull: (cause) => full.push(cause) });
+    log.log.append(nextEntries(log.log, [SMALL, SMALL, SMALL, SMALL]));
+    await log.log.flush();
+    const setOut = (is: boolean): void => {
+      isOut = is;
+    };
+    return { ...log, disk, full, setOut };
+  }
+
+  test('a cut waits for the file in which it looks for its place', async () => {
+    const { log, disk, timers, fatal, full, setOut } = await opened();
+    setOut(true);
+    log.truncateSuffix(3);
+    await disk.until(() => full.length > 0 && timers.pending > 0);
+    setOut(false);
+    await appendWhenOpen(disk, timers, () => log.append(nextEntries(log, [{ ...SMALL, term: 2 }])));
+    await log.flush();
+    expect([log.lastIndex, (await readAll(log)).length, fatal]).toEqual([3, 3, []]);
+  });
+
+  test('a snapshot that cannot be read back fails alone', async () => {
+    const { log, disk, fatal, setOut } = await opened();
+    const { lastIndex: index, lastTerm: term, lastAppendTimeMs: appendTimeMs, lastChain: chain } = log;
+    const snapshot = { index, term, nextOffset: 0, appendTimeMs, chain, state: new Uint8Array(100) };
+    const renames = disk.count('rename');
+    const saving = expect(log.saveSnapshot(snapshot)).rejects.toMatchObject({ cause: { code: 'EMFILE' } });
+    await disk.until(() => disk.count('rename') > renames);
+    setOut(true);
+    await saving;
+    expect([log.latestSnapshot, fatal]).toEqual([undefined, []]);
+    setOut(false);
+    await log.saveSnapshot(snapshot);
+    expect(log.latestSnapshot?.index).toBe(index);
   });
 });

@@ -99,6 +99,20 @@ describe('errors of the system', () => {
     },
   );
 
+  test('too many open files do not keep a directory from being flushed: a name that was given cannot wait', async () => {
+    const disk = new NodeDisk();
+    await disk.syncDirectory(directory);
+    vi.spyOn(fs, 'open').mockImplementation(((...args: unknown[]) =>
+      (args.at(-1) as Written)(
+        Object.assign(new Error('EMFILE'), { code: 'EMFILE' }),
+        0,
+      )) as unknown as typeof fs.open);
+    const fsync = vi.spyOn(fs, 'fsync');
+    await Promise.all([disk.syncDirectory(directory), disk.syncDirectory(directory)]);
+    expect(fsync).toHaveBeenCalledTimes(2);
+    vi.restoreAllMocks();
+  });
+
   test('a file that is a symbolic link is not followed', async () => {
     fs.symlinkSync(path, join(directory, 'link'));
     await expect(new NodeDisk().open(join(directory, 'link'), 'read')).rejects.toMatchObject({ code: 'IO' });
