@@ -247,9 +247,13 @@ export class Catalog implements StateMachine {
   }
 }
 
+/** Half of all there are: an offset that cannot be counted any more would end every replica, at each start anew. */
+const FIRST_OFFSET_MAX: number = 2 ** 52;
+
 /** One offset a partition, with room for records behind it. */
 export function areFirstOffsets(values: readonly unknown[], partitions: number): boolean {
-  const isOffset = (value: unknown): boolean => Number.isSafeInteger(value) && (value as number) >= 0;
+  const isOffset = (value: unknown): boolean =>
+    Number.isSafeInteger(value) && (value as number) >= 0 && (value as number) <= FIRST_OFFSET_MAX;
   return Array.isArray(values) && values.length === partitions && values.every(isOffset);
 }
 

@@ -76,7 +76,7 @@ export class Topics {
     if (!isBound(compaction?.tombstoneRetentionMs))
       throw invalid('Tombstones are kept for a whole number of ms above 0.');
     if (firstOffsets !== undefined && !areFirstOffsets(firstOffsets, partitions)) {
-      throw invalid(`First offsets are whole numbers, one for each of the ${partitions} partitions.`);
+      throw invalid(`First offsets are whole numbers up to 2^52, one for each of the ${partitions} partitions.`);
     }
     const deadlineMs = this.#deadline();
     const command = { kind: 'create-topic', name, partitions, replicas, retention, compaction, firstOffsets } as const;

@@ -26,6 +26,7 @@ describe('first offsets', () => {
   const topic = (firstOffsets: unknown) => ({ ...create('t', 2, 1), firstOffsets });
 
   test('are kept for each partition that has one, over a snapshot too', () => {
+    expect(applied([BIRTH, topic([0, 2 ** 52])])).toEqual(['done', 'done']);
     const catalog = born(topic([0, 70]));
     const [, second] = catalog.topic('t')!.partitions;
     const copy = new Catalog();
@@ -43,6 +44,9 @@ describe('first offsets', () => {
     { bad: [1, 0.5] },
     { bad: '12' },
     { bad: [1, 2 ** 53] },
+    // No record could follow that one.
+    { bad: [1, Number.MAX_SAFE_INTEGER] },
+    { bad: [1, 2 ** 52 + 1] },
   ])('that are no two offsets are refused: $bad', ({ bad }) => {
     expect(applied([BIRTH, topic(bad)])).toEqual(['done', 'invalid']);
   });
