@@ -359,7 +359,7 @@ export class Segments {
       for (let path = this.#unlisted[0]; path !== undefined; path = this.#unlisted[0]) {
         await disk.remove(path);
         this.#unlisted.shift();
-        // Not before: a read that began earlier may open it until then, and a handle keeps the space of what is removed.
+        // Not before: a read that began earlier may open it until then, and its handle would keep the space.
         await handles.drop(path);
       }
       await disk.syncDirectory(directory);
