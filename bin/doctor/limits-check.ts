@@ -8,7 +8,9 @@ const MiB = 1024 * 1024;
 const MEMORY_GOOD_BYTES = 512 * MiB;
 /** Flushes take three threads, reads need some beside them. */
 const THREADS_MIN = 4;
-const NODE_MIN: readonly [number, number] = [20, 19];
+/** As in package.json: the first minor version of each major one; of those above, any. */
+const NODE_MIN: Readonly<Record<number, number>> = { 20: 19, 22: 12 };
+const NODE_MAJOR_BOUNDED = 22;
 const NODE_TESTED: readonly number[] = [20, 22, 24, 26];
 
 /** `softLimit` undefined: not known, or unlimited. */
@@ -71,9 +73,9 @@ export function checkRuntime({
   readonly threadPoolSize: number;
 }): Finding[] {
   const [major = 0, minor = 0] = version.replace(/^v/, '').split('.').map(Number);
-  const isOld = major < NODE_MIN[0] || (major === NODE_MIN[0] && minor < NODE_MIN[1]);
+  const isOld = major <= NODE_MAJOR_BOUNDED && minor < (NODE_MIN[major] ?? Infinity);
   const node = isOld
-    ? failure('node', version, `logdrive needs ${NODE_MIN.join('.')} or later`)
+    ? failure('node', version, `logdrive needs 20.19, or 22.12 or later`)
     : NODE_TESTED.includes(major)
       ? ok('node', version)
       : warning('node', version, `logdrive is tested on ${NODE_TESTED.join(', ')}`);

@@ -140,6 +140,10 @@ describe('limits', () => {
 
   test.each([
     { version: 'v20.19.0', threadPoolSize: 12, levels: ['ok', 'ok'] },
+    // What the package says it runs on.
+    { version: 'v22.11.0', threadPoolSize: 12, levels: ['failure', 'ok'] },
+    { version: 'v22.12.0', threadPoolSize: 12, levels: ['ok', 'ok'] },
+    { version: 'v21.7.3', threadPoolSize: 12, levels: ['failure', 'ok'] },
     { version: 'v20.18.1', threadPoolSize: 4, levels: ['failure', 'ok'] },
     { version: 'v23.1.0', threadPoolSize: 2, levels: ['warning', 'warning'] },
   ])('$version with $threadPoolSize threads: $levels', ({ levels, ...readings }) => {
@@ -207,7 +211,7 @@ test('the verdict is the worst finding, and every check has its say', () => {
     eventLoop: { observedMs: 3_000, p99Ms: 1, maxMs: 2 },
     openFiles: { softLimit: 1_024 },
     memory: { limitBytes: undefined, heapLimitBytes: GiB },
-    runtime: { version: 'v22.0.0', threadPoolSize: 12 },
+    runtime: { version: 'v22.12.0', threadPoolSize: 12 },
   };
   const { verdict, findings } = diagnose('/data', readings, 200);
   expect(verdict).toBe('failure');
