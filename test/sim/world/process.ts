@@ -10,6 +10,8 @@ import type { EventKind, Scheduler, SimEvent } from './scheduler.ts';
 /** Wall-clock time at the start of every run. */
 export const EPOCH_MS = 1_700_000_000_000;
 const LAST_LINES = 40;
+/** As of any real timer, time passes: a deadline that is a rounding error away would be waited for for ever. */
+const TIMER_MS_MIN = 0.001;
 
 export interface LogLine {
   readonly level: string;
@@ -113,7 +115,7 @@ export class SimProcess {
       },
     });
     return {
-      after: (delayMs, fn) => cancelOf(this.in(delayMs / this.#rate, 'timer', fn)),
+      after: (delayMs, fn) => cancelOf(this.in(Math.max(TIMER_MS_MIN, delayMs / this.#rate), 'timer', fn)),
       every: (periodMs, fn) => {
         const event = this.in(periodMs / this.#rate, 'timer', () => {
           fn();
