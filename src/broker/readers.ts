@@ -59,7 +59,7 @@ export class LocalReader implements Reader {
     return this.#fetch.stamp(this.#window.partition, this.#level);
   }
 
-  async next(bytesMax: number): Promise<ReadResult> {
+  async next(bytesMax: number, onWaiting?: () => void): Promise<ReadResult> {
     for (;;) {
       if (this.#isClosed) throw closedReader();
       this.#window = this.#fetch.refresh(this.#window);
@@ -69,6 +69,7 @@ export class LocalReader implements Reader {
         this.#position = result.nextOffset;
         return result;
       }
+      onWaiting?.();
       await this.#advance(result.nextOffset);
     }
   }
@@ -127,7 +128,7 @@ export class RemoteReader implements Reader {
     return { level, node, appliedOffset, term };
   }
 
-  async next(bytesMax: number): Promise<ReadResult> {
+  async next(bytesMax: number, onWaiting?: () => void): Promise<ReadResult> {
     for (;;) {
       if (this.#isClosed) throw closedReader();
       this.#last = await this.#unlessClosed(this.#ask(this.#position, bytesMax));
@@ -135,6 +136,7 @@ export class RemoteReader implements Reader {
         this.#position = this.#last.nextOffset;
         return this.#last;
       }
+      onWaiting?.();
     }
   }
 

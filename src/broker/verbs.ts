@@ -122,8 +122,10 @@ export interface Reader {
    * Rejects TRIMMED when retention overtook the reader, TOPIC_NOT_FOUND when the topic is deleted, CLOSED after
    * close().
    * @param bytesMax Soft cap: at least one whole batch comes back.
+   * @param onWaiting Called when there is nothing to give for now: also below the tail, up to which compaction may
+   *   have left no record.
    */
-  next(bytesMax: number): Promise<ReadResult>;
+  next(bytesMax: number, onWaiting?: () => void): Promise<ReadResult>;
   /** Ends a waiting next() with CLOSED. */
   close(): void;
 }

@@ -26,7 +26,7 @@ export interface SubscriptionHost {
   hasRoom(): boolean;
   /** A read of about so many bytes begins: they take room until it has ended. */
   onReadBegun(bytes: number): void;
-  /** It has ended, and what it gave was sent. */
+  /** It has ended, and what it gave was sent; or it waits for something to read. */
   onReadEnded(channel: number, bytes: number): void;
   onRead(bytes: number): void;
   /** The channel is free again; called before END is sent. */
@@ -109,22 +109,26 @@ export class Subscription {
       }
       if (this.#ending !== undefined) return;
       const bytes = Math.min(this.#credit, DATA_BYTES);
-      // One that waits at the tail has nothing to take room for yet, and must not keep others from reading.
-      const begunBytes = reader.position < reader.tail ? bytes : 0;
+      // One that waits has nothing to take room for yet, and must not keep others from reading.
+      let begunBytes = reader.position < reader.tail ? bytes : 0;
+      const onReadEnded = (): void => {
+        this.#host.onReadEnded(this.#channel, begunBytes);
+        begunBytes = 0;
+      };
       this.#host.onReadBegun(begunBytes);
       let result: ReadResult;
       try {
-        result = await reader.next(bytes);
+        result = await reader.next(bytes, onReadEnded);
         if (this.#ending !== undefined) return;
         this.#sendData(result);
       } finally {
-        this.#host.onReadEnded(this.#channel, begunBytes);
+        onReadEnded();
       }
       const isAtTail = result.nextOffset >= result.tail;
       if (isAtTail && !this.#isCaughtUp) this.#sendPosition(reader);
       this.#isCaughtUp = isAtTail;
       // Those that were woken because this read has ended come first.
-      if (begunBytes > 0) await Promise.resolve();
+      await Promise.resolve();
     }
   }
 

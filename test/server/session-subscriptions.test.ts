@@ -141,6 +141,32 @@ describe('subscriptions', () => {
     expect(begun).toEqual(channels);
   });
 
+  test('that wait behind a hole up to the tail keep no room from those that have something to read', async () => {
+    const { door } = await room();
+    const client = await welcomed(door);
+    client.send(append(1), 0, [batchOf('a', 'b', 'c')]);
+    await client.got('ack');
+    const { broker } = door;
+    const subscribeBelow = broker.subscribe.bind(broker);
+    // Compaction took what lies between the position and the tail: the read ends with the next record.
+    const behindHole = {
+      ...{ topicId: 1, position: 0, earliest: 0, tail: 3, close: () => undefined },
+      stamp: () => broker.stamp(3),
+      next: (_bytesMax: number, onWaiting?: () => void) => {
+        onWaiting?.();
+        return new Promise<never>(() => undefined);
+      },
+    };
+    broker.subscribe = async () => behindHole;
+    const waiting = Array.from({ length: 8 }, (_, at) => at + 1);
+    for (const channel of waiting) client.send(subscribe({ creditBytes: CREDIT_BYTES_MAX }), channel);
+    await client.got('position', waiting.length);
+    broker.subscribe = subscribeBelow;
+    client.send(subscribe(), 99);
+    await client.got('data');
+    expect(valuesOf(client, 99)).toEqual(['a', 'b', 'c']);
+  });
+
   test('a consumer that does not read is not read for, and closed at last', async () => {
     const { door, world } = await room({ sendBytesMax: 256 * 1024 });
     const producer = await welcomed(door);
