@@ -18,6 +18,9 @@ export interface CatalogPartition {
   readonly firstOffset?: number;
   /** The replica on `from` goes, and one on `to` comes in its place; without `to`, one replica less is left. */
   readonly move?: { readonly from: string; readonly to?: string | undefined } | undefined;
+  /** Nodes the move was to end at until they had to leave themselves. They may be voters by now, and so keep their
+   *  replica until the move is done. */
+  readonly formerTargets?: readonly string[] | undefined;
 }
 
 export interface CatalogTopic {

@@ -298,8 +298,8 @@ function topicInOrder({ id, name, partitions, retention, compaction }: CatalogTo
 }
 
 function partitionInOrder(placed: CatalogPartition): InOrder<CatalogPartition> {
-  const { partition, groupId, replicas, founders, firstOffset, move } = placed;
-  return { partition, groupId, replicas, founders, firstOffset, move };
+  const { partition, groupId, replicas, founders, firstOffset, move, formerTargets } = placed;
+  return { partition, groupId, replicas, founders, firstOffset, move, formerTargets };
 }
 
 /** JSON leaves out what is undefined. */

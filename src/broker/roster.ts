@@ -50,9 +50,9 @@ export function placeable(members: readonly CatalogMember[], count: number): rea
   return willing.length >= count ? willing : staying;
 }
 
-/** Hosts the partition, or is about to. */
-export function isPlacedOn({ replicas, move }: CatalogPartition, node: string): boolean {
-  return replicas.includes(node) || move?.to === node;
+/** Hosts the partition, is about to, or was to and may not go before the move is done. */
+export function isPlacedOn({ replicas, move, formerTargets = [] }: CatalogPartition, node: string): boolean {
+  return replicas.includes(node) || move?.to === node || formerTargets.includes(node);
 }
 
 /** The replicas a partition is to end with. */
@@ -121,7 +121,10 @@ function removeNode(roster: Roster, id: string, by: string | undefined): Catalog
   const isBusy = members.some((other) => other.id !== id && other.state !== 'member');
   if (isBusy && !isAwaited) return 'busy';
   update(roster, id, member.state, { state: 'leaving', replacedBy: by });
-  replan(roster, (placed) => (placed.move?.to === id ? { ...placed, move: undefined } : placed));
+  replan(roster, (placed) => {
+    if (placed.move?.to !== id) return placed;
+    return { ...placed, move: undefined, formerTargets: [...(placed.formerTargets ?? []), id] };
+  });
   return 'done';
 }
 
@@ -140,6 +143,7 @@ function moved(roster: Roster, { groupId, from, to }: Extract<RosterCommand, { k
       founders: placed.founders ?? placed.replicas,
       replicas: replicasAfterMove(placed),
       move: undefined,
+      formerTargets: undefined,
     };
   });
   // Another leader of the partition has said so before, or the target has changed meanwhile.

@@ -3,7 +3,7 @@
  */
 import { describe, expect, test } from 'vitest';
 import { Catalog } from '../../src/broker/catalog.ts';
-import type { RosterCommand } from '../../src/broker/roster.ts';
+import { isPlacedOn, type RosterCommand } from '../../src/broker/roster.ts';
 
 class Bench {
   readonly catalog = new Catalog();
@@ -135,7 +135,17 @@ describe('the roster', () => {
     expect(bench.placed).toEqual(['n1 n2 n3: n2 to n4']);
     expect(bench.do(remove('n4'))).toEqual(['done']);
     expect(bench.placed).toEqual(['n1 n2 n3: n2 to n5']);
-    expect(bench.do(gone('n4'), gone('n2'))).toEqual(['done', 'busy']);
+  });
+
+  test('keeps what a node that was to take over has until the move is done: it may be a voter already', () => {
+    const bench = new Bench(['n1', 'n2', 'n3', 'n5']).topic('t', 1, 3);
+    bench.do(add('n4'), joined('n4'), remove('n2', 'n4'), remove('n4'));
+    const isOnN4 = (): boolean => isPlacedOn(bench.catalog.topic('t')!.partitions[0]!, 'n4');
+    expect(isOnN4()).toBe(true);
+    expect(bench.do(gone('n4'), gone('n2'))).toEqual(['busy', 'busy']);
+    bench.do({ kind: 'moved', groupId: 1, from: 'n2', to: 'n5' });
+    expect(isOnN4()).toBe(false);
+    expect(bench.do(gone('n4'), gone('n2'))).toEqual(['done', 'done']);
   });
 
   test('places new topics on nodes that want them, and on drained ones only when it must', () => {
