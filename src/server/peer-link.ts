@@ -19,7 +19,8 @@ export const LANE_QUEUE_BYTES_MAX: Readonly<Record<Lane, number>> = {
 };
 /** Questions and answers up to this size travel with the heartbeats; larger ones must not delay those. */
 const CONTROL_BODY_BYTES_MAX = 16 * 1024;
-/** Questions of one peer that are being answered at a time. */
+/** Questions of one kind and one peer that are being answered at a time. Of one kind: readers wait at their tails for
+ *  seconds, thousands of them, and may not keep out what moves, makes and elects. */
 const CALLS_SERVED_MAX = 1_024;
 export const PING_MS = 1_000;
 /** Pings in a row without a byte on control from the other side: it is gone. */
@@ -59,7 +60,7 @@ export class PeerLink {
   readonly #pending = new Map<number, PendingCall>();
   readonly #pinger: TimerHandle;
   #nextRequestId = 1;
-  #callsServed = 0;
+  readonly #callsServed = new Map<PeerMethod, number>();
   #isDown = false;
   #ping = { nonce: 0, sentAtMs: 0 };
   #silentPings = 0;
@@ -167,17 +168,18 @@ export class PeerLink {
   #serve(body: Uint8Array): void {
     const method = METHODS[body[4] as number];
     const idBytes = new Uint8Array(body.subarray(0, 4));
-    if (method === undefined || this.#callsServed >= CALLS_SERVED_MAX) {
+    const served = method === undefined ? 0 : (this.#callsServed.get(method) ?? 0);
+    if (method === undefined || served >= CALLS_SERVED_MAX) {
       const error =
         method === undefined
           ? new LogError('UNSUPPORTED', `node ${this.#handler.identity().nodeId} does not know question ${body[4]}`)
-          : new LogError('OVERLOADED', `too many questions of node ${this.peer} at once`, {
+          : new LogError('OVERLOADED', `too many ${method} questions of node ${this.peer} at once`, {
               details: { retryAfterMs: 100 },
             });
       this.#lanes.control.send('failure', idBytes, ...encodeFailure(error));
       return;
     }
-    this.#callsServed++;
+    this.#callsServed.set(method, served + 1);
     this.#handler
       .onCall(this.peer, method, body.subarray(5))
       .then(
@@ -190,7 +192,7 @@ export class PeerLink {
         },
       )
       .finally(() => {
-        this.#callsServed--;
+        this.#callsServed.set(method, this.#callsServed.get(method)! - 1);
       });
   }
 

@@ -113,6 +113,22 @@ describe('questions', () => {
     expect(Buffer.from(await first.links.call('n2', 'status', [], { timeoutMs: 5_000 })).toString()).toBe('fresh');
   });
 
+  test('those that wait long, as readers at their tails do, keep no other kind out', async () => {
+    const [first, second] = await pair();
+    const release: (() => void)[] = [];
+    second.handler.answer = (method) =>
+      method === 'read' ? new Promise((resolve) => release.push(() => resolve([]))) : Promise.resolve([]);
+    const ask = (method: 'read' | 'catalog'): Promise<unknown> =>
+      first.links.call('n2', method, [], { timeoutMs: 5_000 });
+    const reads = Array.from({ length: 1_024 }, () => ask('read'));
+    await expect(ask('read')).rejects.toMatchObject({ code: 'OVERLOADED', outcome: 'none' });
+    expect(await ask('catalog')).toHaveLength(0);
+    for (const each of release) each();
+    await Promise.all(reads);
+    second.handler.answer = () => Promise.resolve([]);
+    expect(await ask('read')).toHaveLength(0);
+  });
+
   test('one whose link breaks before the answer is CONNECTION, outcome unknown', async () => {
     const [first, second] = await pair();
     second.handler.answer = () => new Promise(() => undefined);
