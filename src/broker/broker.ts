@@ -301,7 +301,7 @@ export class Broker implements BrokerVerbs {
     this.#diskWatch.tick();
     if (this.#diskWatch.isSlow) this.#handOver.fromSlowDisk(this.#diskWatch);
     if (this.#spaceWatch.tick() && this.#spaceWatch.isFull) this.#tellFull();
-    if (this.#spaceWatch.isFull) this.#handOver.fromFullDisk(this.#spaceWatch);
+    if (this.#spaceWatch.isFull) this.#handOver.attempt();
     if (this.#world.directory.clusterId === undefined) this.#found();
     else this.#tellMembers();
     this.#upkeep.tick();

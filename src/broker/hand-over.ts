@@ -8,10 +8,12 @@ import type { DiskWatch } from './disk-watch.ts';
 import type { Gossip } from './gossip.ts';
 import type { Host } from './host.ts';
 import type { BrokerOptions, BrokerWorld } from './options.ts';
-import type { SpaceWatch } from './space-watch.ts';
 
 /** How long draining waits for other nodes to take the leaderships over. */
 const DRAIN_MS = 5_000;
+/** Between two attempts of a node that goes on serving, in election timeouts. One attempt lasts up to one of them, and
+ *  while it does nothing can be appended, and nothing trimmed. */
+const ATTEMPT_TIMEOUTS = 2.5;
 
 export interface HandOverParts {
   readonly options: Pick<BrokerOptions, 'nodeId' | 'tickMs' | 'timing'>;
@@ -22,6 +24,8 @@ export interface HandOverParts {
 
 export class HandOver {
   readonly #parts: HandOverParts;
+  #attempts = 0;
+  #dueMs = 0;
 
   constructor(parts: HandOverParts) {
     this.#parts = parts;
@@ -39,47 +43,42 @@ export class HandOver {
       const led = this.#led();
       const elapsedMs = clock.monotonicMs() - beganMs;
       if (led.length === 0 || elapsedMs >= DRAIN_MS) return;
+      const round = Math.floor(elapsedMs / (options.tickMs * options.timing.electionTicksMax));
       for (const partition of led) {
         const others = this.#successors(partition);
         const willing = others.filter((node) => gossip.isWilling(node));
-        this.#offer(partition, willing.length > 0 ? willing : others, elapsedMs);
+        this.#offer(partition, willing.length > 0 ? willing : others, round);
       }
       await new Promise<void>((resolve) => timers.after(options.tickMs, resolve));
     }
   }
 
   /** Called every tick while the disk is slow. A node that has nobody to give to leads on: late beats never. */
-  fromSlowDisk({ flushMs, isHanging }: DiskWatch): void {
+  fromSlowDisk({ isHanging }: Pick<DiskWatch, 'isHanging'>): void {
+    if (!isHanging) {
+      this.attempt();
+      return;
+    }
     if (!this.#hasTaker()) return;
-    const wouldTake = (node: string): boolean => this.#wouldTake(node);
+    // Nobody took over in time, and the flush may never return: the others elect whom they like (F41).
     for (const partition of this.#led()) {
-      if (!partition.voters.some(wouldTake)) continue;
-      // Nobody took over in time, and the flush may never return: the others elect whom they like (F41).
-      if (isHanging) partition.stepDown();
-      else this.#offer(partition, this.#successors(partition).filter(wouldTake), flushMs);
+      if (partition.voters.some((node) => this.#wouldTake(node))) partition.stepDown();
     }
   }
 
-  /** Called every tick while the disk is full: a replica with room takes the appends that this one refuses (F38). */
-  fromFullDisk({ fullMs }: SpaceWatch): void {
-    if (!this.#hasTaker()) return;
+  /** Called again and again while the disk is slow, or full, so that a replica with room takes the appends which this
+   *  one refuses (F38), or while the catalog has this node drained. */
+  attempt(): void {
+    const { options, world } = this.#parts;
+    const { tickMs, timing } = options;
+    const nowMs = world.env.clock.monotonicMs();
+    if (nowMs < this.#dueMs || !this.#hasTaker()) return;
+    this.#dueMs = nowMs + ATTEMPT_TIMEOUTS * timing.electionTicksMax * tickMs;
     for (const partition of this.#led()) {
-      const others = this.#successors(partition);
-      this.#offer(
-        partition,
-        others.filter((node) => this.#wouldTake(node)),
-        fullMs,
-      );
+      const takers = this.#successors(partition).filter((node) => this.#wouldTake(node));
+      this.#offer(partition, takers, this.#attempts);
     }
-  }
-
-  /** Called now and again while the catalog has this node drained. */
-  fromDrainedNode(elapsedMs: number): void {
-    const { gossip } = this.#parts;
-    for (const partition of this.#led()) {
-      const willing = this.#successors(partition).filter((node) => gossip.isWilling(node));
-      this.#offer(partition, willing, elapsedMs);
-    }
+    this.#attempts += 1;
   }
 
   /** Whether any node at all takes leaderships now. Nodes on one disk are slow together: each would go through all its
@@ -102,10 +101,8 @@ export class HandOver {
     return partition.voters.filter((node) => node !== nodeId && partition.isInStep(node));
   }
 
-  /** A successor that does not take over within an election timeout is not asked for ever. */
-  #offer(partition: Partition, successors: readonly string[], elapsedMs: number): void {
-    const { tickMs, timing } = this.#parts.options;
-    const round = Math.floor(elapsedMs / (tickMs * timing.electionTicksMax));
+  /** @param round Grows, so that a successor which does not take over is not asked for ever. */
+  #offer(partition: Partition, successors: readonly string[], round: number): void {
     const successor = successors[round % successors.length];
     if (successor !== undefined) partition.transferTo(successor);
   }

@@ -20,19 +20,16 @@ export interface MoverParts {
   readonly host: Host;
   /** Puts a command into the catalog, wherever its leader is. */
   change(command: CatalogCommand): Promise<CatalogOutcome>;
-  readonly handOver: Pick<HandOver, 'fromDrainedNode'>;
+  readonly handOver: Pick<HandOver, 'attempt'>;
 }
 
 const PERIOD_MS = 100;
-/** Between two attempts to hand one leadership over: while one is tried, nothing can be appended. */
-const HAND_OVER_PERIOD_MS = 1_000;
 
 export class Mover {
   readonly #parts: MoverParts;
   /** Words to the catalog that were not answered yet, as JSON: each is said once at a time. */
   readonly #said = new Set<string>();
   #dueMs = 0;
-  #handOverDueMs = 0;
 
   constructor(parts: MoverParts) {
     this.#parts = parts;
@@ -47,7 +44,7 @@ export class Mover {
       this.#movePartitions();
       this.#moveCatalog();
     }
-    if (catalog.node(this.#parts.nodeId)?.isDrained === true) this.#handOver(nowMs);
+    if (catalog.node(this.#parts.nodeId)?.isDrained === true) this.#parts.handOver.attempt();
   }
 
   #movePartitions(): void {
@@ -89,12 +86,6 @@ export class Mover {
         env.logger.debug({ err: error, command }, 'the catalog could not be told of a step; it is told again');
       })
       .finally(() => this.#said.delete(text));
-  }
-
-  #handOver(nowMs: number): void {
-    if (nowMs < this.#handOverDueMs) return;
-    this.#handOverDueMs = nowMs + HAND_OVER_PERIOD_MS;
-    this.#parts.handOver.fromDrainedNode(nowMs);
   }
 }
 

@@ -35,8 +35,6 @@ export class SpaceWatch {
   #level: SpaceLevel = 'roomy';
   #dueMs = 0;
   #isMeasuring = false;
-  /** When the node became full. */
-  #fullSinceMs = 0;
 
   constructor(
     { space }: Pick<BrokerOptions, 'space'>,
@@ -52,11 +50,6 @@ export class SpaceWatch {
 
   get isFull(): boolean {
     return this.#level === 'full';
-  }
-
-  /** How long the node has been full; 0 while it is not. */
-  get fullMs(): number {
-    return this.isFull ? this.#world.env.clock.monotonicMs() - this.#fullSinceMs : 0;
   }
 
   /** For the page that says whether the node is well. */
@@ -107,7 +100,6 @@ export class SpaceWatch {
     metrics.set('logdrive_disk_space_level', LEVELS[level]);
     const fields = { freeBytes };
     if (level === 'full') {
-      this.#fullSinceMs = env.clock.monotonicMs();
       env.logger.error(fields, 'the disk is full: appends are refused, reads go on; free space and appends resume');
     } else if (before === 'full') env.logger.info(fields, 'the disk has room again');
     else if (level === 'low') env.logger.warn(fields, 'the disk is filling up: appends will be refused; make room');

@@ -37,7 +37,11 @@ export class Strays {
         const strays = (await directory.groups()).filter((groupId) => catalog().isDeleted(groupId));
         for (const groupId of strays) await remove(groupId);
       })
-      .catch((error: unknown) => logger.error({ err: error }, 'logs of deleted topics could not be looked for'));
+      .catch((error: unknown) => {
+        // Once more when the catalog changes next.
+        this.#sweptGroups = 0;
+        logger.error({ err: error }, 'logs of deleted topics could not be looked for');
+      });
   }
 
   /** Resolves when nothing is being looked for. */

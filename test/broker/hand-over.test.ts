@@ -1,12 +1,9 @@
 /** Whom leaderships are given to, and that a thousand groups are not gone through where nobody would take any. */
 import { describe, expect, test } from 'vitest';
-import type { DiskWatch } from '../../src/broker/disk-watch.ts';
 import { HandOver, type HandOverParts } from '../../src/broker/hand-over.ts';
-import type { SpaceWatch } from '../../src/broker/space-watch.ts';
 
-const SLOW = { flushMs: 500, isHanging: false } as DiskWatch;
-const HANGING = { flushMs: 700, isHanging: true } as DiskWatch;
-const FULL = { fullMs: 500 } as SpaceWatch;
+const SLOW = { isHanging: false };
+const HANGING = { isHanging: true };
 
 interface Peer {
   readonly isUp: boolean;
@@ -14,8 +11,13 @@ interface Peer {
 }
 
 /** Node a, which leads one group of a, b and c, and what it does with it. */
-function leading(peers: { readonly b: Peer; readonly c: Peer }): { handOver: HandOver; did: string[] } {
+function leading(peers: { readonly b: Peer; readonly c: Peer }): {
+  handOver: HandOver;
+  did: string[];
+  time: { nowMs: number };
+} {
   const did: string[] = [];
+  const time = { nowMs: 5_000 };
   const partition = {
     role: 'leader',
     voters: ['a', 'b', 'c'],
@@ -26,7 +28,10 @@ function leading(peers: { readonly b: Peer; readonly c: Peer }): { handOver: Han
   const ofPeer = (id: string): Peer | undefined => Object.entries(peers).find(([name]) => name === id)?.[1];
   const parts = {
     options: { nodeId: 'a', tickMs: 10, timing: { electionTicksMax: 40 } },
-    world: { peers: { list: [{ id: 'b' }, { id: 'c' }], isUp: (id: string) => ofPeer(id)?.isUp === true } },
+    world: {
+      env: { clock: { monotonicMs: () => time.nowMs } },
+      peers: { list: [{ id: 'b' }, { id: 'c' }], isUp: (id: string) => ofPeer(id)?.isUp === true },
+    },
     host: {
       open: () => {
         did.push('goes through its groups');
@@ -35,7 +40,7 @@ function leading(peers: { readonly b: Peer; readonly c: Peer }): { handOver: Han
     },
     gossip: { isWilling: (id: string) => ofPeer(id)?.isWilling !== false },
   };
-  return { handOver: new HandOver(parts as unknown as HandOverParts), did };
+  return { handOver: new HandOver(parts as unknown as HandOverParts), did, time };
 }
 
 const TAKES: Peer = { isUp: true, isWilling: true };
@@ -47,7 +52,7 @@ describe('a node that should not lead', () => {
     const { handOver, did } = leading({ b: UNWILLING, c: DOWN });
     handOver.fromSlowDisk(SLOW);
     handOver.fromSlowDisk(HANGING);
-    handOver.fromFullDisk(FULL);
+    handOver.attempt();
     expect(did).toEqual([]);
   });
 
@@ -56,8 +61,29 @@ describe('a node that should not lead', () => {
     slow.handOver.fromSlowDisk(SLOW);
     expect(slow.did).toEqual(['goes through its groups', 'to c']);
     const full = leading({ b: TAKES, c: DOWN });
-    full.handOver.fromFullDisk(FULL);
+    full.handOver.attempt();
     expect(full.did).toEqual(['goes through its groups', 'to b']);
+  });
+
+  test('leaves time for appends between two attempts: while one is tried, nothing can be appended', () => {
+    const { handOver, did, time } = leading({ b: UNWILLING, c: TAKES });
+    const offeredAt: number[] = [];
+    for (let atMs = 0; atMs < 2_500; atMs += 10) {
+      did.length = 0;
+      handOver.fromSlowDisk(SLOW);
+      if (did.includes('to c')) offeredAt.push(atMs);
+      time.nowMs += 10;
+    }
+    expect(offeredAt).toEqual([0, 1_000, 2_000]);
+  });
+
+  test('offers them to one after the other', () => {
+    const { handOver, did, time } = leading({ b: TAKES, c: TAKES });
+    for (let attempt = 0; attempt < 4; attempt += 1) {
+      handOver.fromSlowDisk(SLOW);
+      time.nowMs += 1_000;
+    }
+    expect(did.filter((what) => what.startsWith('to '))).toEqual(['to b', 'to c', 'to b', 'to c']);
   });
 
   test('steps down when a flush hangs and another node would lead', () => {

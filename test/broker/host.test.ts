@@ -163,6 +163,25 @@ describe('a topic', () => {
   });
 });
 
+test('a log of a deleted topic is looked for again when it could not be looked for', async () => {
+  const made = await bench();
+  const log = await made.directory.openLog(1, {
+    clusterId: CLUSTER,
+    timers: simEnv(made.time, 1, []).timers,
+    onFlushed: () => undefined,
+  });
+  await log.close();
+  const groups = made.directory.groups.bind(made.directory);
+  made.directory.groups = () => Promise.reject(new Error('too many open files'));
+  made.command(create('t'), remove('t'));
+  await made.host.settled();
+  made.directory.groups = groups;
+  expect(await made.directory.groups()).toEqual([0, 1]);
+  made.command(create('u'));
+  await made.host.settled();
+  expect(await made.directory.groups()).toEqual([0, 2]);
+});
+
 describe('a write that fails while a topic is deleted', () => {
   test('ends the process, and no partition is stopped as if the others went on', async () => {
     const disk = new FaultyDisk();

@@ -39,7 +39,7 @@ test('a partition is reported as moved only when its new membership is committed
       said.push(command);
       return 'done';
     },
-    handOver: { fromDrainedNode: () => undefined },
+    handOver: { attempt: () => undefined },
   });
   const next = async (membership: Membership, committed: Membership): Promise<void> => {
     Object.assign(partition, { membership, committedMembership: committed });

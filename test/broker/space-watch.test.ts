@@ -55,11 +55,9 @@ describe('a disk that fills up', () => {
     disk.freeBytes = GiB;
     await run(5_000);
     expect(watch.isFull).toBe(true);
-    expect(watch.fullMs).toBeGreaterThanOrEqual(5_000);
     disk.freeBytes = 1.2 * GiB;
     await run(1_100);
     expect(told).toEqual([true, false]);
-    expect(watch.fullMs).toBe(0);
   });
 
   test('counts its rungs as shares where the disk is small', async () => {
