@@ -169,8 +169,9 @@ export class Segments {
     this.#sealed = [...whole, ...kept.map((one) => this.#stored(one.summary, one.fileBytes))];
     this.#active = next;
     await old.close();
-    for (const { summary, marks, fileBytes } of kept) await this.#endAt(this.#stored(summary, fileBytes), marks);
+    // First: the cut counts, and is not made again when a file cannot be opened for its footer.
     await this.#removeFiles(dropped);
+    for (const { summary, marks, fileBytes } of kept) await this.#endAt(this.#stored(summary, fileBytes), marks);
     return kept.length > 0;
   }
 

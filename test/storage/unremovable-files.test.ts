@@ -77,6 +77,39 @@ test.each(Object.keys(CHANGES))('%s although nothing can be removed, and that is
   expect(fatal).toEqual([]);
 });
 
+test('what a cut dropped is removed also when the segment in front of it cannot be opened for its footer', async () => {
+  let isReadOnly = false;
+  const disk = new ModelDisk({
+    onCall: ({ kind, path }) => (isReadOnly && kind === 'open' && path.endsWith('1.segment') ? 'EROFS' : undefined),
+  });
+  let isFull = false;
+  const onFull = (): void => {
+    isFull = true;
+    isReadOnly = false;
+  };
+  const onSpace = (): void => {
+    isFull = false;
+  };
+  const { log, fatal, timers } = await openLog(disk, { segmentBytes: SEGMENT_BYTES, onFull, onSpace });
+  for (const isLast of [false, true]) {
+    log.append(nextEntries(log, [{ payloadBytes: 300 }, { payloadBytes: 300 }]));
+    await log.flush();
+    if (!isLast) await log.roll();
+  }
+  const [kept] = await readAll(log);
+  isReadOnly = true;
+  log.truncateSuffix(2);
+  await disk.until(() => isFull && timers.pending > 0);
+  timers.fire();
+  await disk.until(() => !isFull);
+  const [added] = nextEntries(log, [{ payloadBytes: 50, term: 2 }]);
+  log.append([added!]);
+  await log.roll();
+  expect(describeEntries(await readAll(log))).toEqual(describeEntries([kept!, added!]));
+  expect(disk.files().filter((path) => path.endsWith('.segment'))).toHaveLength(log.segments().length);
+  expect(fatal).toEqual([]);
+});
+
 test.each([
   ['sealed', 'EIO'],
   ['sealed', 'EDQUOT'],
