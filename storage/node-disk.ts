@@ -111,7 +111,7 @@ class NodeFile implements File {
   }
 
   async flush(): Promise<void> {
-    await call<void>('fsync', this.#path, (done) => fs.fsync(this.#fd, (error) => done(error, undefined)));
+    await flush(this.#path, this.#fd);
   }
 
   async close(): Promise<void> {
@@ -174,9 +174,13 @@ export class NodeDisk implements Disk {
     } catch (error) {
       if (!isOutOfHandles(error)) throw error;
       // A name that was given cannot be taken back, nor wait for connections to end.
-      return spare.lend(async (open) => flushAndClose(path, open(path, flags)));
+      return spare.lend(path, flags, (lent) => flush(path, lent));
     }
-    await flushAndClose(path, fd);
+    try {
+      await flush(path, fd);
+    } finally {
+      await call<void>('close', path, (done) => fs.close(fd, (error) => done(error ?? null, undefined)));
+    }
   }
 
   async space(path: string): Promise<{ freeBytes: number; totalBytes: number }> {
@@ -194,12 +198,8 @@ export class NodeDisk implements Disk {
   }
 }
 
-async function flushAndClose(path: string, fd: number): Promise<void> {
-  try {
-    await call<void>('fsync', path, (done) => fs.fsync(fd, (error) => done(error, undefined)));
-  } finally {
-    await call<void>('close', path, (done) => fs.close(fd, (error) => done(error ?? null, undefined)));
-  }
+function flush(path: string, fd: number): Promise<void> {
+  return call('fsync', path, (done) => fs.fsync(fd, (error) => done(error, undefined)));
 }
 
 /** A handle that is kept for what cannot wait until there is one: connections take all they can get (F42). */
@@ -216,25 +216,31 @@ class SpareHandle {
     }
   }
 
-  /** `use` opens one file, in the turn in which the handle is given up: nobody else of this thread takes its place. */
-  lend(use: (open: typeof fs.openSync) => Promise<void>): Promise<void> {
+  /** For one file, which is opened in the turn in which the handle is given up, and closed in the turn in which it is
+   *  taken back: nobody else of this thread comes in between. */
+  lend(path: string, flags: number, use: (fd: number) => Promise<void>): Promise<void> {
     const lent = this.#last.then(async () => {
       if (this.#fd !== undefined) fs.closeSync(this.#fd);
       this.#fd = undefined;
+      let fd: number | undefined;
       try {
-        await use((path, flags) => {
-          try {
-            return fs.openSync(path, flags);
-          } catch (error) {
-            throw diskError(error, 'open', String(path));
-          }
-        });
+        fd = openNow(path, flags);
+        await use(fd);
       } finally {
+        if (fd !== undefined) fs.closeSync(fd);
         this.keep();
       }
     });
     this.#last = lent.catch(() => undefined);
     return lent;
+  }
+}
+
+function openNow(path: string, flags: number): number {
+  try {
+    return fs.openSync(path, flags);
+  } catch (error) {
+    throw diskError(error, 'open', path);
   }
 }
 

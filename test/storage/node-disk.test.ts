@@ -113,6 +113,33 @@ describe('errors of the system', () => {
     vi.restoreAllMocks();
   });
 
+  test('the handle kept for that is taken back before anybody else can take its place', async () => {
+    const disk = new NodeDisk();
+    await disk.syncDirectory(directory);
+    let free = 0;
+    const tooMany = (): Error => Object.assign(new Error('EMFILE'), { code: 'EMFILE' });
+    const { openSync, closeSync, close } = fs;
+    vi.spyOn(fs, 'open').mockImplementation(((...args: unknown[]) =>
+      (args.at(-1) as Written)(tooMany(), 0)) as unknown as typeof fs.open);
+    vi.spyOn(fs, 'openSync').mockImplementation((path, flags) => {
+      if (free === 0) throw tooMany();
+      free -= 1;
+      return openSync(path, flags);
+    });
+    vi.spyOn(fs, 'closeSync').mockImplementation((fd) => {
+      closeSync(fd);
+      free += 1;
+      // Connections wait for handles, and take what is free in the next turn.
+      setImmediate(() => {
+        free = 0;
+      });
+    });
+    // By a thread of the pool: it is free before anybody here hears of it.
+    vi.spyOn(fs, 'close').mockImplementation((fd, done) => close(fd, done));
+    for (let flushes = 0; flushes < 3; flushes++) await disk.syncDirectory(directory);
+    vi.restoreAllMocks();
+  });
+
   test('a file that is a symbolic link is not followed', async () => {
     fs.symlinkSync(path, join(directory, 'link'));
     await expect(new NodeDisk().open(join(directory, 'link'), 'read')).rejects.toMatchObject({ code: 'IO' });
