@@ -14,19 +14,22 @@ const CAMPAIGNS_A_TICK = 10;
 export class CampaignTurns {
   /** Free for anybody in this tick. */
   #left = 0;
-  /** Groups that were refused in the tick before; those of longest standing have a turn of this tick each. */
-  #waiting: readonly number[] = [];
+  /** Groups that were refused, those of longest standing first. Who does not ask again waits no more. */
+  readonly #waiting = new Set<number>();
+  /** Groups that have a turn of this tick each: the first of those that wait. */
   readonly #reserved = new Set<number>();
-  /** Refused in this tick. Who does not ask again waits no more. */
-  #refused = new Set<number>();
+  /** Groups that were refused in this tick. */
+  readonly #refused = new Set<number>();
 
   tick(): void {
-    const known = new Set(this.#waiting);
-    const stillWaiting = this.#waiting.filter((group) => this.#refused.has(group));
-    this.#waiting = [...stillWaiting, ...[...this.#refused].filter((group) => !known.has(group))];
-    this.#refused = new Set();
+    for (const group of this.#waiting) if (!this.#refused.has(group)) this.#waiting.delete(group);
+    for (const group of this.#refused) this.#waiting.add(group);
+    this.#refused.clear();
     this.#reserved.clear();
-    for (const group of this.#waiting.slice(0, CAMPAIGNS_A_TICK)) this.#reserved.add(group);
+    for (const group of this.#waiting) {
+      if (this.#reserved.size === CAMPAIGNS_A_TICK) break;
+      this.#reserved.add(group);
+    }
     this.#left = CAMPAIGNS_A_TICK - this.#reserved.size;
   }
 
