@@ -11,15 +11,15 @@ export class HttpConnection {
   readonly client: ClientHandle = { inflightBytes: 0 };
   /** Requests with an effect that are not answered. */
   readonly #orders = new Set<IncomingMessage>();
-  /** Resolves when what was asked for last is sent. */
+  /** Resolves when the answer to what was asked for last is sent, and those before it. */
   #sent: Promise<void> = Promise.resolve();
 
   /**
-   * Waits until what was asked for before is sent: a packet of a thousand reads would otherwise have a thousand answers
-   * in memory at a time, of which one can leave.
+   * Waits until what was asked for before is answered: a packet of a thousand reads would otherwise have a thousand
+   * answers in memory at a time, of which one can leave.
    * @throws LogError ABORTED when the client has hung up meanwhile: an answer that is never sent is never over either.
    */
-  async turn(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  async onRead(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const before = this.#sent;
     this.#sent = new Promise((resolve) => response.once('close', resolve));
     await before;
@@ -28,7 +28,12 @@ export class HttpConnection {
 
   onOrder(request: IncomingMessage, response: ServerResponse): void {
     this.#orders.add(request);
-    response.once('close', () => this.#orders.delete(request));
+    this.#sent = new Promise((resolve) =>
+      response.once('close', () => {
+        this.#orders.delete(request);
+        resolve();
+      }),
+    );
   }
 
   /** Whether anything that is not answered may have an effect: it is here as a whole, or is taken as it arrives. */

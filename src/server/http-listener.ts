@@ -132,7 +132,7 @@ export class HttpListener {
     this.#app.addHook('onRequest', async (request, reply) => {
       const { origin, host } = request.headers;
       const connection = this.#connection(request.raw.socket);
-      if (request.method === 'GET' || request.method === 'HEAD') await connection.turn(request.raw, reply.raw);
+      if (request.method === 'GET' || request.method === 'HEAD') await connection.onRead(request.raw, reply.raw);
       else connection.onOrder(request.raw, reply.raw);
       reply.header('x-content-type-options', 'nosniff');
       if (host === undefined && request.raw.httpVersion === '1.1') throw httpError(400, 'there is no Host header');

@@ -118,6 +118,25 @@ describe('what is not there, or not allowed', () => {
     expect(signals).toHaveLength(1);
   });
 
+  test('a read sent behind an append is begun once that is answered, and not for a client that hung up', async () => {
+    const goOn: (() => void)[] = [];
+    door.broker.beforeAppend = () => new Promise((resolve) => goOn.push(resolve));
+    const append = 'POST /v1/topics/orders/records HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\na';
+    const read = 'GET /v1/topics/orders/records?offset=0&waitMs=30000 HTTP/1.1\r\nHost: x\r\n\r\n';
+    const reads = (): number => door.broker.calls.filter((made) => made.startsWith('read')).length;
+    const [stays, leaves] = [connect(door.port, '127.0.0.1'), connect(door.port, '127.0.0.1')];
+    for (const socket of [stays, leaves]) socket.write(append + read);
+    await until('both append', () => goOn.length === 2);
+    leaves.destroy();
+    expect((await call('GET', '/livez')).status).toBe(200);
+    expect(reads()).toBe(0);
+    for (const go of goOn) go();
+    await until('one reads', () => reads() > 0);
+    expect((await call('GET', '/livez')).status).toBe(200);
+    expect(reads()).toBe(1);
+    stays.destroy();
+  });
+
   test('more connections than allowed are dropped, and those within are served', async () => {
     await openDoorWith({ connectionsMax: 2 });
     const sockets = [connect(door.port, '127.0.0.1'), connect(door.port, '127.0.0.1')];
