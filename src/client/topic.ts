@@ -272,6 +272,8 @@ export class ClientTopic<V, K> implements Topic<V, K> {
 
   /** What is asked of the directory is asked for all who ask meanwhile: one caller gives up its waiting only. */
   async #until<T>(signal: AbortSignal | undefined, asked: Promise<T>): Promise<T> {
+    // The directory's question ends with the client by itself, and each append comes by here.
+    if (signal === undefined) return asked;
     const { pool } = this.#host;
     const operation = pool.begin(signal, Number.POSITIVE_INFINITY);
     try {
