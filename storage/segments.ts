@@ -376,7 +376,7 @@ export async function createSegment(context: LogContext, segmentId: number, befo
   try {
     await context.disk.syncDirectory(context.directory);
   } catch (error) {
-    await made.file.close();
+    await discard(context, made);
     throw error;
   }
   return made;
@@ -393,10 +393,16 @@ export async function makeSegment(context: LogContext, segmentId: number, before
     await file.write(0, [encodeSegmentHeader({ ...own, segmentId, before })]);
     await file.flush();
   } catch (error) {
-    await file.close();
+    await discard(context, { path, file });
     throw error;
   }
   return ActiveSegment.fresh({ path, file, diskUuid: own.diskUuid, segmentId, before });
+}
+
+/** Of what was begun and is of no use. A file that cannot be removed is what a stop would leave. */
+async function discard({ disk }: LogContext, made: Pick<ActiveSegment, 'path' | 'file'>): Promise<void> {
+  await made.file.close();
+  await disk.remove(made.path).catch(() => undefined);
 }
 
 function summaryOf(segment: SegmentSummary): SegmentSummary {

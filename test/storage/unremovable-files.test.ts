@@ -136,3 +136,24 @@ test.each([
     expect([again.log.damage, describeEntries(await readAll(again.log))]).toEqual([[], describeEntries(whole)]);
   }
 });
+
+test.each(['sealed segments are rewritten', 'the active segment is rewritten'])(
+  'of attempts at which %s without room no file stays',
+  async (name) => {
+    const { log, disk, whole, fatal, segmentFiles } = await filled();
+    const enter = disk.enter.bind(disk);
+    let isFull = true;
+    disk.enter = (kind, path, begin) => {
+      if (!isFull || kind !== 'write' || !path.endsWith('.segment')) return enter(kind, path, begin);
+      const cause = Object.assign(new Error('EDQUOT'), { code: 'EDQUOT' });
+      return Promise.reject(new StorageError('FULL', 'write failed', { cause }));
+    };
+    for (let attempt = 0; attempt < 3; attempt++) {
+      await expect(CHANGES[name]!(log, whole)).rejects.toMatchObject({ code: 'FULL' });
+    }
+    expect(segmentFiles()).toBe(log.segments().length);
+    isFull = false;
+    expect(await CHANGES[name]!(log, whole)).toBeDefined();
+    expect([segmentFiles(), fatal]).toEqual([log.segments().length, []]);
+  },
+);
