@@ -58,10 +58,15 @@ function refused(reason: Exclude<Refusal['reason'], 'learner-behind'>): Refusal 
   return { kind: 'refused', reason };
 }
 
-/** Holds what is committed, but for what is on its way: as a voter it would not hold commits up (thesis 4.2.1). */
+/**
+ * Holds what is committed, but for what is on its way: as a voter it would not hold commits up for longer than an
+ * election timeout (thesis 4.2.1). A few entries, or those of a moment: under a steady load that may be thousands.
+ */
 function isInStep({ options, commit }: RaftState, leading: Leading, node: NodeId): boolean {
   const progress = leading.progress.get(node);
-  return progress?.state === 'replicate' && commit - progress.countedMatch <= options.learnerLagMax;
+  if (progress?.state !== 'replicate') return false;
+  const { older = Number.POSITIVE_INFINITY } = leading.commitMarks;
+  return commit - progress.countedMatch <= options.learnerLagMax || progress.countedMatch >= older;
 }
 
 function appendMembership(state: RaftState, membership: Membership, bytes: ByteCount): number {

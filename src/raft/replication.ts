@@ -8,7 +8,7 @@ import type { Progress } from './progress.ts';
 import { hasQuorum, quorumIndex } from './quorum.ts';
 import { continueChange, followMembers } from './reconfiguration.ts';
 import { heartbeatPhase, isRoundDue, isWatched, offersRest, onRestReply, ROUNDS_PATIENCE_MIN, stir } from './rest.ts';
-import { commitTo, type RaftState, send } from './state.ts';
+import { commitTo, type Leading, type RaftState, send } from './state.ts';
 import { maybeTimeoutNow } from './transfer.ts';
 import type {
   Append,
@@ -41,6 +41,7 @@ export function startLeading(state: RaftState): void {
     round: 0,
     transfer: undefined,
     idleTicks: 0,
+    commitMarks: { older: undefined, newer: undefined, ticks: 0 },
     isInDoubt: false,
     roundsLeftOut: 0,
     roundsPatience: ROUNDS_PATIENCE_MIN,
@@ -89,12 +90,21 @@ export function tickLeader(state: RaftState, ticks: number): TickOutcome {
   }
   if (!hasQuorum(state.membership, (voter) => isActive(state, voter))) return 'unheard';
   leading.idleTicks += ticks;
+  markCommit(state, leading.commitMarks, ticks);
   leading.heartbeatElapsed += ticks;
   if (leading.heartbeatElapsed < options.heartbeatTicks) return outcome;
   leading.heartbeatElapsed = 0;
   if (!isRoundDue(state)) return outcome;
   broadcastHeartbeat(state);
   return 'acted';
+}
+
+function markCommit({ commit, options }: RaftState, marks: Leading['commitMarks'], ticks: number): void {
+  marks.ticks += ticks;
+  if (marks.ticks * 2 < options.electionTicksMin) return;
+  marks.ticks = 0;
+  marks.older = marks.newer;
+  marks.newer = commit;
 }
 
 /** Heard within an election timeout. The leader always hears itself. One that forgot what it promised cannot say that

@@ -63,6 +63,9 @@ export interface Leading {
   transfer: Transfer | undefined;
   /** Ticks since anything happened but heartbeats. */
   idleTicks: number;
+  /** The commit index at the last two marks, of which one is made every half of an election timeout; undefined before
+   *  there are two. So a follower's lag can be told in time, and not only in entries. */
+  readonly commitMarks: { older: LogIndex | undefined; newer: LogIndex | undefined; ticks: number };
   /** Somebody may not know that this node leads, or may not be there: the next round is not left out (rest.ts). */
   isInDoubt: boolean;
   /** Rounds left out since the last one, while there was something to ask; and after how many one leaves. */

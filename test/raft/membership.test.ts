@@ -31,6 +31,32 @@ function withLearners(): { cluster: Cluster; leader: SimNode } {
   return { cluster, leader };
 }
 
+/** Whether n4, a learner whose acks come so many ticks late, is made a voter while 50 entries a tick are committed. */
+function promotedUnderLoad(ticksLate: number): boolean {
+  const solo = new Solo({
+    raft: { learnerLagMax: 128, uncommittedBytesMax: 1_000_000, inflightMessagesMax: 1_000 },
+  }).lead();
+  const ack = (from: string, index: number): void => {
+    solo.serve(from);
+    solo.step({ kind: 'append-reply', from, term: 1, accepted: true, index, hint: at(0, 0), lastIndex: index });
+  };
+  ack('n2', 1);
+  solo.do((raft) => raft.proposeMembership({ voters: ['n1', 'n2', 'n3'], learners: ['n4'] }, 100));
+  solo.flush();
+  ack('n2', 2);
+  for (let tick = 0; tick < 100; tick += 1) {
+    solo.do((raft) => raft.propose(Array.from({ length: 50 }, () => 100)));
+    solo.flush();
+    ack('n2', solo.raft.lastIndex);
+    ack('n4', Math.max(1, solo.raft.lastIndex - 50 * ticksLate));
+    solo.tick();
+    // Not before it lags as far as it ever will.
+    if (tick < 40) continue;
+    if (solo.do((raft) => raft.proposeMembership(voters('n1', 'n2', 'n4'), 100)).kind === 'accepted') return true;
+  }
+  return false;
+}
+
 describe('a change of membership', () => {
   test('goes through both majorities and ends by itself', () => {
     // Mutant, membership.ts: `isSameSet(from.voters, voters) ? [] : from.voters` -> `[]`
@@ -151,8 +177,19 @@ describe('learners', () => {
     expect(leader.proposeMembership(voters('n1', 'n2', 'n4')).kind).toBe('accepted');
   });
 
+  test('are made voters under a steady load that keeps more entries on their way to them than that', () => {
+    // Mutant, reconfiguration.ts: ` || progress.countedMatch >= older` -> ``
+    // 5,000 entries a second in ticks of 10 ms, and acks of the learner that come 60 ms later than those of a voter.
+    expect(promotedUnderLoad(6)).toBe(true);
+  });
+
+  test('are not made voters while they are later than an election timeout, however steady the load is', () => {
+    // Mutant, replication.ts: `marks.older = marks.newer;` -> ``
+    expect(promotedUnderLoad(25)).toBe(false);
+  });
+
   test('a node nobody sends entries to is not made a voter', () => {
-    // Mutant, reconfiguration.ts: `progress?.state === 'replicate' && ` -> `progress === undefined || `
+    // Mutant, reconfiguration.ts: `if (progress?.state !== 'replicate') return false;` -> `if (progress === undefined) return true;`
     const { leader } = three();
     const refusal = { kind: 'refused', reason: 'learner-behind', node: 'n4' };
     expect(leader.proposeMembership(voters('n1', 'n2', 'n3', 'n4'))).toEqual(refusal);

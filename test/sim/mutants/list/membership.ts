@@ -107,7 +107,7 @@ export const MEMBERSHIP_MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: RECONFIGURATION,
-        from: "return progress?.state === 'replicate' && commit - progress.countedMatch <= options.learnerLagMax;",
+        from: "if (progress?.state !== 'replicate') return false;",
         to: 'return progress !== undefined;',
       },
     ],
