@@ -16,6 +16,9 @@ import type { PartitionRef } from './topic-directory.ts';
 
 /** Hidden producers, and so one-shot appends under way, per partition. */
 const SLOTS_MAX = 64;
+/** Partitions whose hidden producers are remembered: above that, those not used for longest are forgotten, of deleted
+ *  topics too. Well above the partitions of one topic: producers made anew cost a row each. */
+const POOLS_MAX = 1_000;
 /** Bytes of one-shot appends that wait for a slot. */
 const WAITING_BYTES_MAX = 32 * 1024 * 1024;
 
@@ -31,7 +34,7 @@ interface Call {
 
 export class OneShotAppends {
   readonly #host: LaneHost;
-  /** By topic id and partition. */
+  /** By topic id and partition, in the order of last use. */
   readonly #pools = new Map<string, SlotPool>();
 
   constructor(host: LaneHost) {
@@ -48,12 +51,20 @@ export class OneShotAppends {
       });
     }
     const key = `${ref.topicId}/${ref.partition}`;
-    let pool = this.#pools.get(key);
-    if (pool === undefined) {
-      pool = new SlotPool(this.#host, ref);
-      this.#pools.set(key, pool);
-    }
+    const pool = this.#pools.get(key) ?? new SlotPool(this.#host, ref);
+    this.#pools.delete(key);
+    this.#pools.set(key, pool);
+    if (this.#pools.size > POOLS_MAX) this.#forgetOne();
     return pool.append(bytes, records.length, signal);
+  }
+
+  #forgetOne(): void {
+    for (const [key, pool] of this.#pools) {
+      if (!pool.isIdle) continue;
+      this.#pools.delete(key);
+      pool.close();
+      return;
+    }
   }
 
   close(): void {
@@ -73,6 +84,11 @@ class SlotPool {
   constructor(host: LaneHost, ref: PartitionRef) {
     this.#host = host;
     this.#ref = ref;
+  }
+
+  /** Nothing is under way; a new one is not idle, or it would be forgotten before its first append. */
+  get isIdle(): boolean {
+    return this.#lanes.length > 0 && this.#free.length === this.#lanes.length;
   }
 
   append(bytes: Uint8Array, recordCount: number, signal: AbortSignal | undefined): Promise<AckMessage> {
