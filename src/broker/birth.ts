@@ -47,18 +47,26 @@ const CALL_TIMEOUT_MS = 2_000;
 
 export class Birth {
   readonly #parts: BirthParts;
-  /** One at a time: two founders' words may not be written over each other. */
-  #isWriting = false;
+  /** One at a time: two founders' words may not be written over each other. Undefined: none. */
+  #writing: Promise<void> | undefined;
+  #isStopped = false;
   #complained: string | undefined;
 
   constructor(parts: BirthParts) {
     this.#parts = parts;
   }
 
+  /** Begins nothing more, and resolves when the directory is written no more. */
+  async stop(): Promise<void> {
+    this.#isStopped = true;
+    // Its failure is its caller's.
+    await this.#writing?.catch(() => undefined);
+  }
+
   /** Founds the cluster when every peer is there and agrees. Resolves with true when this node now belongs to one. */
   async tryFound(): Promise<boolean> {
     const { nodeId, nodeIds, directory, peers, env } = this.#parts;
-    if (nodeIds[0] !== nodeId || this.#isWriting) return false;
+    if (nodeIds[0] !== nodeId || this.#writing !== undefined) return false;
     const missing = peers.list.find(({ isUp }) => !isUp);
     if (missing !== undefined) {
       this.#complain(
@@ -126,16 +134,13 @@ export class Birth {
   async #onAdded({ join, diskUuid }: JoinCall): Promise<boolean> {
     const { directory, nodeId, env } = this.#parts;
     if (directory.clusterId === join) return false;
-    if (directory.clusterId !== undefined || this.#isWriting || diskUuid !== directory.diskUuid) {
+    if (directory.clusterId !== undefined || this.#writing !== undefined || diskUuid !== directory.diskUuid) {
       throw new LogError('INVALID', `Node ${nodeId} with this disk cannot join cluster ${join}.`);
     }
-    this.#isWriting = true;
-    try {
+    await this.#alone(async () => {
       await directory.removeLog(CATALOG_GROUP);
       await directory.setClusterId(join);
-    } finally {
-      this.#isWriting = false;
-    }
+    });
     env.logger.info({ clusterId: join }, 'joins a cluster');
     return true;
   }
@@ -150,7 +155,7 @@ export class Birth {
 
   #agree({ founder, nodeIds }: AskCall): AskAnswer {
     const { nodeId, nodeIds: own, directory } = this.#parts;
-    if (directory.clusterId !== undefined || this.#isWriting) {
+    if (directory.clusterId !== undefined || this.#writing !== undefined) {
       const where = directory.clusterId === undefined ? 'is joining a cluster' : `belongs to ${directory.clusterId}`;
       throw new LogError('INVALID', `Node ${nodeId} ${where}.`);
     }
@@ -184,11 +189,10 @@ export class Birth {
    */
   async #write(call: BirthCall): Promise<void> {
     const { directory, env, segmentBytes } = this.#parts;
-    if (this.#isWriting || directory.clusterId !== undefined) {
+    if (this.#writing !== undefined || directory.clusterId !== undefined) {
       throw new LogError('NOT_YET', 'A first entry is being written, or has been.');
     }
-    this.#isWriting = true;
-    try {
+    await this.#alone(async () => {
       await directory.removeLog(CATALOG_GROUP);
       const { birth, bornAtMs } = call;
       const voters = birth.nodes.map(({ id }) => id);
@@ -208,8 +212,17 @@ export class Birth {
         await log.close();
       }
       await directory.setClusterId(birth.clusterId);
+    });
+  }
+
+  /** The caller saw to it that nothing is being written. */
+  async #alone(write: () => Promise<void>): Promise<void> {
+    if (this.#isStopped) throw new LogError('NOT_YET', `Node ${this.#parts.nodeId} is stopping.`);
+    this.#writing = write();
+    try {
+      await this.#writing;
     } finally {
-      this.#isWriting = false;
+      this.#writing = undefined;
     }
   }
 

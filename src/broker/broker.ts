@@ -273,6 +273,7 @@ export class Broker implements BrokerVerbs {
     this.#pulse.stop();
     this.#compaction.stop();
     const closing = this.#host.close();
+    await this.#birth.stop();
     // Ends early, now that the host is closing; how it ends matters no more.
     await this.#joining?.catch(() => undefined);
     await closing;

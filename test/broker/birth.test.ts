@@ -43,6 +43,29 @@ async function callsOf(id: string): Promise<{ readonly before: number; readonly 
   return { before, born: disk.calls };
 }
 
+test('a node that is stopped at any call of the disk during the birth is done with its directory then', async () => {
+  const { before, born } = await callsOf('n1');
+  for (let stopAt = before + 1; stopAt <= born; stopAt += 1) {
+    const cluster = made();
+    let stopping: Promise<void> | undefined;
+    const disk = new ModelDisk({
+      onCall: ({ number }) => {
+        if (number === stopAt) stopping = cluster.broker('n1').stop();
+        return undefined;
+      },
+    });
+    cluster.node('n1').disk = disk;
+    for (const other of ['n2', 'n3']) await cluster.start(other);
+    await cluster.start('n1');
+    await cluster.until(() => stopping !== undefined, `call ${stopAt}`);
+    await stopping;
+    const { calls } = disk;
+    await cluster.time.advance(100);
+    expect(disk.calls - calls).toBe(0);
+    for (const node of THREE) cluster.kill(node);
+  }
+});
+
 describe('a power cut at any call of the disk during the birth', () => {
   test.each([
     ['of the founder', 'n1'],
