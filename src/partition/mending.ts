@@ -16,11 +16,16 @@ export interface MendingParts {
   readonly rights: Rights;
   isClosed(): boolean;
   run(): void;
+  /** Hands the leadership, if it is here, to a voter that holds everything committed. */
+  giveWay(): void;
   onTrouble(what: string, error: unknown): void;
 }
 
 export class Mending {
   readonly #parts: MendingParts;
+  /** The state at the log's start has rotted. Its entries are gone, so it cannot be made again here: another replica is
+   *  to lead, or a follower that needs it would never get it. */
+  #lacksState = false;
 
   constructor(parts: MendingParts) {
     this.#parts = parts;
@@ -35,7 +40,12 @@ export class Mending {
 
   /** All that is known to be damaged, as far as peers can supply it. */
   async mendAll(): Promise<void> {
-    const { log, mender, rights, isClosed } = this.#parts;
+    const { log, mender, rights, isClosed, giveWay } = this.#parts;
+    // Here, and not when a read fails: two replicas without it do not pass the leadership to and fro at every read.
+    if (this.#lacksState && !isClosed()) {
+      this.#lacksState = false;
+      giveWay();
+    }
     if (isClosed() || (log.damage.length === 0 && !mender.isWaiting && !rights.isStale)) return;
     this.changed();
     await mender.mendAll();
@@ -54,8 +64,10 @@ export class Mending {
   /** Entries for a follower could not be read. */
   readFailed(error: unknown): void {
     const { raft, isClosed, run, onTrouble } = this.#parts;
-    const index = error instanceof StorageError && error.code === 'CORRUPT' ? error.index : undefined;
+    const isDamaged = error instanceof StorageError && error.code === 'CORRUPT';
+    const index = isDamaged ? error.index : undefined;
     if (index === undefined) {
+      this.#lacksState ||= isDamaged;
       onTrouble('reading entries for a follower failed', error);
       return;
     }

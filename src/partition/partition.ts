@@ -93,7 +93,8 @@ export class Partition {
     const { snapshotPace: pace } = world;
     const onTrouble = (what: string, error: unknown): void => events.onTrouble(what, error);
     const isClosed = (): boolean => this.isClosed;
-    this.#mending = new Mending({ log, raft, mender, rights, isClosed, run, onTrouble });
+    const giveWay = (): void => this.#giveWay();
+    this.#mending = new Mending({ log, raft, mender, rights, isClosed, run, giveWay, onTrouble });
     const parts = { groupId, raft, log, cache, transport, membershipOf, timers, pace, run, onReadFailure };
     const replicator = new Replicator(parts);
     this.#replicator = replicator;
@@ -363,6 +364,11 @@ export class Partition {
     if (isStarted) this.#readIndex.forbidLease();
     this.#drive.run();
     return isStarted;
+  }
+
+  #giveWay(): void {
+    const successor = this.voters.find((voter) => this.isInStep(voter));
+    if (successor !== undefined) this.transferTo(successor);
   }
 
   /** Leads no more, whoever comes next; the others find out by themselves. */

@@ -3,6 +3,7 @@
  */
 import { afterEach, describe, expect, test } from 'vitest';
 import { endLater, killAll } from './support/endings.ts';
+import { damageFile } from './support/files.ts';
 import { batchOf, SimCluster } from './support/sim-cluster.ts';
 
 const IDS = ['n1', 'n2', 'n3'];
@@ -109,6 +110,20 @@ describe('a state that travels in chunks', () => {
       await cluster.start(leader);
       await cluster.ready();
     }
+    await untilRestored(cluster, away);
+  });
+
+  test('comes from another replica when it has rotted on the leader', async () => {
+    const { cluster, away } = await behind();
+    const leader = await leaderOf(cluster);
+    // With a later one the leader reads the state at its log's start from disk.
+    await cluster.wait(cluster.broker(leader).takeSnapshot('t', 0));
+    const log = INCOMING.slice(0, INCOMING.lastIndexOf('/'));
+    const names = (await cluster.node(leader).disk.list(log)).map(({ name }) => name);
+    const stored = names.filter((name) => name.startsWith('snapshot-')).sort();
+    expect(stored.length).toBeGreaterThan(1);
+    await damageFile(cluster, leader, `${log}/${stored[0]}`, 100);
+    await cluster.start(away);
     await untilRestored(cluster, away);
   });
 
