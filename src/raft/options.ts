@@ -34,8 +34,8 @@ export interface RaftOptions {
   /** Proposed in this term and not committed: above it a leader refuses proposals (R23). One proposal is always let
    *  through when nothing is waiting. */
   readonly uncommittedBytesMax: ByteCount;
-  /** A learner may be made a voter when it lacks at most so many committed entries, or what was committed within the last
-   *  half to whole electionTicksMin. */
+  /** A learner may be made a voter when it lacks at most so many committed entries, or only what was committed within
+   *  the last half to whole electionTicksMin. */
   readonly learnerLagMax: number;
   /** Encoded size of the no-op a leader appends when its term begins. */
   readonly noopBytes: ByteCount;
